@@ -1,0 +1,226 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lib/base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/mem.h"
+
+static const json_t *in(const struct json *value)
+{
+    return (const json_t *)value;
+}
+
+static json_t *own(struct json *value)
+{
+    return (json_t *)value;
+}
+
+static struct json *out(json_t *value)
+{
+    return (struct json *)value;
+}
+
+struct json *js_parse(const char *text, size_t n, char *error, size_t error_size)
+{
+    json_error_t e;
+    json_t *value = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+
+    if (!value && error_size)
+        snprintf(error, error_size, "%d:%d: %s", e.line, e.column, e.text);
+    return out(value);
+}
+
+void js_free(struct json *value)
+{
+    json_decref(own(value));
+}
+
+const struct json *js_get(const struct json *value, const char *path)
+{
+    const json_t *at = in(value);
+    char name[128];
+
+    while (at && path && *path) {
+        size_t n = strcspn(path, ".");
+        if (n >= sizeof(name))
+            return NULL;
+        memcpy(name, path, n);
+        name[n] = 0;
+        at = json_is_array(at) ? json_array_get(at, strtoul(name, NULL, 10))
+                               : json_object_get(at, name);
+        path += n + (path[n] == '.');
+    }
+    return (const struct json *)at;
+}
+
+const char *js_text(const struct json *value, const char *path, const char *otherwise)
+{
+    const json_t *found = in(js_get(value, path));
+
+    return json_is_string(found) ? json_string_value(found) : otherwise;
+}
+
+int64_t js_int(const struct json *value, const char *path, int64_t otherwise)
+{
+    const json_t *found = in(js_get(value, path));
+
+    return json_is_integer(found) ? json_integer_value(found) : otherwise;
+}
+
+double js_number(const struct json *value, const char *path, double otherwise)
+{
+    const json_t *found = in(js_get(value, path));
+
+    return json_is_number(found) ? json_number_value(found) : otherwise;
+}
+
+bool js_bool(const struct json *value, const char *path, bool otherwise)
+{
+    const json_t *found = in(js_get(value, path));
+
+    return json_is_boolean(found) ? json_is_true(found) : otherwise;
+}
+
+bool js_is_object(const struct json *value)
+{
+    return json_is_object(in(value));
+}
+
+bool js_is_array(const struct json *value)
+{
+    return json_is_array(in(value));
+}
+
+bool js_is_text(const struct json *value)
+{
+    return json_is_string(in(value));
+}
+
+bool js_is_int(const struct json *value)
+{
+    return json_is_integer(in(value));
+}
+
+bool js_is_number(const struct json *value)
+{
+    return json_is_number(in(value));
+}
+
+bool js_is_bool(const struct json *value)
+{
+    return json_is_boolean(in(value));
+}
+
+bool js_is_null(const struct json *value)
+{
+    return json_is_null(in(value));
+}
+
+size_t js_count(const struct json *value)
+{
+    return json_is_array(in(value)) ? json_array_size(in(value)) : json_object_size(in(value));
+}
+
+const struct json *js_at(const struct json *array, size_t index)
+{
+    return (const struct json *)json_array_get(in(array), index);
+}
+
+const struct json *js_next(const struct json *object, void **cursor, const char **ret_name)
+{
+    json_t *o = (json_t *)(uintptr_t)object;
+
+    *cursor = *cursor ? json_object_iter_next(o, *cursor) : json_object_iter(o);
+    if (!*cursor)
+        return NULL;
+    *ret_name = json_object_iter_key(*cursor);
+    return out(json_object_iter_value(*cursor));
+}
+
+static struct json *made(json_t *value)
+{
+    if (!value)
+        abort();
+    return out(value);
+}
+
+struct json *js_object(void)
+{
+    return made(json_object());
+}
+
+struct json *js_array(void)
+{
+    return made(json_array());
+}
+
+struct json *js_null(void)
+{
+    return made(json_null());
+}
+
+struct json *js_from_text(const char *text, size_t n)
+{
+    return out(json_stringn(text, n));
+}
+
+struct json *js_from_int(int64_t number)
+{
+    return made(json_integer(number));
+}
+
+struct json *js_from_bool(bool value)
+{
+    return made(json_boolean(value));
+}
+
+struct json *js_copy(const struct json *value)
+{
+    return out(json_deep_copy(in(value)));
+}
+
+struct json *js_set(struct json *object, const char *name, struct json *member)
+{
+    json_object_set_new(own(object), name, own(member));
+    return object;
+}
+
+struct json *js_set_text(struct json *object, const char *name, const char *text)
+{
+    return text ? js_set(object, name, js_from_text(text, strlen(text))) : object;
+}
+
+struct json *js_set_int(struct json *object, const char *name, int64_t number)
+{
+    return js_set(object, name, js_from_int(number));
+}
+
+struct json *js_set_bool(struct json *object, const char *name, bool value)
+{
+    return js_set(object, name, js_from_bool(value));
+}
+
+struct json *js_push(struct json *array, struct json *element)
+{
+    json_array_append_new(own(array), own(element));
+    return array;
+}
+
+static int append(const char *text, size_t n, void *to)
+{
+    buf_add(to, text, n);
+    return 0;
+}
+
+void js_write(const struct json *value, int indent, struct buf *to)
+{
+    size_t flags = JSON_ENCODE_ANY | (indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
+
+    json_dump_callback(in(value), append, to, flags);
+}

@@ -1,0 +1,85 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* config - signalbox.yaml, read and checked
+ *
+ * One table per section (lib/config/tables.c) gives the parser, the defaults, `config check`, `config reference` and the manual.
+ * Every error is `file:line:col: what; expected ...; did you mean ...?` and never shows a secret.
+ * Only lib/config/ touches libyaml. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+
+enum secret_from { SECRET_VAULT, SECRET_FILE };
+struct config_secret {      /* vault:NAME or file:PATH */
+    char *use;              /* what the connector calls it: "api_key" */
+    enum secret_from from;
+    char *name;             /* of the vault entry, or the path */
+};
+struct config_webhook {
+    char *path;             /* the endpoint: /webhooks/{path} */
+    char *scheme;           /* a row of the gateway's scheme table */
+    struct config_secret *secrets;
+    size_t n_secrets;
+    uint64_t tolerance_us;  /* 0 = the scheme's own */
+    char *accept_weak;      /* reason, NULL */
+    int line;
+};
+enum missed_policy { MISSED_SKIP, MISSED_ONCE, MISSED_ALL };
+struct config_schedule {
+    char *operation;
+    uint64_t every_us;
+    enum missed_policy missed;
+};
+struct config_integration {
+    char *name, *connector /* NULL: webhooks only */, *provider, *service, *mode, *base_url, *owner, *note;
+    bool is_default, allow_private_network;
+    struct config_secret *secrets;
+    size_t n_secrets;
+    uint64_t rotate_every_us;
+    struct config_webhook *webhooks;
+    size_t n_webhooks;
+    struct config_schedule *schedules;
+    size_t n_schedules;
+    struct { double rate; uint32_t concurrency, attempts; uint64_t timeout_us, deadline_us; } limits;
+    struct { char *pattern, *because; } why;
+    char **option_names, **option_values; /* `options:` map, checked against the connector's manifest */
+    size_t n_options;
+    int line;
+};
+struct config_group {
+    char *name;
+    char **types;
+    size_t n_types;
+    bool protect;
+    uint32_t attempts;
+    int line;
+};
+struct config {
+    char *path;             /* the file, absolute */
+    char *data, *run;       /* absolute directories */
+    struct { char *address; uint16_t port; char *public_url, *token_file; uint64_t max_body; uint32_t max_connections; uint64_t idempotency_us; } gateway;
+    struct { uint64_t retain_age_us, retain_size, segment_size, reserve; } log;
+    struct { char *vault_file, *master_key_file; } vault;
+    struct config_group *groups;
+    size_t n_groups;
+    struct config_integration *integrations;
+    size_t n_integrations;
+};
+
+/* Read and check. NULL, and every error one per line in *errors (to be buf_fini'd), when anything is wrong. */
+struct config *config_load(const char *path, struct buf *errors);
+void config_free(struct config *config);
+const struct config_integration *config_integration(const struct config *config, const char *name);
+/* The reference page (Markdown), from the tables. */
+void config_reference(struct buf *out);
+/* What differs between two, one line each, for `reload`. Secrets by name only. */
+void config_diff(const struct config *before, const struct config *after, struct buf *out);
+
+/* Endpoints and paths; texts to be freed. */
+char *config_bus_endpoint(const struct config *config);    /* ipc://<run>/bus.sock */
+char *config_live_endpoint(const struct config *config);   /* ipc://<run>/live.sock */
+char *config_logger_endpoint(const struct config *config); /* ipc://<run>/logger.sock */
+char *config_log_dir(const struct config *config);         /* <data>/log */

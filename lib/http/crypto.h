@@ -1,0 +1,25 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* crypto - OpenSSL, and the only place that knows it (libcurl brings its own) */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
+
+void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32]);
+/* HMAC-SHA256 over the concatenation of `n_parts` parts. */
+struct crypto_part {
+    const void *bytes;
+    size_t len;
+};
+void crypto_hmac_sha256(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[32]);
+/* Same bytes? In time that depends on n only. */
+bool crypto_equal(const void *a, const void *b, size_t n);
+/* AES-256-GCM with a random nonce; `aad` is authenticated only. ret has room for n + CRYPTO_SEALED_EXTRA. */
+void crypto_seal(const uint8_t key[32], const void *aad, size_t aad_len, const void *plain, size_t n, uint8_t *ret_sealed);
+/* False when key, aad or bytes do not fit. ret has room for n - CRYPTO_SEALED_EXTRA. */
+bool crypto_open(const uint8_t key[32], const void *aad, size_t aad_len, const void *sealed, size_t n, uint8_t *ret_plain);
+/* Overwrite so that no compiler leaves it out. */
+void crypto_wipe(void *bytes, size_t n);

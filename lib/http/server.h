@@ -1,0 +1,71 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* server - HTTP in: a seam over libmicrohttpd
+ *
+ * Runs on the process's loop (MHD's epoll descriptor nested in ours).  A request reaches the handler
+ * once its body is complete and within the limit; the handler answers now or later (the connection is suspended
+ * meanwhile, with a deadline of ours, since suspended ones never time out).  Absolute deadlines for header and body guard
+ * against slow senders. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct http_server;
+struct http_request;
+struct http_reply;
+
+struct http_server_options {
+    const char *address;      /* 127.0.0.1 or ::1 or 0.0.0.0 */
+    uint16_t port;            /* 0: any free one, see http_server_port */
+    size_t body_max;          /* larger: 413 */
+    unsigned connections_max; /* 0 = 2000 */
+    uint64_t read_timeout_us; /* absolute, header and body; 0 = 10 s */
+    const char *tls_cert, *tls_key; /* PEM texts, NULL = plain */
+    /* Called once per complete request; must lead to exactly one http_reply, now or later. */
+    void (*on_request)(void *user, struct http_request *request);
+    /* The client went away before the reply, or the server stops: the request is about to be freed. May be NULL. */
+    void (*on_gone)(void *user, struct http_request *request);
+    /* A request that is refused before it reaches on_request (too large, malformed): fill in the body to send. May be NULL. */
+    void (*on_refused)(void *user, unsigned status, struct http_reply *ret_reply);
+    void *user;
+};
+
+struct http_header {
+    const char *name, *value;
+};
+struct http_reply {
+    unsigned status;
+    const char *content_type;          /* NULL when there is no body */
+    const void *body;
+    size_t body_len;                   /* copied */
+    const struct http_header *headers; /* further ones, ended by a NULL name; may be NULL */
+};
+
+struct http_server *http_server_new(struct loop *loop, const struct http_server_options *options, char *error, size_t error_size);
+/* Stop accepting, answer what is open with 503, close. */
+void http_server_free(struct http_server *server);
+/* Stop accepting only. */
+void http_server_quiesce(struct http_server *server);
+uint16_t http_server_port(const struct http_server *server);
+unsigned http_server_connections(const struct http_server *server);
+
+const char *http_method(const struct http_request *request);
+const char *http_path(const struct http_request *request);                       /* decoded, without query */
+const char *http_target(const struct http_request *request);                     /* as received, with query */
+const char *http_query(const struct http_request *request, const char *name);    /* decoded value, NULL when absent */
+const char *http_header(const struct http_request *request, const char *name);   /* NULL when absent; first of several */
+unsigned http_header_count(const struct http_request *request, const char *name);
+const void *http_body(const struct http_request *request, size_t *ret_len);      /* raw bytes, whole */
+const char *http_remote(const struct http_request *request);                     /* the peer's address as text */
+/* The owner's own pointer on a request (e.g. what it waits for). */
+void http_set_user(struct http_request *request, void *user);
+void *http_user(const struct http_request *request);
+void http_reply(struct http_request *request, const struct http_reply *reply);
+
+/* A body sent piece by piece (event streams, and a sandbox's slow or cut answers). Returns once the
+ * header is queued; write with http_stream_write, end with http_stream_end (abort: close without a proper end). */
+void http_stream_start(struct http_request *request, const struct http_reply *head);
+bool http_stream_write(struct http_request *request, const void *bytes, size_t n); /* false: too far behind */
+void http_stream_end(struct http_request *request, bool abort);

@@ -1,0 +1,74 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* peer - one session on the broker's bus: join, publish, take deliveries, answer, wait
+ *
+ * The half of the protocol that gateway, connectors, CLI and bench share.  A peer reconnects by itself, says HELLO
+ * again with the same instance id, sends every unanswered batch again under its number (the broker
+ * recognises those that were committed), and lists what it still runs so that leases are resumed. All memory is
+ * bounded: what is not acknowledged is at most the window in bytes.
+ * This layer works on records in blocks; lib/sdk/runtime.h and include/signalbox/client.h are built on it. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+struct loop;
+struct wire;
+struct peer;
+
+struct peer_options {
+    const char *endpoint;    /* of the bus; normally config_bus_endpoint() */
+    const char *role;        /* "gateway", "connector", "client", "cli" */
+    const char *name;        /* integration's name for a connector, else the program's */
+    const char *key;         /* the bus key handed over by the supervisor; NULL for plain clients */
+    const char *group;       /* take deliveries of this group (a connector: its integration); NULL: none */
+    const char *manifest;    /* JSON of a connector, else NULL */
+    uint32_t credit_events, credit_bytes; /* 0 = defaults of proto/message.h */
+    void *user;
+    /* Joined, or joined again. */
+    void (*on_joined)(void *user);
+    /* The link is down (until on_joined). */
+    void (*on_down)(void *user);
+    /* HELLO was refused for good; the peer stays silent. */
+    void (*on_rejected)(void *user, unsigned error_code, const char *detail);
+    /* A batch is committed. `verdicts` for events that were not stored. */
+    void (*on_published)(void *user, uint64_t batch, const struct published *published,
+                         const struct verdict *verdicts, uint32_t n);
+    /* A batch or a result was refused whole: nothing of it is stored. retry_after_ms 0 = do not. */
+    void (*on_refused)(void *user, uint64_t batch, unsigned error_code, const char *detail, uint32_t retry_after_ms);
+    /* Events to handle. Valid until it returns. Walk with message_slice(). Every position must be settled by
+     * peer_result sooner or later, or is redelivered when the lease ends. */
+    void (*on_deliver)(void *user, const struct message *deliver);
+    /* A result is committed. */
+    void (*on_settled)(void *user, uint64_t batch);
+    /* An outcome this peer waits for; ref as in peer_wait, or batch and index as in peer_publish with wait. */
+    void (*on_outcome)(void *user, uint64_t ref, uint32_t index, const struct slice *slice, const struct record *outcome);
+    /* The answer to peer_admin. */
+    void (*on_answer)(void *user, uint64_t ref, bool ok, const char *json);
+};
+
+/* Starts connecting at once. Copies options and texts. NULL when the endpoint is not usable. */
+struct peer *peer_new(struct loop *loop, struct wire *wire, const struct peer_options *options, char *error, size_t error_size);
+/* Says BYE when joined and closes. */
+void peer_free(struct peer *peer);
+bool peer_is_joined(const struct peer *peer);
+
+/* Publish `n` bytes of records (events, each optionally preceded by RECORD_IDEMPOTENCY) as one batch, committed whole or
+ * not at all. Returns the batch's number (> 0), or 0 when the window is full: wait for on_published. Copies. */
+uint64_t peer_publish(struct peer *peer, const void *records, size_t n, bool wait);
+/* Bytes that may still be published now. */
+size_t peer_window(const struct peer *peer);
+/* Settle deliveries: outcomes (with cause position), acks, retries and further facts; one commit. Never refused for
+ * lack of room. Returns the batch's number. Copies. Gives the credit back when settled. */
+uint64_t peer_result(struct peer *peer, const void *records, size_t n);
+/* The positions whose handling has begun: PING lists them, which extends their leases and counts attempts. */
+void peer_started(struct peer *peer, struct position position);
+/* Register for the outcome of a request that is in the log. An outcome that exists already comes as on_refused with
+ * ERR_already_settled and `ref` as batch: read it from the log. */
+void peer_wait(struct peer *peer, struct position request, uint64_t ref);
+/* Ask the broker something: a command and JSON arguments. Returns the ref of the answer. */
+uint64_t peer_admin(struct peer *peer, const char *command, const char *args_json);
+/* Observers: replay committed events from a position as DELIVER without leases. */
+void peer_replay(struct peer *peer, struct position from);
