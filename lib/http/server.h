@@ -3,9 +3,9 @@
 /* server - HTTP in: a seam over libmicrohttpd
  *
  * Runs on the process's loop (MHD's epoll descriptor nested in ours).  A request reaches the handler
- * once its body is complete and within the limit; the handler answers now or later (the connection is suspended
- * meanwhile, with a deadline of ours, since suspended ones never time out).  Absolute deadlines for header and body guard
- * against slow senders. */
+ * once its body is complete and within the limit; the handler answers now or later.  Meanwhile the connection is
+ * suspended: it never times out and a client that leaves is not noticed before it is answered, so the owner sets
+ * a limit to what it waits for.  Absolute deadlines for head and body guard against slow senders. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ struct http_server_options {
     const char *tls_cert, *tls_key; /* PEM texts, NULL = plain */
     /* Called once per complete request; must lead to exactly one http_reply, now or later. */
     void (*on_request)(void *user, struct http_request *request);
-    /* The client went away before the reply, or the server stops: the request is about to be freed. May be NULL. */
+    /* The server stops, or the client of a stream went away: the request is not the owner's any more. May be NULL. */
     void (*on_gone)(void *user, struct http_request *request);
     /* A request that is refused before it reaches on_request (too large, malformed): fill in the body to send. May be NULL. */
     void (*on_refused)(void *user, unsigned status, struct http_reply *ret_reply);
@@ -57,6 +57,9 @@ const char *http_target(const struct http_request *request);                    
 const char *http_query(const struct http_request *request, const char *name);    /* decoded value, NULL when absent */
 const char *http_header(const struct http_request *request, const char *name);   /* NULL when absent; first of several */
 unsigned http_header_count(const struct http_request *request, const char *name);
+/* All headers in their order. */
+typedef void (*http_header_fn)(void *user, const char *name, const char *value);
+void http_each_header(const struct http_request *request, http_header_fn fn, void *user);
 const void *http_body(const struct http_request *request, size_t *ret_len);      /* raw bytes, whole */
 const char *http_remote(const struct http_request *request);                     /* the peer's address as text */
 /* The owner's own pointer on a request (e.g. what it waits for). */

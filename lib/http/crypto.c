@@ -1,0 +1,133 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* OpenSSL 3 looks an algorithm up by name on every use unless it is fetched once: the
+ * three used here are fetched on first use and kept for the life of the process.  A
+ * failure of OpenSSL itself is a broken installation: we end. */
+#include "lib/http/crypto.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "lib/base/id.h"
+
+enum { NONCE_SIZE = 12, TAG_SIZE = 16 };
+
+static void must(bool worked, const char *what)
+{
+    if (!worked) {
+        fprintf(stderr, "crypto: OpenSSL cannot do %s\n", what);
+        abort();
+    }
+}
+
+void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32])
+{
+    static EVP_MD *sha256;
+    if (!sha256)
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    must(sha256 && EVP_Digest(bytes, n, ret_hash, NULL, sha256, NULL) == 1, "SHA-256");
+}
+
+/* A context that has its hash: giving it another key is cheap. */
+static EVP_MAC_CTX *hmac_sha256(void)
+{
+    static _Thread_local EVP_MAC_CTX *ctx;
+    if (ctx)
+        return ctx;
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    must(mac != NULL, "HMAC");
+    ctx = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+    char hash[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0),
+        OSSL_PARAM_construct_end()};
+    must(ctx && EVP_MAC_CTX_set_params(ctx, params) == 1, "HMAC-SHA256");
+    return ctx;
+}
+
+void crypto_hmac_sha256(const void *key, size_t key_len, const struct crypto_part *parts,
+                        size_t n_parts, uint8_t ret_mac[32])
+{
+    EVP_MAC_CTX *ctx = hmac_sha256();
+    /* A NULL key would mean "the one before". */
+    must(EVP_MAC_init(ctx, key ? key : "", key ? key_len : 0, NULL) == 1, "HMAC-SHA256");
+    for (size_t i = 0; i < n_parts; i++)
+        must(EVP_MAC_update(ctx, parts[i].bytes, parts[i].len) == 1, "HMAC-SHA256");
+    size_t len = 0;
+    must(EVP_MAC_final(ctx, ret_mac, &len, CRYPTO_SHA256_SIZE) == 1 &&
+             len == CRYPTO_SHA256_SIZE,
+         "HMAC-SHA256");
+}
+
+bool crypto_equal(const void *a, const void *b, size_t n)
+{
+    return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+static EVP_CIPHER *aes_256_gcm(void)
+{
+    static EVP_CIPHER *cipher;
+    if (!cipher)
+        cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    must(cipher != NULL, "AES-256-GCM");
+    return cipher;
+}
+
+/* Sealed: nonce, ciphertext, tag. */
+void crypto_seal(const uint8_t key[32], const void *aad, size_t aad_len,
+                 const void *plain, size_t n, uint8_t *ret_sealed)
+{
+    assert(n <= INT_MAX && aad_len <= INT_MAX);
+    id_random(ret_sealed, NONCE_SIZE);
+    uint8_t *text = ret_sealed + NONCE_SIZE;
+    int len = 0;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    bool ok =
+        ctx && EVP_EncryptInit_ex2(ctx, aes_256_gcm(), key, ret_sealed, NULL) == 1 &&
+        (aad_len == 0 || EVP_EncryptUpdate(ctx, NULL, &len, aad, (int)aad_len) == 1) &&
+        (n == 0 || EVP_EncryptUpdate(ctx, text, &len, plain, (int)n) == 1) &&
+        EVP_EncryptFinal_ex(ctx, text + n, &len) == 1 &&
+        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, text + n) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    must(ok, "AES-256-GCM");
+}
+
+bool crypto_open(const uint8_t key[32], const void *aad, size_t aad_len,
+                 const void *sealed, size_t n, uint8_t *ret_plain)
+{
+    if (n < CRYPTO_SEALED_EXTRA || n > INT_MAX || aad_len > INT_MAX)
+        return false;
+    size_t plain_len = n - CRYPTO_SEALED_EXTRA;
+    const uint8_t *nonce = sealed, *text = nonce + NONCE_SIZE;
+    uint8_t tag[TAG_SIZE];
+    for (size_t i = 0; i < TAG_SIZE; i++)
+        tag[i] = text[plain_len + i];
+    int len = 0;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    must(ctx != NULL, "AES-256-GCM");
+    bool ok =
+        EVP_DecryptInit_ex2(ctx, aes_256_gcm(), key, nonce, NULL) == 1 &&
+        (aad_len == 0 || EVP_DecryptUpdate(ctx, NULL, &len, aad, (int)aad_len) == 1) &&
+        (plain_len == 0 ||
+         EVP_DecryptUpdate(ctx, ret_plain, &len, text, (int)plain_len) == 1) &&
+        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
+        EVP_DecryptFinal_ex(ctx, tag, &len) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    if (!ok) /* GCM hands out bytes before it has checked them */
+        OPENSSL_cleanse(ret_plain, plain_len);
+    return ok;
+}
+
+void crypto_wipe(void *bytes, size_t n)
+{
+    if (bytes)
+        OPENSSL_cleanse(bytes, n);
+}

@@ -1,0 +1,733 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* libmicrohttpd with its epoll descriptor nested in our loop, one thread.
+ *
+ * A request whose body is complete goes to the owner; unless it is answered at once its
+ * connection is suspended, and http_reply queues the answer and resumes it: libmicrohttpd
+ * does not look at a connection in between, so a thousand requests that wait for one
+ * commit cost nothing, and a client that leaves meanwhile is noticed only when it is
+ * answered.
+ *
+ * Time limits are ours.  libmicrohttpd's are on inactivity, which a sender of one byte a
+ * second passes.  A connection is in one of three states, each with a queue in the order
+ * of its deadlines (a constant time each, so the order is that of arrival): idle, reading
+ * (head and body), and neither (the owner's, or being answered: there inactivity is the
+ * right measure). */
+#include "lib/http/server.h"
+
+#include <assert.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/hash.h"
+#include "lib/base/id.h"
+#include "lib/base/mem.h"
+#include "lib/http/strict.h"
+#include "lib/loop/loop.h"
+
+enum {
+    CONNECTIONS_DEFAULT = 2000,
+    CONNECTIONS_PER_ADDRESS =
+        256, /* beyond it the connection is closed at once; loopback is exempt */
+    HEAD_MAX = 64 << 10, /* request head and buffers of a connection; larger: 431 */
+    INACTIVE_S = 30,     /* a client that does not read its answer */
+    IDLE_US = 60 * 1000 * 1000, /* an open connection without a request */
+    READ_DEFAULT_US = 10 * 1000 * 1000,
+    TICK_US = 1000 * 1000,
+    STREAM_BEHIND_MAX = 1 << 20, /* what a stream's reader may be behind; beyond it
+                                    http_stream_write says false */
+    STREAM_PIECE = 16 << 10,
+    ADDRESS_SLOTS = 8192,
+    RESERVE_MAX = 64 << 10, /* what a declared length alone may make us reserve */
+    RUNS_PER_TURN = 4,      /* of MHD_run before other sources get their turn */
+};
+
+struct queue;
+struct connection {
+    struct http_server *server;
+    struct MHD_Connection *mhd;
+    struct connection *previous, *next;
+    struct queue *queue; /* NULL: in none */
+    uint64_t deadline_us;
+    int fd;
+    unsigned address_slot; /* ADDRESS_SLOTS: not counted */
+    char address[INET6_ADDRSTRLEN + 8];
+};
+
+struct queue {
+    struct connection *first, *last;
+    uint64_t limit_us;
+};
+
+enum request_state {
+    REQUEST_READING,
+    REQUEST_OWNED,     /* with the owner */
+    REQUEST_STREAMING, /* head sent, the owner writes */
+    REQUEST_REPLIED,   /* the owner must not touch it any more */
+};
+
+struct http_request {
+    struct http_server *server;
+    struct connection *connection;
+    struct MHD_Connection *mhd;
+    struct http_request *previous, *next; /* all requests of the server */
+    enum request_state state;
+    bool is_seen; /* the access handler was called */
+    bool is_suspended;
+    bool is_too_large; /* a chunked body over the limit: the rest is thrown away */
+    bool is_ended, is_aborted; /* of a stream */
+    const char *method, *path;
+    void *user;
+    struct buf body; /* received; for a stream: to be sent */
+    size_t
+        thrown_away; /* of a body that is too large; of a stream's buffer: already sent */
+    char target[];
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct loop *loop;
+    struct MHD_Daemon *daemon;
+    struct loop_source *source;
+    struct loop_timer *timer;
+    struct queue idle, reading;
+    struct http_request *requests;
+    unsigned connections;
+    bool is_stopping;
+    uint8_t address_seed[16];
+    uint16_t
+        addresses[ADDRESS_SLOTS]; /* connections; addresses of one slot share the limit */
+};
+
+/* --- deadlines --- */
+
+static void leave_queue(struct connection *c)
+{
+    struct queue *q = c->queue;
+    if (!q)
+        return;
+    *(c->previous ? &c->previous->next : &q->first) = c->next;
+    *(c->next ? &c->next->previous : &q->last) = c->previous;
+    c->previous = c->next = NULL;
+    c->queue = NULL;
+}
+
+static void enter_queue(struct connection *c, struct queue *q)
+{
+    leave_queue(c);
+    c->deadline_us = loop_steady_us(c->server->loop) + q->limit_us;
+    c->queue = q;
+    c->previous = q->last;
+    *(q->last ? &q->last->next : &q->first) = c;
+    q->last = c;
+}
+
+/* Cut what is over its time: libmicrohttpd sees the end of the connection and cleans up.
+ */
+static void cut_late(struct queue *q, uint64_t now_us)
+{
+    while (q->first && q->first->deadline_us <= now_us) {
+        shutdown(q->first->fd, SHUT_RDWR);
+        leave_queue(q->first);
+    }
+}
+
+static uint64_t next_tick(const struct http_server *server, uint64_t now_us)
+{
+    uint64_t due_us = now_us + TICK_US;
+    if (server->reading.first && server->reading.first->deadline_us < due_us)
+        due_us = server->reading.first->deadline_us;
+    return due_us > now_us ? due_us - now_us : 0;
+}
+
+static void run_daemon(struct http_server *server)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    for (int i = 0; i < RUNS_PER_TURN; i++) {
+        MHD_run(server->daemon);
+        if (MHD_get_timeout(server->daemon, &wait_ms) != MHD_YES || wait_ms > 0)
+            break;
+        wait_ms = 0;
+        if (i == RUNS_PER_TURN - 1) {
+            loop_timer_in(server->timer, 0);
+            return;
+        }
+    }
+    if (!loop_timer_is_set(server->timer) && server->connections > 0)
+        loop_timer_in(server->timer, next_tick(server, loop_steady_us(server->loop)));
+}
+
+static void on_readable(void *user, uint32_t events)
+{
+    (void)events;
+    run_daemon(user);
+}
+
+static void on_tick(void *user)
+{
+    struct http_server *server = user;
+    uint64_t now_us = loop_steady_us(server->loop);
+    cut_late(&server->idle, now_us);
+    cut_late(&server->reading, now_us);
+    run_daemon(server);
+}
+
+/* --- connections --- */
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)(const void *)address)
+                         ->sin_addr.s_addr) >>
+                   24 ==
+               127;
+    if (address->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(
+            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+    return true;
+}
+
+/* The counter of an address: of an IPv6 one, of its /64. */
+static unsigned address_slot(const struct http_server *server,
+                             const struct sockaddr *address)
+{
+    if (is_loopback(address))
+        return ADDRESS_SLOTS;
+    uint8_t key[24] = {0};
+    memcpy(key, server->address_seed, 16);
+    if (address->sa_family == AF_INET)
+        memcpy(key + 16, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
+               4);
+    else
+        memcpy(key + 16, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
+               8);
+    return (unsigned)(hash64(key, sizeof(key)) % ADDRESS_SLOTS);
+}
+
+static enum MHD_Result on_accept(void *user, const struct sockaddr *address,
+                                 socklen_t len)
+{
+    (void)len;
+    struct http_server *server = user;
+    unsigned slot = address_slot(server, address);
+    if (server->is_stopping)
+        return MHD_NO;
+    return slot == ADDRESS_SLOTS || server->addresses[slot] < CONNECTIONS_PER_ADDRESS
+               ? MHD_YES
+               : MHD_NO;
+}
+
+static void connection_start(struct http_server *server, struct MHD_Connection *mhd,
+                             void **ret_context)
+{
+    struct connection *c = mem_alloc(sizeof(*c));
+    c->server = server;
+    c->mhd = mhd;
+    c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    const struct sockaddr *address =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    socklen_t len = address->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                  : sizeof(struct sockaddr_in6);
+    if (getnameinfo(address, len, c->address, sizeof(c->address), NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        c->address[0] = 0;
+    c->address_slot = address_slot(server, address);
+    if (c->address_slot < ADDRESS_SLOTS)
+        server->addresses[c->address_slot]++;
+    server->connections++;
+    enter_queue(c, &server->reading);
+    *ret_context = c;
+}
+
+static void on_connection(void *user, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = user;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection_start(server, mhd, context);
+        return;
+    }
+    struct connection *c = *context;
+    leave_queue(c);
+    if (c->address_slot < ADDRESS_SLOTS)
+        server->addresses[c->address_slot]--;
+    server->connections--;
+    free(c);
+    *context = NULL;
+}
+
+/* --- answering --- */
+
+static struct MHD_Response *make_response(const struct http_reply *reply,
+                                          struct MHD_Response *response)
+{
+    if (!response) /* libmicrohttpd does not change a body it is to copy */
+        response = MHD_create_response_from_buffer(
+            reply->body_len, (void *)(uintptr_t)reply->body, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        return NULL;
+    if (reply->content_type)
+        MHD_add_response_header(response, "Content-Type", reply->content_type);
+    for (const struct http_header *h = reply->headers; h && h->name; h++)
+        MHD_add_response_header(response, h->name, h->value);
+    return response;
+}
+
+/* Hand a response over; the connection goes on. The request may be freed before this
+ * returns. */
+static void queue_response(struct http_request *request, unsigned status,
+                           struct MHD_Response *response)
+{
+    /* A failure leaves the connection without an answer; resumed, libmicrohttpd closes
+     * it. */
+    if (!response || MHD_queue_response(request->mhd, status, response) != MHD_YES)
+        shutdown(request->connection->fd, SHUT_RDWR);
+    if (response)
+        MHD_destroy_response(response);
+    if (request->is_suspended) {
+        request->is_suspended = false;
+        MHD_resume_connection(request->mhd);
+    }
+}
+
+void http_reply(struct http_request *request, const struct http_reply *reply)
+{
+    if (request->state == REQUEST_REPLIED) /* the server stops and has answered it */
+        return;
+    assert(request->state == REQUEST_OWNED);
+    request->state = REQUEST_REPLIED;
+    queue_response(request, reply->status, make_response(reply, NULL));
+}
+
+/* An answer of the server's own, after which the connection is closed. */
+static void refuse(struct http_request *request, unsigned status)
+{
+    struct http_reply reply = {.status = status};
+    if (request->server->options.on_refused)
+        request->server->options.on_refused(request->server->options.user, status,
+                                            &reply);
+    struct MHD_Response *response = make_response(&reply, NULL);
+    if (response)
+        MHD_add_response_header(response, "Connection", "close");
+    request->state = REQUEST_REPLIED;
+    queue_response(request, status, response);
+}
+
+/* --- streams --- */
+
+static ssize_t stream_read(void *user, uint64_t position, char *out, size_t max)
+{
+    (void)position;
+    struct http_request *request = user;
+    size_t n = request->body.len - request->thrown_away;
+    if (n == 0) {
+        if (request->is_aborted)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        if (request->is_ended)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        request->is_suspended = true;
+        MHD_suspend_connection(request->mhd);
+        return 0;
+    }
+    if (n > max)
+        n = max;
+    memcpy(out, request->body.bytes + request->thrown_away, n);
+    request->thrown_away += n;
+    if (request->thrown_away == request->body.len) {
+        buf_clear(&request->body);
+        request->thrown_away = 0;
+    }
+    return (ssize_t)n;
+}
+
+static void stream_wake(struct http_request *request)
+{
+    if (!request->is_suspended)
+        return;
+    request->is_suspended = false;
+    MHD_resume_connection(request->mhd);
+}
+
+void http_stream_start(struct http_request *request, const struct http_reply *head)
+{
+    assert(request->state == REQUEST_OWNED);
+    request->state = REQUEST_STREAMING;
+    buf_clear(&request->body);
+    request->thrown_away = 0;
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, STREAM_PIECE, stream_read, request, NULL);
+    queue_response(request, head->status,
+                   response ? make_response(head, response) : NULL);
+}
+
+bool http_stream_write(struct http_request *request, const void *bytes, size_t n)
+{
+    if (request->state != REQUEST_STREAMING ||
+        request->body.len - request->thrown_away + n > STREAM_BEHIND_MAX)
+        return false;
+    if (request->thrown_away > 0) {
+        size_t rest = request->body.len - request->thrown_away;
+        memmove(request->body.bytes, request->body.bytes + request->thrown_away, rest);
+        request->body.len = rest;
+        request->thrown_away = 0;
+    }
+    buf_add(&request->body, bytes, n);
+    stream_wake(request);
+    return true;
+}
+
+void http_stream_end(struct http_request *request, bool abort)
+{
+    if (request->state != REQUEST_STREAMING)
+        return;
+    request->state = REQUEST_REPLIED;
+    request->is_ended = true;
+    request->is_aborted = abort;
+    if (abort) /* also what is not sent yet */
+        request->thrown_away = request->body.len;
+    stream_wake(request);
+}
+
+/* --- requests --- */
+
+/* libmicrohttpd's first word of a request: its target, undecoded. */
+static void *on_target(void *user, const char *target, struct MHD_Connection *mhd)
+{
+    struct http_server *server = user;
+    size_t n = strlen(target);
+    struct http_request *request = mem_alloc(sizeof(*request) + n + 1);
+    memcpy(request->target, target, n + 1);
+    request->server = server;
+    request->mhd = mhd;
+    request->connection =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    request->next = server->requests;
+    if (server->requests)
+        server->requests->previous = request;
+    server->requests = request;
+    if (request->connection)
+        enter_queue(request->connection, &server->reading);
+    return request;
+}
+
+static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)mhd;
+    (void)code;
+    struct http_server *server = user;
+    struct http_request *request = *context;
+    if (!request)
+        return;
+    if ((request->state == REQUEST_OWNED || request->state == REQUEST_STREAMING) &&
+        server->options.on_gone)
+        server->options.on_gone(server->options.user, request);
+    *(request->previous ? &request->previous->next : &server->requests) = request->next;
+    if (request->next)
+        request->next->previous = request->previous;
+    if (request->connection)
+        enter_queue(request->connection, &server->idle);
+    buf_fini(&request->body);
+    free(request);
+    *context = NULL;
+}
+
+/* The head is there, the body is not: may it come? */
+static void check_head(struct http_request *request, const char *version)
+{
+    const char *length = http_header(request, "Content-Length");
+    uint64_t body_len = length ? strtoull(length, NULL, 10) : 0;
+    if (strict_check(request->mhd, request->method, request->target, version))
+        refuse(request, 400);
+    else if (request->server->is_stopping)
+        refuse(request, 503);
+    else if (body_len > request->server->options.body_max)
+        refuse(request, 413);
+    else if (body_len > 0)
+        buf_reserve(&request->body, body_len < RESERVE_MAX ? body_len : RESERVE_MAX);
+}
+
+/* Too large a body is read on for as long again, so that the sender gets to read the 413.
+ */
+static enum MHD_Result take_body(struct http_request *request, const char *bytes,
+                                 size_t n)
+{
+    size_t max = request->server->options.body_max;
+    if (!request->is_too_large && request->body.len + n <= max) {
+        buf_add(&request->body, bytes, n);
+        return MHD_YES;
+    }
+    request->is_too_large = true;
+    request->thrown_away += n;
+    buf_fini(&request->body);
+    return request->thrown_away <= max ? MHD_YES : MHD_NO;
+}
+
+static void hand_over(struct http_request *request)
+{
+    leave_queue(request->connection);
+    if (request->is_too_large) {
+        refuse(request, 413);
+        return;
+    }
+    request->state = REQUEST_OWNED;
+    request->server->options.on_request(request->server->options.user, request);
+    if (request->state == REQUEST_OWNED) {
+        request->is_suspended = true;
+        MHD_suspend_connection(request->mhd);
+    }
+}
+
+static enum MHD_Result on_access(void *user, struct MHD_Connection *mhd, const char *path,
+                                 const char *method, const char *version,
+                                 const char *upload, size_t *upload_len, void **context)
+{
+    (void)user;
+    (void)mhd;
+    struct http_request *request = *context;
+    if (!request->is_seen) {
+        request->is_seen = true;
+        request->method = method;
+        request->path = path;
+        check_head(request, version);
+        return MHD_YES;
+    }
+    if (*upload_len > 0) {
+        enum MHD_Result result = take_body(request, upload, *upload_len);
+        *upload_len = 0;
+        return result;
+    }
+    if (request->state == REQUEST_READING)
+        hand_over(request);
+    return MHD_YES;
+}
+
+const char *http_method(const struct http_request *request)
+{
+    return request->method;
+}
+
+const char *http_path(const struct http_request *request)
+{
+    return request->path;
+}
+
+const char *http_target(const struct http_request *request)
+{
+    return request->target;
+}
+
+const char *http_query(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
+}
+
+struct count {
+    const char *name;
+    unsigned n;
+};
+
+static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    (void)kind;
+    (void)value;
+    struct count *count = user;
+    if (!strcasecmp(name, count->name))
+        count->n++;
+    return MHD_YES;
+}
+
+unsigned http_header_count(const struct http_request *request, const char *name)
+{
+    struct count count = {.name = name};
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &count);
+    return count.n;
+}
+
+struct each {
+    http_header_fn fn;
+    void *user;
+};
+
+static enum MHD_Result each_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    (void)kind;
+    struct each *each = user;
+    each->fn(each->user, name, value ? value : "");
+    return MHD_YES;
+}
+
+void http_each_header(const struct http_request *request, http_header_fn fn, void *user)
+{
+    struct each each = {fn, user};
+    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, each_header, &each);
+}
+
+const void *http_body(const struct http_request *request, size_t *ret_len)
+{
+    *ret_len = request->body.len;
+    return request->body.bytes ? (const void *)request->body.bytes : "";
+}
+
+const char *http_remote(const struct http_request *request)
+{
+    return request->connection->address;
+}
+
+void http_set_user(struct http_request *request, void *user)
+{
+    request->user = user;
+}
+
+void *http_user(const struct http_request *request)
+{
+    return request->user;
+}
+
+/* --- the server --- */
+
+static bool parse_address(const char *address, uint16_t port,
+                          struct sockaddr_storage *ret, bool *ret_is_six)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+                             .ai_socktype = SOCK_STREAM};
+    char service[8];
+    snprintf(service, sizeof(service), "%u", port);
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(address, service, &hints, &found) != 0)
+        return false;
+    memcpy(ret, found->ai_addr, found->ai_addrlen);
+    *ret_is_six = found->ai_family == AF_INET6;
+    freeaddrinfo(found);
+    return true;
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *server,
+                                       const struct sockaddr_storage *address,
+                                       bool is_six)
+{
+    const struct http_server_options *o = &server->options;
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_six ? MHD_USE_IPv6 : 0);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0,
+         (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem none = {MHD_OPTION_END, 0, NULL};
+    if (o->tls_cert)
+        flags |= MHD_USE_TLS;
+    return MHD_start_daemon(
+        flags, 0, on_accept, server, on_access, server, MHD_OPTION_SOCK_ADDR,
+        (const struct sockaddr *)address, MHD_OPTION_CONNECTION_LIMIT, o->connections_max,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVE_S, MHD_OPTION_STRICT_FOR_CLIENT,
+        1, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_ARRAY, o->tls_cert ? tls : &none, MHD_OPTION_END);
+}
+
+struct http_server *http_server_new(struct loop *loop,
+                                    const struct http_server_options *options,
+                                    char *error, size_t error_size)
+{
+    struct sockaddr_storage address = {0};
+    bool is_six = false;
+    if (!parse_address(options->address, options->port, &address, &is_six)) {
+        snprintf(error, error_size, "%s is not a numeric address", options->address);
+        return NULL;
+    }
+    struct http_server *server = mem_alloc(sizeof(*server));
+    server->options = *options;
+    if (server->options.connections_max == 0)
+        server->options.connections_max = CONNECTIONS_DEFAULT;
+    server->loop = loop;
+    server->idle.limit_us = IDLE_US;
+    server->reading.limit_us =
+        options->read_timeout_us ? options->read_timeout_us : READ_DEFAULT_US;
+    id_random(server->address_seed, sizeof(server->address_seed));
+    server->daemon = start_daemon(server, &address, is_six);
+    if (!server->daemon) {
+        snprintf(error, error_size, "cannot listen on %s:%u%s", options->address,
+                 options->port,
+                 options->tls_cert ? " (address taken, or certificate and key do not fit)"
+                                   : " (address taken?)");
+        free(server);
+        return NULL;
+    }
+    server->timer = loop_timer_new(loop, on_tick, server);
+    int fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    server->source = loop_watch(loop, fd, EPOLLIN, on_readable, server);
+    return server;
+}
+
+void http_server_quiesce(struct http_server *server)
+{
+    if (server->is_stopping)
+        return;
+    server->is_stopping = true;
+    int listener = MHD_quiesce_daemon(server->daemon);
+    if (listener >= 0)
+        close(listener);
+}
+
+/* Take the request from its owner and answer it. */
+static void dismiss(struct http_request *request)
+{
+    enum request_state state = request->state;
+    if (state != REQUEST_OWNED && state != REQUEST_STREAMING)
+        return;
+    request->state = REQUEST_REPLIED;
+    if (request->server->options.on_gone)
+        request->server->options.on_gone(request->server->options.user, request);
+    if (state == REQUEST_OWNED) {
+        refuse(request, 503);
+        return;
+    }
+    request->is_ended = true;
+    stream_wake(request);
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    http_server_quiesce(server);
+    for (struct http_request *r = server->requests; r; r = r->next)
+        dismiss(r);
+    for (int i = 0; i < 3 && server->connections > 0; i++)
+        MHD_run(server->daemon);
+    loop_unwatch(server->source);
+    loop_timer_free(server->timer);
+    MHD_stop_daemon(server->daemon);
+    free(server);
+}
+
+uint16_t http_server_port(const struct http_server *server)
+{
+    return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+unsigned http_server_connections(const struct http_server *server)
+{
+    return server->connections;
+}

@@ -1,0 +1,141 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/text.h"
+#include "lib/http/crypto.h"
+
+static void assert_hex(const uint8_t *bytes, size_t n, const char *hex)
+{
+    struct buf text = {0};
+    text_hex(bytes, n, &text);
+    assert_string_equal(buf_str(&text), hex);
+    buf_fini(&text);
+}
+
+static void sha256_of_abc_is_fips_180(void **state)
+{
+    (void)state;
+    uint8_t hash[32];
+    crypto_sha256("abc", 3, hash);
+    assert_hex(hash, 32,
+               "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    crypto_sha256("", 0, hash);
+    assert_hex(hash, 32,
+               "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+static void hmac_matches_rfc_4231(void **state)
+{
+    (void)state;
+    uint8_t mac[32], key[131];
+    memset(key, 0x0b, 20);
+    struct crypto_part hi = {"Hi There", 8};
+    crypto_hmac_sha256(key, 20, &hi, 1, mac);
+    assert_hex(mac, 32,
+               "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    struct crypto_part parts[] = {{"what do ya want ", 16}, {"for nothing?", 12}};
+    crypto_hmac_sha256("Jefe", 4, parts, 2, mac);
+    assert_hex(mac, 32,
+               "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof(key));
+    struct crypto_part large = {"Test Using Larger Than Block-Size Key - Hash Key First",
+                                54};
+    crypto_hmac_sha256(key, sizeof(key), &large, 1, mac);
+    assert_hex(mac, 32,
+               "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void empty_key_is_not_the_key_before(void **state)
+{
+    (void)state;
+    uint8_t first[32], second[32];
+    struct crypto_part part = {"x", 1};
+    crypto_hmac_sha256("secret", 6, &part, 1, first);
+    crypto_hmac_sha256(NULL, 0, &part, 1, second);
+    assert_memory_not_equal(first, second, 32);
+    crypto_hmac_sha256("", 0, NULL, 0, second);
+    assert_hex(second, 32,
+               "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
+static void equal_sees_every_byte(void **state)
+{
+    (void)state;
+    uint8_t a[32] = {0}, b[32] = {0};
+    assert_true(crypto_equal(a, b, 32));
+    for (size_t i = 0; i < 32; i++) {
+        b[i] = 1;
+        assert_false(crypto_equal(a, b, 32));
+        b[i] = 0;
+    }
+}
+
+static void sealed_opens_only_unchanged(void **state)
+{
+    (void)state;
+    uint8_t key[32] = {7}, sealed[11 + CRYPTO_SEALED_EXTRA], plain[11] = {0};
+    crypto_seal(key, "name", 4, "hello world", 11, sealed);
+    assert_true(crypto_open(key, "name", 4, sealed, sizeof(sealed), plain));
+    assert_memory_equal(plain, "hello world", 11);
+    assert_false(crypto_open(key, "nome", 4, sealed, sizeof(sealed), plain));
+    assert_false(crypto_open(key, "name", 4, sealed, sizeof(sealed) - 1, plain));
+    assert_false(crypto_open(key, "name", 4, sealed, CRYPTO_SEALED_EXTRA - 1, plain));
+    for (size_t bit = 0; bit < sizeof(sealed) * 8; bit++) {
+        sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_false(crypto_open(key, "name", 4, sealed, sizeof(sealed), plain));
+        sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    key[31] ^= 1;
+    assert_false(crypto_open(key, "name", 4, sealed, sizeof(sealed), plain));
+}
+
+static void failed_open_leaves_no_plain_text(void **state)
+{
+    (void)state;
+    uint8_t key[32] = {7}, sealed[11 + CRYPTO_SEALED_EXTRA], plain[11] = {0},
+            zero[11] = {0};
+    crypto_seal(key, NULL, 0, "hello world", 11, sealed);
+    sealed[sizeof(sealed) - 1] ^= 1;
+    assert_false(crypto_open(key, NULL, 0, sealed, sizeof(sealed), plain));
+    assert_memory_equal(plain, zero, 11);
+}
+
+static void nothing_can_be_sealed(void **state)
+{
+    (void)state;
+    uint8_t key[32] = {7}, sealed[CRYPTO_SEALED_EXTRA], plain[1];
+    crypto_seal(key, NULL, 0, NULL, 0, sealed);
+    assert_true(crypto_open(key, NULL, 0, sealed, sizeof(sealed), plain));
+}
+
+static void wiped_is_zero(void **state)
+{
+    (void)state;
+    char secret[] = "whsec_test", zero[sizeof(secret)] = {0};
+    crypto_wipe(secret, sizeof(secret));
+    assert_memory_equal(secret, zero, sizeof(secret));
+    crypto_wipe(NULL, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sha256_of_abc_is_fips_180),
+        cmocka_unit_test(hmac_matches_rfc_4231),
+        cmocka_unit_test(empty_key_is_not_the_key_before),
+        cmocka_unit_test(equal_sees_every_byte),
+        cmocka_unit_test(sealed_opens_only_unchanged),
+        cmocka_unit_test(failed_open_leaves_no_plain_text),
+        cmocka_unit_test(nothing_can_be_sealed),
+        cmocka_unit_test(wiped_is_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
