@@ -103,6 +103,7 @@ struct http_server {
     struct http_request *requests;
     unsigned connections;
     bool is_stopping;
+    bool is_run_due; /* the timer is set to now */
     uint8_t address_seed[16];
     uint16_t
         addresses[ADDRESS_SLOTS]; /* connections; addresses of one slot share the limit */
@@ -157,12 +158,11 @@ static void run_daemon(struct http_server *server)
         if (MHD_get_timeout(server->daemon, &wait_ms) != MHD_YES || wait_ms > 0)
             break;
         wait_ms = 0;
-        if (i == RUNS_PER_TURN - 1) {
-            loop_timer_in(server->timer, 0);
-            return;
-        }
+        server->is_run_due = i == RUNS_PER_TURN - 1;
     }
-    if (!loop_timer_is_set(server->timer) && server->connections > 0)
+    if (server->is_run_due)
+        loop_timer_in(server->timer, 0);
+    else if (!loop_timer_is_set(server->timer) && server->connections > 0)
         loop_timer_in(server->timer, next_tick(server, loop_steady_us(server->loop)));
 }
 
@@ -176,9 +176,23 @@ static void on_tick(void *user)
 {
     struct http_server *server = user;
     uint64_t now_us = loop_steady_us(server->loop);
+    server->is_run_due = false;
     cut_late(&server->idle, now_us);
     cut_late(&server->reading, now_us);
     run_daemon(server);
+}
+
+/* Go on with a connection. Without threads libmicrohttpd has nothing to wake itself with:
+ * one run serves all that are resumed in one turn. */
+static void resume(struct http_request *request)
+{
+    if (!request->is_suspended)
+        return;
+    request->is_suspended = false;
+    MHD_resume_connection(request->mhd);
+    if (!request->server->is_run_due)
+        loop_timer_in(request->server->timer, 0);
+    request->server->is_run_due = true;
 }
 
 /* --- connections --- */
@@ -293,10 +307,7 @@ static void queue_response(struct http_request *request, unsigned status,
         shutdown(request->connection->fd, SHUT_RDWR);
     if (response)
         MHD_destroy_response(response);
-    if (request->is_suspended) {
-        request->is_suspended = false;
-        MHD_resume_connection(request->mhd);
-    }
+    resume(request);
 }
 
 void http_reply(struct http_request *request, const struct http_reply *reply)
@@ -349,14 +360,6 @@ static ssize_t stream_read(void *user, uint64_t position, char *out, size_t max)
     return (ssize_t)n;
 }
 
-static void stream_wake(struct http_request *request)
-{
-    if (!request->is_suspended)
-        return;
-    request->is_suspended = false;
-    MHD_resume_connection(request->mhd);
-}
-
 void http_stream_start(struct http_request *request, const struct http_reply *head)
 {
     assert(request->state == REQUEST_OWNED);
@@ -381,7 +384,7 @@ bool http_stream_write(struct http_request *request, const void *bytes, size_t n
         request->thrown_away = 0;
     }
     buf_add(&request->body, bytes, n);
-    stream_wake(request);
+    resume(request);
     return true;
 }
 
@@ -394,7 +397,7 @@ void http_stream_end(struct http_request *request, bool abort)
     request->is_aborted = abort;
     if (abort) /* also what is not sent yet */
         request->thrown_away = request->body.len;
-    stream_wake(request);
+    resume(request);
 }
 
 /* --- requests --- */
@@ -469,7 +472,7 @@ static enum MHD_Result take_body(struct http_request *request, const char *bytes
     request->is_too_large = true;
     request->thrown_away += n;
     buf_fini(&request->body);
-    return request->thrown_away <= max ? MHD_YES : MHD_NO;
+    return request->thrown_away <= max + HEAD_MAX ? MHD_YES : MHD_NO;
 }
 
 static void hand_over(struct http_request *request)
@@ -704,7 +707,7 @@ static void dismiss(struct http_request *request)
         return;
     }
     request->is_ended = true;
-    stream_wake(request);
+    resume(request);
 }
 
 void http_server_free(struct http_server *server)
