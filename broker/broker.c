@@ -1,0 +1,491 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "broker/broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core.h"
+#include "broker/link.h"
+#include "broker/live.h"
+#include "lib/base/buf.h"
+#include "lib/base/id.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/config/config.h"
+#include "lib/loop/loop.h"
+#include "lib/service/service.h"
+#include "lib/store/store.h"
+#include "lib/store/views.h"
+#include "lib/wire/wire.h"
+
+enum {
+    VIEWS_POLL_US = 1000000,
+    GONE_MAX =
+        256, /* peers found unreachable in one turn; more are found at the next send */
+};
+
+struct broker {
+    struct service_run *run;
+    struct wire *wire;
+    struct core *core;
+    struct link *link;
+    struct live *live;
+    struct wire_socket *bus;
+    struct store *store;
+    struct views *views;
+    struct loop_timer *tick, *poll;
+    uint64_t gone[GONE_MAX];
+    size_t n_gone;
+    bool is_stopping;
+};
+
+/* --- peers: a ROUTER's routing id, packed --- */
+
+static uint64_t pack(const struct wire_peer *peer)
+{
+    uint64_t name = (uint64_t)peer->id_len << 56;
+
+    for (unsigned i = 0; i < peer->id_len && i < 7; i++)
+        name |= (uint64_t)peer->id[i] << (8 * i);
+    return name;
+}
+
+static struct wire_peer unpack(uint64_t name)
+{
+    struct wire_peer peer = {.id_len = (uint8_t)(name >> 56)};
+
+    for (unsigned i = 0; i < peer.id_len && i < 7; i++)
+        peer.id[i] = (uint8_t)(name >> (8 * i));
+    return peer;
+}
+
+/* --- the core's actions --- */
+
+static void do_send(void *user, uint64_t name, const void *frame, size_t n)
+{
+    struct broker *broker = user;
+    struct wire_peer peer = unpack(name);
+
+    /* A peer that cannot be reached, or does not empty its pipe, loses its session; the
+     * core hears of it after the input in hand. */
+    if (wire_send(broker->bus, &peer, frame, n) != WIRE_SENT && broker->n_gone < GONE_MAX)
+        broker->gone[broker->n_gone++] = name;
+}
+
+static void do_append(void *user, struct block_ref *block)
+{
+    struct broker *broker = user;
+
+    link_append(broker->link, block);
+}
+
+static struct block_ref *do_read(void *user, uint64_t number)
+{
+    struct broker *broker = user;
+    struct buf bytes = BUF_NULL;
+    struct block_ref *ref = NULL;
+
+    if (store_read(broker->store, number, &bytes) == STORE_OK)
+        ref = block_ref_copy((const struct block *)bytes.bytes);
+    else
+        log_say(LOG_BROKEN, "block=%llu %s", (unsigned long long)number,
+                store_error(broker->store));
+    buf_fini(&bytes);
+    return ref;
+}
+
+static struct views *views(struct broker *broker)
+{
+    char error[256];
+
+    if (!broker->views) {
+        _free_ char *dir = config_log_dir(broker->run->config);
+        broker->views = views_open(dir, /* read_only= */ true, error, sizeof(error));
+    }
+    return broker->views;
+}
+
+static bool do_find_key(void *user, const uint8_t key[16], struct core_key *ret)
+{
+    struct broker *broker = user;
+    struct views_idempotency found;
+
+    if (!views(broker) ||
+        !views_find_key(broker->views, key, loop_wall_us(broker->run->loop), &found))
+        return false;
+    *ret = (struct core_key){.body_hash = found.body_hash,
+                             .expires_us = found.expires_us,
+                             .position = {found.block, found.index}};
+    memcpy(ret->id, found.id, 16);
+    return true;
+}
+
+static void do_live(void *user, const struct block *block)
+{
+    struct broker *broker = user;
+
+    live_block(broker->live, block);
+}
+
+static bool do_alive(void *user, uint64_t pid)
+{
+    (void)user;
+    return pid == 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+}
+
+static void do_say(void *user, int id, const char *text)
+{
+    (void)user;
+    log_write((enum log_id)id, "%s", text);
+}
+
+static const struct core_ops ops = {.send = do_send,
+                                    .append = do_append,
+                                    .read = do_read,
+                                    .find_key = do_find_key,
+                                    .live = do_live,
+                                    .alive = do_alive,
+                                    .say = do_say};
+
+/* --- the core's inputs --- */
+
+static void set_time(struct broker *broker)
+{
+    core_time(broker->core, loop_wall_us(broker->run->loop),
+              loop_steady_us(broker->run->loop));
+}
+
+static void on_bus(void *user, const struct wire_peer *peer, const void *frame, size_t n)
+{
+    struct broker *broker = user;
+
+    set_time(broker);
+    core_frame(broker->core, pack(peer), peer->pid > 0 ? (uint64_t)peer->pid : 0, frame,
+               n);
+}
+
+/* Before every wait: what no input is left to say. */
+static bool settle_turn(void *user)
+{
+    struct broker *broker = user;
+
+    if (!broker->core)
+        return false;
+    set_time(broker);
+    while (broker->n_gone > 0)
+        core_gone(broker->core, broker->gone[--broker->n_gone]);
+    core_flush(broker->core);
+    uint64_t due = core_next_due(broker->core), now = loop_steady_us(broker->run->loop);
+    loop_timer_in(broker->tick, due > now ? due - now : 0);
+    return false;
+}
+
+static void on_tick(void *user)
+{
+    struct broker *broker = user;
+
+    set_time(broker);
+    core_tick(broker->core);
+}
+
+static void on_poll(void *user)
+{
+    struct broker *broker = user;
+
+    if (views(broker))
+        core_views(broker->core, views_applied(broker->views));
+    loop_timer_in(broker->poll, VIEWS_POLL_US);
+}
+
+static void on_committed(void *user, const struct log_head *head)
+{
+    struct broker *broker = user;
+
+    set_time(broker);
+    core_committed(broker->core, head);
+}
+
+/* --- recovery --- */
+
+struct replay {
+    struct broker *broker;
+    uint64_t from, to, keys_from;
+    const char *why;
+    uint64_t bad_block;
+};
+
+static bool replay_block(void *user, uint64_t number, const struct block *block,
+                         const char *why)
+{
+    struct replay *replay = user;
+
+    if (number > replay->to)
+        return false;
+    replay->bad_block = number;
+    replay->why = why;
+    if (!block)
+        return false;
+    if (number < replay->from)
+        core_replay_keys(replay->broker->core, block);
+    else
+        core_replay(replay->broker->core, block, &replay->why);
+    return !replay->why;
+}
+
+static bool is_checkpoint(void *user, uint64_t number, const struct block *block,
+                          const char *why)
+{
+    uint64_t *found = user;
+
+    (void)why;
+    if (!block || !(block->flags & BLOCK_CHECKPOINT))
+        return true;
+    *found = number;
+    return false;
+}
+
+/* From the checkpoint at `from` to the end. NULL, or what is wrong. */
+static const char *replay_from(struct broker *broker, uint64_t from, uint64_t to)
+{
+    struct replay replay = {.broker = broker, .from = from, .to = to};
+    uint64_t first, last, applied = views(broker) ? views_applied(broker->views) : 0;
+
+    store_range(broker->store, &first, &last);
+    core_views(broker->core, applied);
+    replay.keys_from = applied + 1 > first ? applied + 1 : first;
+    store_scan(broker->store, replay.keys_from < from ? replay.keys_from : from,
+               /* verify= */ true, replay_block, &replay);
+    if (replay.why)
+        return replay.why;
+    return core_applied(broker->core) == to || core_in_checkpoint(broker->core)
+               ? NULL
+               : "the log ends before its head";
+}
+
+static bool recover(struct broker *broker, const struct log_head *head, char *error,
+                    size_t error_size)
+{
+    uint64_t from = head->number ? store_find_checkpoint(broker->store) : 0;
+    uint64_t began = loop_steady_us(broker->run->loop);
+
+    while (head->number) {
+        broker->core = core_new(&ops, broker);
+        set_time(broker);
+        const char *why = replay_from(broker, from, head->number);
+        if (why) {
+            snprintf(error, error_size, "replay from block %llu: %s",
+                     (unsigned long long)from, why);
+            return false;
+        }
+        if (!core_in_checkpoint(broker->core))
+            break;
+        core_free(broker->core); /* the newest checkpoint was cut short: start from the
+                                    one before */
+        uint64_t before = 0;
+        store_scan_back(broker->store, from - 1, false, is_checkpoint, &before);
+        from = before;
+    }
+    if (!head->number)
+        broker->core = core_new(&ops, broker);
+    log_say(RECOVERED, "from_block=%llu to_block=%llu took_ms=%llu",
+            (unsigned long long)from, (unsigned long long)head->number,
+            (unsigned long long)(loop_steady_us(broker->run->loop) - began) / 1000);
+    return true;
+}
+
+/* --- configuration --- */
+
+static const char *bus_key(const struct broker *broker, const char *name)
+{
+    char full[128];
+
+    snprintf(full, sizeof(full), "bus.%s", name);
+    return secrets_get(broker->run->secrets, full);
+}
+
+static void fill_integration(const struct broker *broker,
+                             const struct config_integration *from,
+                             struct core_integration *to)
+{
+    struct core_schedule *schedules = mem_array(from->n_schedules, sizeof(*schedules));
+
+    for (size_t i = 0; i < from->n_schedules; i++)
+        schedules[i] = (struct core_schedule){.operation = from->schedules[i].operation,
+                                              .every_us = from->schedules[i].every_us,
+                                              .missed = (int)from->schedules[i].missed};
+    *to = (struct core_integration){
+        .name = from->name,
+        .connector = from->connector,
+        .provider = from->provider,
+        .service = from->service,
+        .mode = from->mode,
+        .key = bus_key(broker, from->name),
+        .is_default = from->is_default,
+        .attempts = from->limits.attempts,
+        .deadline_us = from->limits.deadline_us,
+        .schedules = schedules,
+        .n_schedules = from->n_schedules,
+    };
+}
+
+static void configure(struct broker *broker, const struct config *config)
+{
+    struct core_integration *integrations =
+        mem_array(config->n_integrations, sizeof(*integrations));
+    struct core_group *groups = mem_array(config->n_groups, sizeof(*groups));
+
+    for (size_t i = 0; i < config->n_integrations; i++)
+        fill_integration(broker, &config->integrations[i], &integrations[i]);
+    for (size_t i = 0; i < config->n_groups; i++)
+        groups[i] =
+            (struct core_group){.name = config->groups[i].name,
+                                .types = (const char *const *)config->groups[i].types,
+                                .n_types = config->groups[i].n_types,
+                                .attempts = config->groups[i].attempts};
+    struct core_config in = {.gateway_key = bus_key(broker, "gateway"),
+                             .integrations = integrations,
+                             .n_integrations = config->n_integrations,
+                             .groups = groups,
+                             .n_groups = config->n_groups,
+                             .random_seed = loop_wall_us(broker->run->loop) | 1};
+    core_configure(broker->core, &in);
+    for (size_t i = 0; i < config->n_integrations; i++)
+        free((void *)(uintptr_t)integrations[i].schedules);
+    free(integrations);
+    free(groups);
+}
+
+/* --- the process --- */
+
+static void fatal(struct broker *broker, const char *why)
+{
+    log_say(FATAL, "%s", why);
+    loop_stop(broker->run->loop, 74);
+}
+
+static bool open_sockets(struct broker *broker, char *error, size_t error_size)
+{
+    _free_ char *bus = config_bus_endpoint(broker->run->config);
+    _free_ char *live = config_live_endpoint(broker->run->config);
+    struct wire_options options = {.kind = WIRE_ROUTER,
+                                   .endpoint = bus,
+                                   .bind = true,
+                                   .check_uid = true,
+                                   .hwm = 1024,
+                                   .on_frame = on_bus,
+                                   .user = broker};
+
+    broker->live = live_new(broker->wire, live, error, error_size);
+    if (!broker->live)
+        return false;
+    broker->bus = wire_open(broker->wire, &options, error, error_size);
+    return broker->bus != NULL;
+}
+
+static void first_fence(struct broker *broker, const struct log_head *head)
+{
+    _free_ char *dir = config_log_dir(broker->run->config);
+    char error[512];
+    uint8_t boot[16];
+
+    broker->store = store_open_reader(dir, error, sizeof(error));
+    if (!broker->store || !recover(broker, head, error, sizeof(error)) ||
+        !open_sockets(broker, error, sizeof(error))) {
+        fatal(broker, error);
+        return;
+    }
+    id_random(boot, sizeof(boot));
+    set_time(broker);
+    core_start(broker->core, boot, link_term(broker->link), head);
+    configure(broker, broker->run->config);
+    loop_timer_in(broker->poll, VIEWS_POLL_US);
+    service_ready(broker->run);
+}
+
+static void on_fenced(void *user, const struct log_head *head)
+{
+    struct broker *broker = user;
+
+    if (!broker->bus) {
+        first_fence(broker, head);
+        return;
+    }
+    set_time(broker);
+    if (!core_relink(broker->core, head))
+        fatal(broker, "the logger's log ends before what it said was committed");
+}
+
+static void on_stale(void *user, uint64_t term)
+{
+    struct broker *broker = user;
+
+    (void)term;
+    fatal(broker, "another broker has taken over the log");
+}
+
+static void broker_free(struct broker *broker)
+{
+    wire_close(broker->bus);
+    live_free(broker->live);
+    link_free(broker->link);
+    core_free(broker->core);
+    views_close(broker->views);
+    store_close(broker->store);
+    loop_timer_free(broker->tick);
+    loop_timer_free(broker->poll);
+    wire_free(broker->wire);
+    free(broker);
+}
+
+int broker_start(struct service_run *run, char *error, size_t error_size)
+{
+    struct broker *broker = mem_alloc(sizeof(*broker));
+    _free_ char *endpoint = config_logger_endpoint(run->config);
+    _free_ char *dir = config_log_dir(run->config);
+
+    run->state = broker;
+    broker->run = run;
+    if (service_lock(run->config->run, "broker", error, error_size) < 0)
+        return 1;
+    struct store *store = store_open_reader(dir, error, error_size);
+    struct log_head head = {0};
+    if (store)
+        store_head(store, &head);
+    store_close(store);
+    broker->wire = wire_new(run->loop);
+    broker->tick = loop_timer_new(run->loop, on_tick, broker);
+    broker->poll = loop_timer_new(run->loop, on_poll, broker);
+    struct link_options options = {.endpoint = endpoint,
+                                   .term = head.term + 1,
+                                   .on_fenced = on_fenced,
+                                   .on_committed = on_committed,
+                                   .on_stale = on_stale,
+                                   .user = broker};
+    broker->link = link_new(run->loop, broker->wire, &options, error, error_size);
+    if (!broker->link)
+        return 1;
+    loop_prepare(run->loop, settle_turn, broker);
+    return 0;
+}
+
+void broker_stop(struct service_run *run)
+{
+    struct broker *broker = run->state;
+
+    /* What is staged and not committed was not answered; its senders send it again. */
+    loop_stop(run->loop, 0);
+    run->state = NULL;
+    broker_free(broker);
+}
+
+void broker_reload(struct service_run *run, const struct config *config)
+{
+    struct broker *broker = run->state;
+
+    if (broker->bus)
+        configure(broker, config);
+}

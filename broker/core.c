@@ -1,0 +1,370 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* core - its life and its inputs; what happens at each is in the other files */
+#include "broker/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/state.h"
+#include "lib/base/id.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+
+enum { SWEEP_US = 250000 };
+
+struct core *core_new(const struct core_ops *ops, void *user)
+{
+    struct core *core = mem_alloc(sizeof(*core));
+
+    core->ops = ops;
+    core->user = user;
+    core->random = 0x9e3779b97f4a7c15u;
+    core->segment_low = 4 << 20;
+    return core;
+}
+
+static void staged_free(struct staged *staged)
+{
+    for (size_t i = 0; i < staged->n_replies; i++)
+        buf_fini(&staged->replies[i].verdicts);
+    free(staged->replies);
+    block_ref_drop(staged->ref);
+}
+
+static void group_free(struct group *group)
+{
+    for (size_t i = group->first_slot; i < group->n_slots; i++)
+        free(group->slots[i].cells);
+    for (size_t i = 0; i < group->n_types; i++)
+        free(group->types[i]);
+    for (size_t i = 0; i < group->n_schedules; i++) {
+        free(group->schedules[i].name);
+        free(group->schedules[i].operation);
+        free(group->schedules[i].cursor);
+    }
+    char *texts[] = {group->name, group->connector, group->provider, group->service,
+                     group->mode, group->key,       group->record};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+        free(texts[i]);
+    free(group->schedules);
+    free(group->types);
+    free(group->slots);
+    free(group->heap);
+    free(group->suspects);
+    free(group);
+}
+
+void core_free(struct core *core)
+{
+    if (!core)
+        return;
+    for (size_t i = 0; i < core->n_sessions; i++)
+        if (core->sessions[i]) {
+            wait_forget(core, core->sessions[i]);
+            free(core->sessions[i]->name);
+            free(core->sessions[i]);
+        }
+    staged_free(&core->open);
+    for (size_t i = 0; i < core->n_queue; i++)
+        staged_free(&core->queue[i]);
+    cache_clear(core);
+    route_forget(core);
+    for (size_t i = 0; i < core->n_groups; i++)
+        group_free(core->groups[i]);
+    for (size_t i = 0; i < core->n_manifests; i++) {
+        free(core->manifests[i].connector);
+        free(core->manifests[i].text);
+        js_free(core->manifests[i].json);
+    }
+    for (size_t i = 0; i < core->cap_producers; i++)
+        free(core->producers[i]);
+    free(core->producers);
+    free(core->sessions);
+    free(core->queue);
+    free(core->groups);
+    free(core->manifests);
+    free(core->members);
+    free(core->keys);
+    free(core->gateway_key);
+    buf_fini(&core->checkpoint);
+    buf_fini(&core->frame);
+    buf_fini(&core->scratch);
+    free(core);
+}
+
+void core_time(struct core *core, uint64_t wall_us, uint64_t steady_us)
+{
+    core->wall_us = wall_us;
+    if (steady_us > core->steady_us)
+        core->steady_us = steady_us;
+}
+
+void send_frame(struct core *core, uint64_t peer)
+{
+    if (peer)
+        core->ops->send(core->user, peer, core->frame.bytes, core->frame.len);
+}
+
+/* xorshift64*: the jitter needs to spread, not to be secret. */
+uint64_t random_below(struct core *core, uint64_t bound)
+{
+    core->random ^= core->random >> 12;
+    core->random ^= core->random << 25;
+    core->random ^= core->random >> 27;
+    return bound ? core->random * 0x2545f4914f6cdd1du % bound : 0;
+}
+
+/* --- recovery --- */
+
+bool core_replay(struct core *core, const struct block *block, const char **ret_why)
+{
+    return apply_block(core, block, ret_why);
+}
+
+bool core_in_checkpoint(const struct core *core)
+{
+    return core->in_checkpoint;
+}
+
+static uint64_t low_water(uint64_t room)
+{
+    uint64_t eighth = room / 8;
+
+    return eighth < (8u << 20) ? 8u << 20 : eighth > (64u << 20) ? 64u << 20 : eighth;
+}
+
+void core_start(struct core *core, const uint8_t boot[16], uint64_t term,
+                const struct log_head *head)
+{
+    memcpy(core->boot, boot, 16);
+    memcpy(&core->random_mix, boot + 8, 8);
+    core->term = term;
+    core->head = *head;
+    core->next_number = head->number + 1;
+    core->last_crc = head->crc;
+    core->last_time_us = head->timestamp_us;
+    core->staged_requests = core->requests_total;
+    core->staged_facts = core->facts_total;
+    core->staged_outcomes = core->outcomes_total;
+    core->is_based = core->is_started = true;
+    core->started_us = core->steady_us;
+    core->wants_checkpoint =
+        true; /* makes the term durable, and bounds the next replay */
+    core->wants_segment = head->number == 0 || head->segment_room < core->segment_low;
+    core->segment_low = low_water(head->segment_room);
+    for (size_t i = 0; i < core->n_members; i++)
+        core->members[i].is_former = true;
+    for (size_t i = 0; i < core->n_groups; i++)
+        core->groups[i]->hold_until_us = core->steady_us + CORE_LEASE_US;
+    members_release(core);
+    stage_flush(core);
+}
+
+/* --- configuration --- */
+
+static char *integration_record(const struct core_integration *in)
+{
+    struct json *o = js_object();
+    struct buf text = BUF_NULL;
+
+    js_set_text(js_set_text(o, "name", in->name), "connector", in->connector);
+    js_set_text(js_set_text(o, "provider", in->provider), "service", in->service);
+    js_set_bool(js_set_text(o, "mode", in->mode), "default", in->is_default);
+    js_write(o, 0, &text);
+    js_free(o);
+    return (char *)text.bytes;
+}
+
+static char *group_record(const struct core_group *in)
+{
+    struct json *o = js_set_text(js_object(), "name", in->name), *types = js_array();
+    struct buf text = BUF_NULL;
+
+    for (size_t i = 0; i < in->n_types; i++)
+        js_push(types, js_from_text(in->types[i], strlen(in->types[i])));
+    js_set(o, "types", types);
+    js_write(o, 0, &text);
+    js_free(o);
+    return (char *)text.bytes;
+}
+
+static void stage_definition(struct core *core, const char *name, bool is_handler,
+                             const char *text)
+{
+    struct record_parts parts = {.kind = is_handler ? RECORD_INTEGRATION : RECORD_NOTE,
+                                 .type = is_handler ? NULL : "signalbox.group",
+                                 .integration = integration_hash(name),
+                                 .data = text,
+                                 .data_len = strlen(text)};
+
+    stage_parts(core, &parts, NULL);
+}
+
+static void configure_schedule(struct group *group, const struct core_schedule *in)
+{
+    _free_ char *name = mem_format("%s.%s", group->name, in->operation);
+    struct schedule *s = NULL;
+
+    for (size_t i = 0; i < group->n_schedules && !s; i++)
+        if (strcmp(group->schedules[i].name, name) == 0)
+            s = &group->schedules[i];
+    if (!s) {
+        group->schedules = mem_resize(group->schedules, (group->n_schedules + 1) *
+                                                            sizeof(*group->schedules));
+        s = &group->schedules[group->n_schedules++];
+        *s = (struct schedule){.name = mem_text(name),
+                               .operation = mem_text(in->operation)};
+    }
+    s->every_us = in->every_us;
+    s->missed = in->missed;
+    s->is_configured = in->every_us > 0;
+}
+
+static void configure_integration(struct core *core, const struct core_integration *in)
+{
+    struct group *group = group_add(core, in->name);
+    _free_ char *record = integration_record(in);
+
+    group->is_handler = true;
+    group->attempts = in->attempts ? in->attempts : 8;
+    group->deadline_us = in->deadline_us ? in->deadline_us : UINT64_C(86400000000);
+    free(group->key);
+    group->key = mem_text(in->key);
+    for (size_t i = 0; i < group->n_schedules; i++)
+        group->schedules[i].is_configured = false;
+    for (size_t i = 0; i < in->n_schedules; i++)
+        configure_schedule(group, &in->schedules[i]);
+    if (!group->record || strcmp(group->record, record) != 0)
+        stage_definition(core, in->name, true, record);
+}
+
+static void configure_group(struct core *core, const struct core_group *in)
+{
+    struct group *group = group_add(core, in->name);
+    _free_ char *record = group_record(in);
+
+    group->attempts = in->attempts ? in->attempts : 8;
+    if (!group->record || strcmp(group->record, record) != 0)
+        stage_definition(core, in->name, false, record);
+}
+
+static bool is_named(const struct core_config *config, const struct group *group)
+{
+    for (size_t i = 0; i < config->n_integrations; i++)
+        if (strcmp(config->integrations[i].name, group->name) == 0)
+            return true;
+    for (size_t i = 0; i < config->n_groups; i++)
+        if (strcmp(config->groups[i].name, group->name) == 0)
+            return true;
+    return false;
+}
+
+static void remove_group(struct core *core, struct group *group)
+{
+    struct json *o =
+        js_set_bool(js_set_text(js_object(), "name", group->name), "removed", true);
+    struct buf text = BUF_NULL;
+
+    if (!group->is_configured && group->record)
+        goto done;
+    js_set_text(js_set_text(o, "connector", group->connector), "service", group->service);
+    js_write(o, 0, &text);
+    stage_definition(core, group->name, group->is_handler, buf_str(&text));
+    buf_fini(&text);
+done:
+    js_free(o);
+}
+
+void core_configure(struct core *core, const struct core_config *config)
+{
+    free(core->gateway_key);
+    core->gateway_key = mem_text(config->gateway_key);
+    if (config->random_seed)
+        core->random = config->random_seed;
+    for (size_t i = 0; i < core->n_groups; i++)
+        if (!is_named(config, core->groups[i]))
+            remove_group(core, core->groups[i]);
+    for (size_t i = 0; i < config->n_integrations; i++)
+        configure_integration(core, &config->integrations[i]);
+    for (size_t i = 0; i < config->n_groups; i++)
+        configure_group(core, &config->groups[i]);
+    stage_flush(core);
+}
+
+/* --- inputs --- */
+
+void core_frame(struct core *core, uint64_t peer, uint64_t pid, const void *frame,
+                size_t n)
+{
+    const char *why;
+    const struct message *m = message_check(frame, n, &why);
+
+    if (!core->is_started)
+        return;
+    if (m) {
+        session_frame(core, peer, pid, m);
+        return;
+    }
+    core->ops->say(core->user, LOG_BUS_GARBAGE, why);
+    session_refuse(core, peer, 0, ERR_bad_frame, why, 0);
+}
+
+void core_committed(struct core *core, const struct log_head *head)
+{
+    stage_committed(core, head);
+    dispatch_all(core);
+}
+
+bool core_relink(struct core *core, const struct log_head *head)
+{
+    if (head->number < core->applied)
+        return false;
+    stage_committed(core, head);
+    for (size_t i = 0; i < core->outstanding; i++)
+        core->ops->append(core->user, core->queue[i].ref);
+    dispatch_all(core);
+    return true;
+}
+
+void core_views(struct core *core, uint64_t applied_block)
+{
+    if (applied_block <= core->views_applied)
+        return;
+    core->views_applied = applied_block;
+    if (core->n_keys > 256)
+        keys_forget(core);
+}
+
+void core_tick(struct core *core)
+{
+    if (!core->is_started)
+        return;
+    if (core->next_sweep_us <= core->steady_us) {
+        session_sweep(core);
+        retry_sweep(core);
+        schedule_tick(core);
+        core->next_sweep_us = core->steady_us + SWEEP_US;
+    }
+    dispatch_all(core);
+}
+
+void core_flush(struct core *core)
+{
+    stage_flush(core);
+}
+
+uint64_t core_next_due(const struct core *core)
+{
+    uint64_t next = core->next_sweep_us;
+
+    for (size_t i = 0; i < core->n_groups; i++)
+        if (core->groups[i]->n_heap > 0 && core->groups[i]->heap[0].due_us < next)
+            next = core->groups[i]->heap[0].due_us;
+    return next;
+}
+
+uint64_t core_applied(const struct core *core)
+{
+    return core->applied;
+}

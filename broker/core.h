@@ -1,0 +1,177 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* core - the broker as a pure state machine: inputs and clocks in, actions out
+ *
+ * No socket, no file, no time call.  The process (broker.c), the unit tests, the model
+ * test and the fuzzer drive the same entry points.  One life of an event, in the order of
+ * the files: accept -> stage -> (the logger commits) -> apply -> dispatch -> settle ->
+ * stage -> apply.
+ *
+ * Nothing is answered, delivered or published before its block is committed, and the
+ * state below changes in one function only, apply_block(), on committed blocks, live as
+ * well as at replay. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/block.h"
+#include "proto/message.h"
+
+struct block_ref;
+struct core;
+struct log_head;
+
+/* Every bound of the core, with what happens at it. */
+enum {
+    CORE_STAGED_MAX = 64 << 20, /* uncommitted bytes; above: PUBLISH refused `overloaded`,
+                                   RESULT still taken */
+    CORE_OUTSTANDING_MAX = 4,   /* blocks on their way to the logger */
+    CORE_CACHE_MAX =
+        64
+        << 20, /* committed blocks kept for the tail; older ones are read from the log */
+    CORE_DELIVER_MAX =
+        256
+        << 10, /* bytes of records in one DELIVER (a larger single event goes alone) */
+    CORE_RETRYING_MAX = 65536, /* events of a group between attempts; above: the group
+                                  delivers nothing new */
+    CORE_SESSIONS_MAX = 4096,  /* above: HELLO refused `overloaded` */
+    CORE_PRODUCERS_IDLE_US =
+        600000000, /* an absent producer's numbers are forgotten after 10 min */
+    CORE_LEASE_US = 30000000, /* a session silent for this long is over */
+    CORE_PING_US = 2000000,
+    CORE_DEATHS_MAX =
+        3, /* an event that ends its session this often, alone, is Failed/poison */
+    CORE_BACKOFF_MIN_US = 1000000,
+    CORE_BACKOFF_MAX_US = 300000000,
+    CORE_BACKOFF_CAP_US = 2000000000, /* a Retry-After beyond this is cut to it */
+    CORE_CHECKPOINT_BYTES =
+        128 << 20, /* of log between checkpoints: what a restart replays at most */
+    CORE_MISSED_MAX = 100, /* records of missed runs written at once per schedule */
+};
+
+/* --- configuration, all borrowed for the call of core_configure --- */
+
+struct core_schedule {
+    const char *operation;
+    uint64_t every_us;
+    int missed; /* 0 skip, 1 once, 2 all */
+};
+struct core_integration {
+    const char *name, *connector, *provider, *service, *mode;
+    const char
+        *key; /* the bus key its connector must show; NULL: nobody can join as it */
+    bool is_default;
+    uint32_t attempts;
+    uint64_t deadline_us;
+    const struct core_schedule *schedules;
+    size_t n_schedules;
+};
+struct core_group {
+    const char *name;
+    const char *const *types;
+    size_t n_types;
+    uint32_t attempts;
+};
+struct core_config {
+    const char *gateway_key;
+    const struct core_integration *integrations;
+    size_t n_integrations;
+    const struct core_group *groups;
+    size_t n_groups;
+    uint64_t random_seed; /* of the backoff's jitter */
+};
+
+/* What an idempotency key stands for, where the core asks the views. */
+struct core_key {
+    uint64_t body_hash, expires_us;
+    uint8_t id[16];
+    struct position position;
+};
+
+/* --- actions: called by the core; none may call back into it --- */
+struct core_ops {
+    /* Send one frame to a peer. */
+    void (*send)(void *user, uint64_t peer, const void *frame, size_t n);
+    /* Hand a sealed block to the logger. The core keeps its own reference until it is
+     * committed. */
+    void (*append)(void *user, struct block_ref *block);
+    /* Read a committed block that is no longer cached. NULL when it is gone or damaged; a
+     * reference of the core's otherwise. */
+    struct block_ref *(*read)(void *user, uint64_t number);
+    /* A live entry of the views for an idempotency key? */
+    bool (*find_key)(void *user, const uint8_t key[16], struct core_key *ret);
+    /* A block is committed and applied: publish it live. */
+    void (*live)(void *user, const struct block *block);
+    /* Is there still a process of this id? */
+    bool (*alive)(void *user, uint64_t pid);
+    /* Something the operator should know (lib/base/log.h ids). */
+    void (*say)(void *user, int log_id, const char *text);
+};
+
+/* --- life --- */
+struct core *core_new(const struct core_ops *ops, void *user);
+void core_free(struct core *core);
+/* The times of the next inputs. Wall time may jump, steady time may not. */
+void core_time(struct core *core, uint64_t wall_us, uint64_t steady_us);
+
+/* Recovery: the committed blocks from a checkpoint (or block 1) on, in order. False with
+ * a reason when a block does not fit: the log cannot be used as it is. */
+bool core_replay(struct core *core, const struct block *block, const char **ret_why);
+/* Recovery: a block below the checkpoint whose idempotency keys the views do not hold
+ * yet. */
+void core_replay_keys(struct core *core, const struct block *block);
+/* True between the pieces of a checkpoint: replay must start from an older one when the
+ * log ends here. */
+bool core_in_checkpoint(const struct core *core);
+/* Recovery is over: this process is the broker of `term`, the log ends at `head`. Writes
+ * a checkpoint. */
+void core_start(struct core *core, const uint8_t boot[16], uint64_t term,
+                const struct log_head *head);
+/* The configuration in force from now on; differences to what the log says are recorded.
+ * After core_start. */
+void core_configure(struct core *core, const struct core_config *config);
+
+/* --- inputs --- */
+/* A frame from the bus. `peer` is the shell's name for the sender; pid is 0 when unknown.
+ */
+void core_frame(struct core *core, uint64_t peer, uint64_t pid, const void *frame,
+                size_t n);
+/* The peer cannot be reached any more under this name. */
+void core_gone(struct core *core, uint64_t peer);
+/* The logger committed everything up to head, or says how full it is. */
+void core_committed(struct core *core, const struct log_head *head);
+/* The link to the logger was made again: its head; uncommitted blocks are sent again.
+ * False: the logger lost blocks. */
+bool core_relink(struct core *core, const struct log_head *head);
+/* The views hold every idempotency key up to this block. */
+void core_views(struct core *core, uint64_t applied_block);
+/* Fire what is due. */
+void core_tick(struct core *core);
+/* Close the open block if the logger is idle: call when no further input is at hand. */
+void core_flush(struct core *core);
+/* Steady time of the next core_tick that could do something. */
+uint64_t core_next_due(const struct core *core);
+
+/* --- what it knows --- */
+/* State as JSON, to be js_free'd: groups, sessions, totals. */
+struct json *core_status(const struct core *core);
+uint64_t core_applied(const struct core *core);
+
+/* --- blocks in memory: reference counted; the count is atomic because the wire's I/O
+ * thread releases too --- */
+struct block_ref {
+    _Atomic uint32_t refs;
+    uint32_t *offsets; /* of each record; made on first use */
+    size_t cap;
+    struct message *frame; /* room for an APPEND's header directly before the block */
+    struct block *block;   /* 8-aligned */
+};
+struct block_ref *block_ref_new(size_t cap);
+/* Make the block's memory `cap` bytes (at least its length); nobody else may hold it. */
+void block_ref_resize(struct block_ref *ref, size_t cap);
+struct block_ref *block_ref_copy(const struct block *block);
+struct block_ref *block_ref_hold(struct block_ref *ref);
+void block_ref_drop(struct block_ref *ref); /* NULL is fine */
+/* Record `index`, NULL when there is none. */
+const struct record *block_ref_record(struct block_ref *ref, uint32_t index);

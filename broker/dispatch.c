@@ -1,0 +1,303 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* dispatch - from the log to the sessions that have credit
+ *
+ * Each group walks its slots in the log's order; what must be delivered again (retries,
+ * deliveries of lost sessions) goes first.  A run of consecutive events of one block is
+ * one slice: one copy of bytes. */
+#include <string.h>
+
+#include "broker/state.h"
+
+/* One DELIVER being filled for one session. */
+struct delivery {
+    struct session *session;
+    uint32_t events;
+    uint64_t bytes;
+};
+
+static bool can_take(const struct session *session, const struct group *group)
+{
+    return session && session->group == group && session->peer && !session->is_solo &&
+           !session->is_draining && session->credit_events > 0 &&
+           session->credit_bytes > 0;
+}
+
+static struct session *pick(const struct core *core, const struct group *group)
+{
+    struct session *best = NULL;
+
+    for (size_t i = 0; i < core->n_sessions; i++) {
+        struct session *session = core->sessions[i];
+        if (can_take(session, group) &&
+            (!best || session->credit_events > best->credit_events))
+            best = session;
+    }
+    return best;
+}
+
+static bool is_full(const struct delivery *d)
+{
+    return d->bytes >= CORE_DELIVER_MAX ||
+           (int64_t)d->events >= d->session->credit_events ||
+           (int64_t)d->bytes >= d->session->credit_bytes;
+}
+
+static void begin(struct core *core, struct delivery *d, struct session *session)
+{
+    *d = (struct delivery){.session = session};
+    message_begin(&core->frame, MSG_DELIVER, 0);
+}
+
+static void finish(struct core *core, struct delivery *d)
+{
+    if (!d->session || d->events == 0)
+        return;
+    message_end(&core->frame)->count = d->events;
+    d->session->credit_events -= d->events;
+    d->session->credit_bytes -= (int64_t)d->bytes;
+    send_frame(core, d->session->peer);
+    *d = (struct delivery){0};
+}
+
+static void hand_over(struct group *group, struct session *session, struct cell *cell,
+                      const struct record *r)
+{
+    cell->state = CELL_INFLIGHT;
+    cell->session = session->index;
+    cell->len = r->len;
+    cell->flags &= (uint8_t)~CELL_STARTED;
+    session->inflight++;
+    group->inflight++;
+}
+
+static bool is_groups(struct core *core, const struct group *group,
+                      const struct record *r)
+{
+    if (group->is_handler)
+        return r->kind == RECORD_REQUEST && r->integration == group->hash;
+    if (r->kind != RECORD_FACT && r->kind != RECORD_OUTCOME)
+        return false;
+    const struct route *route = route_get(core, r);
+    for (size_t i = 0; route && i < route->n_consumers; i++)
+        if (route->consumers[i] == group)
+            return true;
+    return false;
+}
+
+static bool is_late(const struct core *core, const struct record *r)
+{
+    return r->kind == RECORD_REQUEST && r->deadline_us && r->deadline_us <= core->wall_us;
+}
+
+/* A slice under way: consecutive records of one block. */
+struct run {
+    size_t at; /* of the slice in the frame; 0 = none */
+    const uint8_t *from;
+    uint32_t count;
+};
+
+static void end_run(struct core *core, struct run *run, const struct record *end)
+{
+    if (run->count == 0)
+        return;
+    size_t bytes = (size_t)((const uint8_t *)end - run->from);
+    buf_add(&core->frame, run->from, bytes);
+    struct slice *slice = (struct slice *)(core->frame.bytes + run->at);
+    slice->count = run->count;
+    slice->bytes = (uint32_t)bytes;
+    *run = (struct run){0};
+}
+
+static void begin_run(struct core *core, struct run *run, const struct block *block,
+                      uint32_t index, const struct record *r, unsigned attempt)
+{
+    struct slice slice = {.block = block->number,
+                          .index = index,
+                          .attempt = (uint16_t)attempt,
+                          .timestamp_us = block->timestamp_us};
+
+    run->at = core->frame.len;
+    run->from = (const uint8_t *)r;
+    buf_add(&core->frame, &slice, sizeof(slice));
+}
+
+/* Deliver from one block until it is done or the delivery is full. Returns true when the
+ * block is done. */
+static bool walk_block(struct core *core, struct group *group, struct slot *slot,
+                       struct block_ref *ref, struct delivery *d)
+{
+    const struct record *r = block_ref_record(ref, group->scan_index);
+    struct run run = {0};
+    uint32_t index = group->scan_index;
+
+    for (; r && !is_full(d); r = block_next(ref->block, r), index++) {
+        struct cell *cell = is_groups(core, group, r) ? slot_cell(slot, index) : NULL;
+        if (!cell || cell->state != CELL_OPEN || is_late(core, r)) {
+            end_run(core, &run, r);
+            if (cell && cell->state == CELL_OPEN)
+                settle_by_broker(core, group, slot, index, CLASS_deadline,
+                                 "its deadline passed before an attempt could start");
+            continue;
+        }
+        unsigned attempt = cell->attempts + 1u;
+        if (run.count > 0 && attempt > 1)
+            end_run(core, &run, r);
+        if (run.count == 0)
+            begin_run(core, &run, ref->block, index, r, attempt);
+        hand_over(group, d->session, cell, r);
+        run.count++;
+        d->events++;
+        d->bytes += r->len;
+        if (attempt > 1)
+            end_run(core, &run, record_after(r));
+    }
+    end_run(core, &run, r ? r : block_end(ref->block));
+    group->scan_index = index;
+    return !r;
+}
+
+static struct cell *waiting_cell(struct group *group, const struct heap_entry *entry)
+{
+    struct slot *slot = slot_find(group, entry->block);
+    struct cell *cell = slot && slot->cells && entry->index < slot->count
+                            ? &slot->cells[entry->index]
+                            : NULL;
+
+    return cell && cell->state == CELL_WAITING ? cell : NULL;
+}
+
+/* One event that was delivered before: the retry's or a lost session's. */
+static void deliver_again(struct core *core, struct group *group,
+                          const struct heap_entry *entry, struct delivery *d)
+{
+    struct cell *cell = waiting_cell(group, entry);
+    struct block_ref *ref = cell ? cache_get(core, entry->block) : NULL;
+    const struct record *r = ref ? block_ref_record(ref, entry->index) : NULL;
+
+    if (cell && !r) {
+        heap_push(group, core->steady_us + 1000000, entry->block,
+                  entry->index); /* unreadable now: said by the shell */
+    } else if (r && is_late(core, r)) {
+        settle_by_broker(core, group, slot_find(group, entry->block), entry->index,
+                         CLASS_deadline,
+                         "its deadline passed before the next attempt could start");
+    } else if (r) {
+        struct run run = {0};
+        begin_run(core, &run, ref->block, entry->index, r, cell->attempts + 1u);
+        run.count = 1;
+        end_run(core, &run, record_after(r));
+        hand_over(group, d->session, cell, r);
+        d->events++;
+        d->bytes += r->len;
+    }
+    block_ref_drop(ref);
+}
+
+/* Events that were started when a session died are tried one at a time, alone: one
+ * session is emptied for them, the others go on. */
+static void try_suspects(struct core *core, struct group *group)
+{
+    struct session *solo = NULL;
+
+    for (size_t i = 0; i < core->n_sessions; i++) {
+        struct session *session = core->sessions[i];
+        if (!session || session->group != group || !session->peer)
+            continue;
+        if (session->is_solo)
+            return;
+        if (session->is_draining || !solo)
+            solo = session;
+    }
+    if (!solo)
+        return;
+    solo->is_draining = solo->inflight > 0;
+    if (solo->is_draining || solo->credit_events <= 0)
+        return;
+    struct delivery d;
+    begin(core, &d, solo);
+    while (group->n_suspects > 0 && d.events == 0) {
+        struct heap_entry entry = group->suspects[0];
+        memmove(group->suspects, group->suspects + 1,
+                --group->n_suspects * sizeof(*group->suspects));
+        deliver_again(core, group, &entry, &d);
+    }
+    solo->is_solo = d.events > 0;
+    finish(core, &d);
+}
+
+static void again(struct core *core, struct group *group)
+{
+    struct heap_entry entry;
+    struct delivery d = {0};
+
+    while (group->n_heap > 0 && group->heap[0].due_us <= core->steady_us) {
+        if (!d.session || is_full(&d)) {
+            finish(core, &d);
+            struct session *session = pick(core, group);
+            if (!session)
+                return;
+            begin(core, &d, session);
+        }
+        heap_pop(group, core->steady_us, &entry);
+        const struct cell *cell = waiting_cell(group, &entry);
+        if (cell && cell->deaths > 0)
+            suspect_push(group, &entry);
+        else if (cell)
+            deliver_again(core, group, &entry, &d);
+    }
+    finish(core, &d);
+}
+
+static void scan(struct core *core, struct group *group)
+{
+    struct delivery d = {0};
+
+    while (group->scan_slot < group->n_slots) {
+        struct slot *slot = &group->slots[group->scan_slot];
+        if (slot->open == 0) {
+            group->scan_slot++;
+            group->scan_index = 0;
+            continue;
+        }
+        if (!d.session || is_full(&d)) {
+            finish(core, &d);
+            struct session *session = pick(core, group);
+            if (!session)
+                return;
+            begin(core, &d, session);
+        }
+        struct block_ref *ref = cache_get(core, slot->block);
+        if (!ref)
+            break; /* the log cannot be read: said by the shell, tried again at the next
+                      turn */
+        if (walk_block(core, group, slot, ref, &d)) {
+            group->scan_slot++;
+            group->scan_index = 0;
+        }
+        block_ref_drop(ref);
+    }
+    finish(core, &d);
+}
+
+void dispatch_group(struct core *core, struct group *group)
+{
+    if (group->is_paused ||
+        (group->hold_until_us && group->hold_until_us > core->steady_us))
+        return;
+    group->hold_until_us = 0;
+    if (group->n_heap > 0)
+        again(core, group);
+    if (group->n_suspects > 0)
+        try_suspects(core, group);
+    if (group->n_heap < CORE_RETRYING_MAX && group->scan_slot < group->n_slots)
+        scan(core, group);
+}
+
+void dispatch_all(struct core *core)
+{
+    if (!core->is_started)
+        return;
+    for (size_t i = 0; i < core->n_groups; i++)
+        dispatch_group(core, core->groups[i]);
+}

@@ -1,0 +1,143 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* retry - another attempt later, or the end of trying */
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/state.h"
+#include "lib/base/mem.h"
+#include "proto/attrs.h"
+
+/* Full jitter: anything between 0 and a bound that doubles with every attempt. */
+static uint64_t backoff_us(struct core *core, unsigned attempts)
+{
+    uint64_t bound = CORE_BACKOFF_MIN_US;
+
+    for (unsigned i = 1; i < attempts && bound < CORE_BACKOFF_MAX_US; i++)
+        bound *= 2;
+    return random_below(core, bound < CORE_BACKOFF_MAX_US ? bound : CORE_BACKOFF_MAX_US);
+}
+
+static void stage_retry(struct core *core, const struct group *group,
+                        const struct control_retry *data, enum record_class why,
+                        const char *text)
+{
+    struct buf attrs = BUF_NULL;
+
+    (void)group;
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_ERROR_MSG, text);
+    struct record_parts parts = {.kind = RECORD_RETRY,
+                                 .error_class = why,
+                                 .attrs = attrs.bytes,
+                                 .attr_len = attrs.len,
+                                 .data = data,
+                                 .data_len = sizeof(*data)};
+    stage_parts(core, &parts, NULL);
+    buf_fini(&attrs);
+}
+
+void retry_later(struct core *core, struct group *group, struct slot *slot,
+                 uint32_t index, uint64_t delay_us, bool counts, bool died,
+                 enum record_class why, const char *text)
+{
+    struct cell *cell = slot_cell(slot, index);
+    unsigned attempts = cell->attempts + (counts ? 1u : 0u),
+             deaths = cell->deaths + (died ? 1u : 0u);
+
+    cell->attempts = (uint8_t)(attempts > 255 ? 255 : attempts);
+    if (died && deaths >= CORE_DEATHS_MAX) {
+        settle_by_broker(core, group, slot, index, CLASS_poison,
+                         "its connector ended each time it worked on this");
+        return;
+    }
+    if (attempts >= group->attempts) {
+        _free_ char *said = mem_format("%u attempts; the last: %s", attempts, text);
+        settle_by_broker(core, group, slot, index, CLASS_exhausted, said);
+        return;
+    }
+    if (delay_us == 0 && !died)
+        delay_us = backoff_us(core, attempts);
+    if (delay_us > CORE_BACKOFF_CAP_US)
+        delay_us = CORE_BACKOFF_CAP_US;
+    struct control_retry data = {.block = slot->block,
+                                 .index = index,
+                                 .group = group->hash,
+                                 .due_us = core->wall_us + delay_us,
+                                 .attempts = attempts,
+                                 .deaths = deaths};
+    cell->state = CELL_SETTLING; /* until the record is applied */
+    stage_retry(core, group, &data, why, text);
+}
+
+static void release_cell(struct core *core, struct group *group, struct slot *slot,
+                         uint32_t index, bool started_too)
+{
+    struct cell *cell = &slot->cells[index];
+    bool started = cell->flags & CELL_STARTED;
+
+    if (started && !started_too)
+        return;
+    cell_leave(core, group, cell);
+    if (started) {
+        retry_later(core, group, slot, index, 0, /* counts= */ true, /* died= */ true,
+                    CLASS_none, "the session that worked on it was lost");
+    } else {
+        cell->state =
+            CELL_WAITING; /* never begun: delivered again at once, nothing is counted */
+        heap_push(group, core->steady_us, slot->block, index);
+    }
+}
+
+/* What a session held goes to others: what was not started always, what was started when
+ * `started_too`. */
+void retry_release(struct core *core, struct session *session, bool started_too)
+{
+    struct group *group = session->group;
+
+    for (size_t i = group ? group->first_slot : 0;
+         group && i < group->n_slots && session->inflight > 0; i++) {
+        struct slot *slot = &group->slots[i];
+        for (uint32_t index = 0; slot->cells && index < slot->count; index++)
+            if (slot->cells[index].state == CELL_INFLIGHT &&
+                slot->cells[index].session == session->index)
+                release_cell(core, group, slot, index, started_too);
+    }
+}
+
+/* --- deadlines of what is not being worked on --- */
+
+static void expire_slot(struct core *core, struct group *group, struct slot *slot)
+{
+    struct block_ref *ref = cache_get(core, slot->block);
+    uint64_t next = UINT64_MAX;
+
+    for (uint32_t index = 0; ref && index < slot->count; index++) {
+        const struct record *r = block_ref_record(ref, index);
+        enum cell_state state = slot->cells ? slot->cells[index].state : CELL_OPEN;
+        if (r->kind != RECORD_REQUEST || r->integration != group->hash ||
+            !r->deadline_us || state == CELL_SETTLED)
+            continue;
+        if (r->deadline_us <= core->wall_us &&
+            (state == CELL_OPEN || state == CELL_WAITING))
+            settle_by_broker(core, group, slot, index, CLASS_deadline,
+                             "its deadline passed before an attempt could start");
+        else if (r->deadline_us <= core->wall_us)
+            next = core->wall_us +
+                   250000; /* being worked on: a running attempt is not overtaken */
+        else if (r->deadline_us < next)
+            next = r->deadline_us;
+    }
+    slot->deadline_us = next;
+    block_ref_drop(ref);
+}
+
+void retry_sweep(struct core *core)
+{
+    for (size_t i = 0; i < core->n_groups; i++) {
+        struct group *group = core->groups[i];
+        for (size_t j = group->first_slot; group->is_handler && j < group->n_slots; j++)
+            if (group->slots[j].open > 0 && group->slots[j].deadline_us <= core->wall_us)
+                expire_slot(core, group, &group->slots[j]);
+    }
+}

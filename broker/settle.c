@@ -1,0 +1,359 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* settle - results: an outcome and the acknowledgement of its request are one record
+ *
+ * A RESULT is staged whole or refused whole: first every record is checked against what
+ * the session holds, then all are copied.  From then on the cells are SETTLING; they
+ * change for good when the block is committed and applied. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/state.h"
+#include "lib/base/hash.h"
+#include "lib/base/id.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "proto/attrs.h"
+
+enum {
+    RETRY_EXTRA =
+        512, /* what a failed outcome may be longer than the retry it stands for */
+    RESULT_STAGED_MAX = 3 << 20,
+};
+
+struct result {
+    struct session *session;
+    uint32_t released; /* deliveries it gives back */
+    uint64_t bytes;
+    size_t retries; /* each may become a longer record of the broker's */
+    unsigned error;
+    char detail[200];
+};
+
+static bool refuse(struct result *result, enum error_code error, const char *what,
+                   uint64_t block, uint32_t index)
+{
+    result->error = error;
+    snprintf(result->detail, sizeof(result->detail), "%s (block %" PRIu64 ", index %u)",
+             what, block, index);
+    return false;
+}
+
+static struct cell *held(struct core *core, const struct session *session, uint64_t block,
+                         uint32_t index)
+{
+    struct slot *slot = session->group ? slot_find(session->group, block) : NULL;
+
+    (void)core;
+    if (!slot || !slot->cells || index >= slot->count)
+        return NULL;
+    struct cell *cell = &slot->cells[index];
+    return cell->state == CELL_INFLIGHT && cell->session == session->index ? cell : NULL;
+}
+
+static bool check_outcome(struct core *core, struct result *result,
+                          const struct record *r)
+{
+    const struct session *session = result->session;
+
+    if (session->role != ROLE_CONNECTOR || !session->group)
+        return refuse(result, ERR_bad_identity, "only a connector gives outcomes",
+                      r->cause_block, r->cause_index);
+    if (r->status == STATUS_PENDING ||
+        (r->status == STATUS_FAILED) != (r->error_class != CLASS_none) ||
+        (r->flags & RECORD_BY_BROKER) || !record_type_ok(r))
+        return refuse(
+            result, ERR_bad_frame,
+            "an outcome has a legal type, and is Success, or Failed with a class",
+            r->cause_block, r->cause_index);
+    if (!held(core, session, r->cause_block, r->cause_index))
+        return refuse(result, ERR_not_yours, "not delivered to this session, or settled",
+                      r->cause_block, r->cause_index);
+    const struct route *route = route_get(core, r);
+    size_t n = strlen(session->group->connector);
+    bool is_own = route->class == TYPE_OUTCOME && r->type_len > n &&
+                  record_type(r)[n] == '.' &&
+                  memcmp(record_type(r), session->group->connector, n) == 0;
+    if (!is_own && !may_publish(core, session, record_type(r), r->type_len) &&
+        !(r->status == STATUS_FAILED && route->class == TYPE_WEBHOOK &&
+          route->sole == session->group))
+        return refuse(result, ERR_undeclared_type,
+                      "the manifest declares no outcome of this type", r->cause_block,
+                      r->cause_index);
+    return true;
+}
+
+static bool check_ack(struct core *core, struct result *result, const struct record *r)
+{
+    const struct control_ack *c = (const struct control_ack *)record_data(r);
+
+    if (r->data_len < sizeof(*c) || c->count > BLOCK_SIZE_MAX / sizeof(struct record) ||
+        (c->result != STATUS_SUCCESS && c->result != STATUS_FAILED))
+        return refuse(result, ERR_bad_frame, "ack record not well-formed", 0, 0);
+    if (result->session->role == ROLE_CONNECTOR)
+        return refuse(result, ERR_bad_frame, "a connector answers with outcomes",
+                      c->block, c->first);
+    for (uint32_t i = 0; i < c->count; i++)
+        if (!held(core, result->session, c->block, c->first + i))
+            return refuse(result, ERR_not_yours,
+                          "not delivered to this session, or settled", c->block,
+                          c->first + i);
+    return true;
+}
+
+static bool check_retry(struct core *core, struct result *result, const struct record *r)
+{
+    const struct control_retry *c = (const struct control_retry *)record_data(r);
+
+    if (r->data_len < sizeof(*c))
+        return refuse(result, ERR_bad_frame, "retry record not well-formed", 0, 0);
+    if (!held(core, result->session, c->block, c->index))
+        return refuse(result, ERR_not_yours, "not delivered to this session, or settled",
+                      c->block, c->index);
+    return true;
+}
+
+static bool check_fact(struct core *core, struct result *result, const struct record *r)
+{
+    const struct route *route = route_get(core, r);
+
+    if (!route)
+        return refuse(result, ERR_bad_type, "a fact's type is not legal", 0, 0);
+    if (result->session->role == ROLE_CONNECTOR &&
+        !may_publish(core, result->session, route->type, route->type_len))
+        return refuse(result, ERR_undeclared_type,
+                      "the manifest does not declare this type", 0, 0);
+    if (route->class != TYPE_FREE && result->session->role != ROLE_CONNECTOR)
+        return refuse(result, ERR_reserved_type,
+                      "this type is not this session's to publish", 0, 0);
+    return true;
+}
+
+static bool check(struct core *core, struct result *result, const struct record *r)
+{
+    switch (r->kind) {
+    case RECORD_OUTCOME:
+        return check_outcome(core, result, r);
+    case RECORD_ACK:
+        return check_ack(core, result, r);
+    case RECORD_RETRY:
+        return check_retry(core, result, r);
+    case RECORD_FACT:
+        return check_fact(core, result, r);
+    default:
+        return refuse(result, ERR_bad_frame,
+                      "a result holds outcomes, acks, retries and facts", 0, 0);
+    }
+}
+
+static bool check_all(struct core *core, struct result *result, const struct message *m)
+{
+    const uint8_t *body = message_body(m);
+
+    for (size_t at = 0; at < m->body_len;) {
+        const char *why;
+        const struct record *r = record_check(body + at, m->body_len - at, &why);
+        if (!r)
+            return refuse(result, ERR_bad_frame, why, 0, (uint32_t)at);
+        if (!check(core, result, r))
+            return false;
+        result->retries += r->kind == RECORD_RETRY;
+        at += r->len;
+    }
+    if (m->body_len > RECORD_GROUP_MAX ||
+        m->body_len + result->retries * RETRY_EXTRA > RESULT_STAGED_MAX)
+        return refuse(result, ERR_batch_too_large,
+                      "a result is at most 2 MiB, and 2,000 retries", 0, 0);
+    return true;
+}
+
+/* The delivery is no longer the session's; what became of it follows from the staged
+ * record. */
+static struct slot *release(struct core *core, struct result *result, uint64_t block,
+                            uint32_t index)
+{
+    struct group *group = result->session->group;
+    struct slot *slot = slot_find(group, block);
+    struct cell *cell = &slot->cells[index];
+
+    if (cell->state != CELL_INFLIGHT)
+        return NULL; /* named twice in one result: the first counts */
+    result->released++;
+    result->bytes += cell->len;
+    cell_leave(core, group, cell);
+    cell->state = CELL_SETTLING;
+    return slot;
+}
+
+static void take_outcome(struct core *core, struct result *result, const struct record *r)
+{
+    if (!release(core, result, r->cause_block, r->cause_index))
+        return;
+    struct record *copy = (struct record *)stage_add(core, r, r->len, NULL);
+    copy->integration = result->session->group->hash;
+}
+
+static void take_ack(struct core *core, struct result *result, const struct record *r)
+{
+    const struct control_ack *c = (const struct control_ack *)record_data(r);
+
+    for (uint32_t i = 0; i < c->count; i++)
+        release(core, result, c->block, c->first + i);
+    struct record *copy = (struct record *)stage_add(core, r, r->len, NULL);
+    ((struct control_ack *)(uintptr_t)record_data(copy))->group =
+        result->session->group->hash;
+}
+
+static void take_retry(struct core *core, struct result *result, const struct record *r)
+{
+    const struct control_retry *c = (const struct control_retry *)record_data(r);
+    _free_ char *text = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ERROR_MSG);
+    struct slot *slot = release(core, result, c->block, c->index);
+
+    if (slot)
+        retry_later(core, result->session->group, slot, c->index, c->due_us,
+                    c->attempts > 0, /* died= */ false, r->error_class,
+                    text ? text : "the connector asked for another attempt");
+}
+
+static void take_all(struct core *core, struct result *result, const struct message *m)
+{
+    const uint8_t *body = message_body(m);
+
+    for (size_t at = 0; at < m->body_len;) {
+        const struct record *r = (const struct record *)(body + at);
+        if (r->kind == RECORD_OUTCOME)
+            take_outcome(core, result, r);
+        else if (r->kind == RECORD_ACK)
+            take_ack(core, result, r);
+        else if (r->kind == RECORD_RETRY)
+            take_retry(core, result, r);
+        else
+            stage_add(core, r, r->len, NULL);
+        at += r->len;
+    }
+}
+
+void settle_result(struct core *core, struct session *session, const struct message *m)
+{
+    struct producer *producer = producer_get(core, session->instance, true);
+    struct result result = {.session = session};
+    struct batch_place place;
+
+    if (m->ref <= producer->staged) {
+        if (m->ref <= producer->committed) {
+            message_begin(&core->frame, MSG_SETTLED, m->ref);
+            message_end(&core->frame);
+            send_frame(core, session->peer);
+        }
+        return;
+    }
+    if (!check_all(core, &result, m)) {
+        session_refuse(core, session->peer, m->ref, result.error, result.detail, 0);
+        return;
+    }
+    stage_room(core,
+               m->body_len + result.retries * RETRY_EXTRA + 2 * sizeof(struct record));
+    stage_batch(core, session, m->ref, &place);
+    uint32_t before = core->open.ref->block->count;
+    take_all(core, &result, m);
+    stage_batch_count(core, &place, core->open.ref->block->count - before);
+    struct reply *reply = stage_reply(core, session);
+    reply->is_result = true;
+    reply->number = m->ref;
+    reply->credit_events = result.released;
+    reply->bytes = result.bytes;
+    producer->staged = m->ref;
+    producer->used_us = core->steady_us;
+}
+
+/* --- what the broker itself has to say about a request that nobody can finish --- */
+
+static void outcome_type(const struct record *request, char *ret_type, size_t size)
+{
+    static const char suffix[] = ".requested";
+    int n = request->type_len;
+
+    if (n > (int)sizeof(suffix) - 1 &&
+        memcmp(record_type(request) + n - (sizeof(suffix) - 1), suffix,
+               sizeof(suffix) - 1) == 0)
+        n -= (int)sizeof(suffix) - 1;
+    else if (n > RECORD_TYPE_MAX - 7)
+        n = RECORD_TYPE_MAX - 7; /* room for ".failed" */
+    snprintf(ret_type, size, "%.*s.failed", n, record_type(request));
+}
+
+static void fail_request(struct core *core, struct group *group,
+                         const struct record *request, struct position position,
+                         const struct cell *cell, enum record_class why, const char *text)
+{
+    struct buf attrs = BUF_NULL;
+    char type[RECORD_TYPE_MAX + 8];
+    uint8_t id[16];
+
+    outcome_type(request, type, sizeof(type));
+    id_new(core->wall_us, id);
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_ERROR_MSG, text);
+    struct record_parts parts = {
+        .kind = RECORD_OUTCOME,
+        .status = STATUS_FAILED,
+        .error_class = why,
+        .flags = RECORD_BY_BROKER,
+        .attempt = cell->attempts,
+        .type = type,
+        .id = id,
+        .cause = request->id,
+        .settles = position,
+        .integration = group->hash,
+        .attrs = attrs.bytes,
+        .attr_len = attrs.len,
+    };
+    stage_parts(core, &parts, NULL);
+    buf_fini(&attrs);
+}
+
+static void fail_delivery(struct core *core, struct group *group,
+                          struct position position, enum record_class why,
+                          const char *text)
+{
+    struct control_ack data = {.group = group->hash,
+                               .first = position.index,
+                               .count = 1,
+                               .result = STATUS_FAILED,
+                               .block = position.block};
+    struct buf attrs = BUF_NULL;
+
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_ERROR_MSG, text);
+    struct record_parts parts = {.kind = RECORD_ACK,
+                                 .error_class = why,
+                                 .attrs = attrs.bytes,
+                                 .attr_len = attrs.len,
+                                 .data = &data,
+                                 .data_len = sizeof(data)};
+    stage_parts(core, &parts, NULL);
+    buf_fini(&attrs);
+}
+
+void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
+                      uint32_t index, enum record_class why, const char *text)
+{
+    struct position position = {slot->block, index};
+    struct cell *cell = slot_cell(slot, index);
+    struct block_ref *ref = group->is_handler ? cache_get(core, slot->block) : NULL;
+    const struct record *request = ref ? block_ref_record(ref, index) : NULL;
+
+    if (group->is_handler && !request) {
+        core->ops->say(core->user, LOG_LOG_BROKEN,
+                       "a request that must be failed cannot be read from the log");
+        return;
+    }
+    cell->state = CELL_SETTLING;
+    if (group->is_handler)
+        fail_request(core, group, request, position, cell, why, text);
+    else
+        fail_delivery(core, group, position, why, text);
+    block_ref_drop(ref);
+}

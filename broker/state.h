@@ -1,0 +1,383 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* state - what the core's files share; nobody else includes it */
+#pragma once
+#include "broker/core.h"
+#include "lib/base/buf.h"
+#include "lib/base/json.h"
+#include "proto/control.h"
+
+/* --- what is known of one event in one group, allocated for a block when one of its
+ * events needs it --- */
+enum cell_state {
+    CELL_OPEN = 0, /* not delivered (or not this group's) */
+    CELL_INFLIGHT, /* a session has it */
+    CELL_SETTLING, /* its result is staged, not committed */
+    CELL_WAITING,  /* in the retry heap */
+    CELL_SETTLED,
+};
+enum cell_flags {
+    CELL_STARTED = 1,   /* the session said that it works on it */
+    CELL_WAITED = 2,    /* somebody waits for the outcome */
+    CELL_SCHEDULED = 4, /* a schedule waits for the outcome */
+};
+struct cell {
+    uint8_t state, flags;
+    uint8_t attempts; /* spent */
+    uint8_t deaths;   /* of sessions while it was started */
+    uint16_t session; /* index of the holder */
+    uint16_t reserved;
+    uint32_t len; /* of the record, for credit */
+};
+
+/* One block as one group sees it. */
+struct slot {
+    uint64_t block;
+    uint64_t deadline_us; /* the earliest of its unsettled requests; UINT64_MAX = none */
+    uint32_t count;       /* records in the block */
+    uint32_t open;        /* unsettled events of this group */
+    struct cell *cells;   /* count of them, or NULL */
+};
+
+struct heap_entry {
+    uint64_t due_us; /* steady */
+    uint64_t block;
+    uint32_t index;
+};
+
+struct schedule {
+    char *name, *operation; /* name: "<integration>.<operation>" */
+    uint64_t every_us;
+    int missed;
+    bool is_configured;
+    bool is_owed;            /* `once`: a run fell due while the former one ran */
+    uint64_t last_due_us;    /* wall; fired or recorded as missed */
+    uint64_t staged_due_us;  /* as far as staged records go */
+    bool is_staged;          /* a run is staged, not yet applied */
+    struct position pending; /* block 0 = none */
+    char *cursor;
+};
+
+struct group {
+    char *name;
+    uint32_t hash;
+    bool is_handler; /* of an integration's requests; else a consumer group */
+    bool is_configured, is_paused;
+    uint32_t attempts;
+    /* consumer group */
+    char **types;
+    size_t n_types;
+    /* handler group */
+    char *connector, *provider, *service, *mode;
+    char *key;
+    char *record; /* the INTEGRATION or group record's JSON that the log holds */
+    bool is_default;
+    uint64_t deadline_us;
+    struct schedule *schedules;
+    size_t n_schedules;
+    /* deliveries */
+    struct slot *slots; /* ascending by block; [first_slot, n_slots) are alive */
+    size_t first_slot, n_slots, cap_slots;
+    size_t hot_slot;  /* the last one found */
+    size_t scan_slot; /* where new deliveries go on */
+    uint32_t scan_index;
+    struct heap_entry *heap;
+    size_t n_heap, cap_heap;
+    struct heap_entry
+        *suspects; /* a queue: events that were started when a session died */
+    size_t n_suspects, cap_suspects;
+    uint32_t inflight;
+    uint64_t hold_until_us; /* steady: after a restart former sessions may still resume; 0
+                               = no hold */
+    uint64_t settled_success, settled_failed;
+};
+
+struct manifest {
+    char *connector;
+    char *text;
+    struct json *json;
+};
+
+enum role { ROLE_NONE, ROLE_GATEWAY, ROLE_CONNECTOR, ROLE_CLIENT };
+
+struct session {
+    uint64_t peer; /* 0 = detached: lost, may come back until its lease ends */
+    uint16_t index;
+    bool is_joined;
+    uint8_t instance[16];
+    enum role role;
+    char *name;
+    uint64_t pid;
+    uint32_t integration; /* a connector's */
+    struct group *group;  /* it takes deliveries from */
+    int64_t credit_events, credit_bytes;
+    uint32_t inflight;
+    bool is_draining, is_solo; /* for a suspect, alone */
+    uint64_t window_used;
+    uint64_t heard_us;  /* steady */
+    uint64_t joined_us; /* wall */
+};
+
+/* The numbers of one producer (a peer's instance). */
+enum { PRODUCER_RECENT = 32 };
+struct producer {
+    uint8_t instance[16];
+    uint64_t committed, staged; /* highest batch numbers */
+    uint64_t used_us;           /* steady, last staged */
+    struct {
+        uint64_t number, block;
+        uint32_t first, count;
+    } recent[PRODUCER_RECENT];
+};
+
+/* What is owed to a peer once a block is committed. */
+struct reply {
+    uint16_t session;
+    uint8_t instance[16]; /* of the session: its index may be somebody else's by then */
+    bool is_result, wants_outcomes;
+    uint64_t number;
+    uint32_t first, count; /* records of the batch in the block */
+    uint32_t events;
+    uint64_t bytes; /* of the window, or of credit */
+    uint32_t credit_events;
+    struct buf verdicts; /* struct verdict_due, to be completed when it is sent */
+};
+/* An event that was not stored. Where its first stands is known when that is committed.
+ */
+struct verdict_due {
+    uint32_t index, code;
+    uint8_t key[16];
+};
+
+struct staged {
+    struct block_ref *ref;
+    uint32_t events;
+    uint64_t requests, facts, outcomes;
+    struct reply *replies;
+    size_t n_replies, cap_replies;
+};
+
+enum type_class {
+    TYPE_FREE,      /* a fact anybody may publish */
+    TYPE_OPERATION, /* a request for a connector's operation */
+    TYPE_OUTCOME,   /* of an operation: nobody's to publish */
+    TYPE_WEBHOOK,   /* under an integration's name: the gateway's */
+    TYPE_RESERVED,  /* signalbox.*: the gateway's */
+    TYPE_ORPHAN,    /* ends in .requested, and no connector declares it */
+};
+struct route {
+    uint64_t hash;
+    uint8_t type_len;
+    char type[RECORD_TYPE_MAX];
+    enum type_class class;
+    bool is_declared; /* webhook: the manifest turns it into a request */
+    bool is_known; /* webhook: the integration has no connector, or its manifest is known
+                    */
+    struct group *
+        *handlers; /* operation: the integrations that could; webhook: the one */
+    size_t n_handlers;
+    struct group *sole; /* the one to choose when none is named */
+    struct group **consumers;
+    size_t n_consumers;
+    struct route *next;
+};
+
+struct waiter {
+    struct position position;
+    uint64_t ref;
+    uint32_t index;
+    uint16_t session;
+    uint8_t instance[16];
+    struct waiter *next;
+};
+
+/* Who takes deliveries, as the log says: after a restart a group holds back until these
+ * are back or dead. */
+struct member {
+    uint8_t instance[16];
+    uint32_t group;
+    uint64_t pid;
+    bool is_former; /* of the broker's former life, and not back yet */
+};
+
+struct key_entry {
+    uint8_t key[16];
+    struct core_key value; /* position.block is 0 until it is committed */
+    bool is_used;
+};
+
+enum {
+    ROUTE_BUCKETS = 4096,
+    WAITER_BUCKETS = 4096,
+    CORE_READ_CACHE = 8, /* older blocks read from the log and kept for the next look */
+};
+
+struct core {
+    const struct core_ops *ops;
+    void *user;
+    uint64_t wall_us, steady_us;
+    uint8_t boot[16];
+    uint64_t term;
+    bool is_started;
+    uint64_t started_us; /* steady */
+    char *gateway_key;
+    uint64_t random;     /* of the jitter */
+    uint64_t random_mix; /* makes places in tables unguessable */
+
+    /* the fold's own: the state of the log up to `applied` */
+    uint64_t applied;
+    uint32_t applied_crc;
+    uint64_t applied_time_us;
+    uint64_t requests_total, facts_total, outcomes_total;
+    struct buf checkpoint; /* pieces gathered at replay */
+    bool in_checkpoint;
+    bool is_based; /* a whole checkpoint was read, or the log is new */
+    size_t n_consumer_groups;
+    struct schedule *firing; /* RECORD_SCHEDULE seen, its request follows */
+    uint64_t log_since_checkpoint;
+
+    /* staging */
+    struct staged open;
+    struct staged
+        *queue; /* sealed; the first `outstanding` of them are with the logger */
+    size_t n_queue, cap_queue, outstanding;
+    uint64_t next_number;
+    uint32_t last_crc;
+    uint64_t last_time_us;
+    uint64_t staged_requests, staged_facts,
+        staged_outcomes; /* running totals up to what is staged */
+    size_t staged_bytes;
+    bool wants_checkpoint, wants_segment;
+    struct log_head head;
+    uint64_t segment_low; /* room in the segment below which the next one is opened */
+
+    struct block_ref **cache; /* consecutive blocks, the last one is `applied` */
+    size_t n_cache, cap_cache, cache_bytes;
+    struct block_ref *read_cache[CORE_READ_CACHE];
+
+    struct group **groups;
+    size_t n_groups;
+    struct group *hot_group;
+    struct manifest *manifests;
+    size_t n_manifests;
+    struct route *routes[ROUTE_BUCKETS];
+    size_t n_routes;
+    struct route *hot_route;
+
+    struct session **sessions; /* by index; NULL = free */
+    size_t n_sessions;
+    struct session *hot_session;
+    struct producer **producers;
+    size_t n_producers, cap_producers; /* open addressing by instance */
+    struct waiter *waiters[WAITER_BUCKETS];
+    size_t n_waiters;
+    struct member *members;
+    size_t n_members;
+    struct key_entry *keys; /* open addressing */
+    size_t n_keys, cap_keys;
+    uint64_t views_applied;
+
+    uint64_t next_sweep_us; /* steady: leases, deadlines */
+    struct buf frame;       /* for what is sent */
+    struct buf scratch;
+};
+
+/* accept.c */
+struct batch_place {
+    uint32_t index, offset; /* of the RECORD_BATCH in the open block */
+};
+void stage_batch(struct core *core, const struct session *session, uint64_t number,
+                 struct batch_place *ret);
+void stage_batch_count(struct core *core, const struct batch_place *place,
+                       uint32_t count);
+bool may_publish(struct core *core, const struct session *session, const char *type,
+                 size_t n);
+void accept_publish(struct core *core, struct session *session, const struct message *m);
+/* settle.c */
+void settle_result(struct core *core, struct session *session, const struct message *m);
+void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
+                      uint32_t index, enum record_class why, const char *text);
+/* stage.c */
+uint8_t *stage_add(struct core *core, const void *record, size_t n, uint32_t *ret_index);
+long stage_parts(struct core *core, const struct record_parts *parts,
+                 uint32_t *ret_index);
+void stage_room(struct core *core, size_t n);
+struct reply *stage_reply(struct core *core, struct session *session);
+void stage_flush(struct core *core);
+void stage_committed(struct core *core, const struct log_head *head);
+/* blocks.c */
+void cache_put(struct core *core, struct block_ref *ref);
+void cache_clear(struct core *core);
+struct block_ref *cache_get(struct core *core,
+                            uint64_t number); /* a reference to be dropped, or NULL */
+/* apply.c */
+bool apply_block(struct core *core, const struct block *block, const char **ret_why);
+/* route.c */
+struct route *route_get(struct core *core,
+                        const struct record *r); /* by type; made on first sight */
+void route_forget(struct core *core);
+struct group *group_find(struct core *core, uint32_t hash);
+struct group *group_by_name(struct core *core, const char *name);
+struct group *group_add(struct core *core, const char *name);
+struct manifest *manifest_find(const struct core *core, const char *connector);
+bool manifest_has(const struct manifest *manifest, const char *list, const char *member,
+                  const char *name, size_t n);
+/* slots.c */
+struct slot *slot_find(struct group *group, uint64_t block);
+struct slot *slot_make(struct group *group, uint64_t block, uint32_t count);
+struct cell *slot_cell(struct slot *slot, uint32_t index); /* allocates the cells */
+void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_t index,
+                 bool success);
+void slots_trim(struct group *group);
+void heap_push(struct group *group, uint64_t due_us, uint64_t block, uint32_t index);
+void suspect_push(struct group *group, const struct heap_entry *entry);
+bool heap_pop(struct group *group, uint64_t now_us, struct heap_entry *ret);
+void cell_leave(struct core *core, struct group *group,
+                struct cell *cell); /* no longer with its session */
+/* dispatch.c */
+void dispatch_all(struct core *core);
+void dispatch_group(struct core *core, struct group *group);
+/* retry.c */
+void retry_later(struct core *core, struct group *group, struct slot *slot,
+                 uint32_t index, uint64_t delay_us, bool counts, bool died,
+                 enum record_class why, const char *text);
+void retry_release(struct core *core, struct session *session, bool started_too);
+void retry_sweep(struct core *core);
+/* session.c */
+struct session *session_by_peer(struct core *core, uint64_t peer);
+void session_frame(struct core *core, uint64_t peer, uint64_t pid,
+                   const struct message *m);
+void session_refuse(struct core *core, uint64_t peer, uint64_t ref, unsigned code,
+                    const char *detail, uint32_t retry_after_ms);
+void session_end(struct core *core, struct session *session, const char *why);
+void session_sweep(struct core *core);
+void members_release(struct core *core);
+struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make);
+void producers_forget(struct core *core);
+/* wait.c */
+void wait_add(struct core *core, struct session *session, struct position position,
+              uint64_t ref, uint32_t index);
+void wait_settled(struct core *core, const struct block *block,
+                  const struct record *outcome, uint32_t index);
+void wait_forget(struct core *core, const struct session *session);
+/* schedule.c */
+void schedule_tick(struct core *core);
+struct schedule *schedule_find(struct core *core, const char *name, size_t n);
+void schedule_settled(struct core *core, struct group *group, struct position position,
+                      const struct record *outcome);
+/* checkpoint.c */
+void checkpoint_write(struct core *core, struct buf *out);
+bool checkpoint_read(struct core *core, const void *bytes, size_t n);
+/* Stage the records that define integrations, groups and manifests, as every segment
+ * repeats them. */
+void checkpoint_definitions(struct core *core);
+/* admin.c */
+void admin_command(struct core *core, struct session *session, const struct message *m);
+/* keys.c */
+struct key_entry *key_find(struct core *core, const uint8_t key[16]);
+void key_put(struct core *core, const uint8_t key[16], const struct core_key *value);
+void key_drop(struct core *core, const uint8_t key[16]);
+void keys_forget(struct core *core); /* what the views hold */
+/* core.c */
+void send_frame(struct core *core, uint64_t peer);
+uint64_t random_below(struct core *core, uint64_t bound);
