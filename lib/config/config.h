@@ -3,8 +3,8 @@
 /* config - signalbox.yaml, read and checked
  *
  * One table per section (lib/config/tables.c) gives the parser, the defaults, `config check`, `config reference` and the manual.
- * Every error is `file:line:col: what; expected ...; did you mean ...?` and never shows a secret.
- * Only lib/config/ touches libyaml. */
+ * Every error is `file:line:col: what; expected ...; did you mean ...?` and never shows a value: it could be a secret
+ * in the wrong place.  Only lib/config/ (node.c) touches libyaml. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@ struct buf;
 
 enum secret_from { SECRET_VAULT, SECRET_FILE };
 struct config_secret {      /* vault:NAME or file:PATH */
-    char *use;              /* what the connector calls it: "api_key" */
+    char *use;              /* what the connector calls it: "api_key"; of an endpoint's: "webhook" */
     enum secret_from from;
     char *name;             /* of the vault entry, or the path */
 };
@@ -32,6 +32,7 @@ struct config_schedule {
     char *operation;
     uint64_t every_us;
     enum missed_policy missed;
+    int line;
 };
 struct config_integration {
     char *name, *connector /* NULL: webhooks only */, *provider, *service, *mode, *base_url, *owner, *note;
@@ -69,8 +70,14 @@ struct config {
     size_t n_integrations;
 };
 
+/* What the file is called and how large it may be; at most this many errors are listed. */
+#define CONFIG_FILE "signalbox.yaml"
+enum { CONFIG_SIZE_MAX = 1 << 20, CONFIG_ERRORS_MAX = 100 };
+
 /* Read and check. NULL, and every error one per line in *errors (to be buf_fini'd), when anything is wrong. */
 struct config *config_load(const char *path, struct buf *errors);
+/* The same for a text that is already there; `path` names it in errors and relative paths start at its directory. */
+struct config *config_parse(const char *path, const char *text, size_t n, struct buf *errors);
 void config_free(struct config *config);
 const struct config_integration *config_integration(const struct config *config, const char *name);
 /* The reference page (Markdown), from the tables. */

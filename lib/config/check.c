@@ -1,0 +1,265 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lib/config/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/config/config.h"
+#include "lib/config/node.h"
+#include "proto/record.h"
+
+enum { IPC_PATH_MAX = 107 }; /* sun_path of a Unix socket, without the NUL */
+
+struct checking {
+    const struct config *config;
+    const struct node *root;
+    struct problems *problems;
+};
+
+/* The node of an integration or a group, by name. */
+static const struct node *find(const struct checking *c, const char *section,
+                               const char *name)
+{
+    return node_member(node_member(c->root, section), name);
+}
+
+/* Where `key` stands in `map`, else where `map` itself stands. */
+static struct mark mark_of(const struct node *map, const char *key)
+{
+    const struct node *node = key ? node_member(map, key) : NULL;
+
+    if (node)
+        return node->mark;
+    if (!map)
+        return (struct mark){1, 1};
+    return map->key ? map->key_mark : map->mark;
+}
+
+/* The item of a list whose mapping begins in `line` (as bind noted it). */
+static const struct node *item_at(const struct node *map, const char *key, int line,
+                                  const char *member, const char *value)
+{
+    const struct node *list = node_member(map, key);
+
+    for (const struct node *item = list ? list->first : NULL; item; item = item->next) {
+        const struct node *node = node_member(item, member);
+        if (item->mark.line == (unsigned)line && node && node->text &&
+            strcmp(node->text, value) == 0)
+            return item;
+    }
+    return list;
+}
+
+/* --- integrations --- */
+
+static void check_purpose(const struct checking *c, const struct config_integration *in,
+                          const struct node *node)
+{
+    static const char *const need_connector[] = {"schedules", "base_url", "default",
+                                                 NULL};
+
+    if (in->connector)
+        return;
+    if (!in->n_webhooks)
+        problem_add(
+            c->problems, mark_of(node, NULL),
+            "`%s` has neither a connector nor a webhook; expected at least one of them",
+            in->name);
+    for (const char *const *key = need_connector; *key; key++)
+        if (node_member(node, *key))
+            problem_add(c->problems, node_member(node, *key)->key_mark,
+                        "`%s` needs a connector, and `%s` names none", *key, in->name);
+}
+
+static void check_base_url(const struct checking *c, const struct config_integration *in,
+                           const struct node *node)
+{
+    if (in->base_url && strncmp(in->base_url, "http://", 7) == 0 &&
+        !in->allow_private_network)
+        problem_add(c->problems, mark_of(node, "base_url"),
+                    "calls over http:// are not encrypted; expected https://, or "
+                    "allow_private_network: true for an address of your own network");
+}
+
+static void check_limits(const struct checking *c, const struct config_integration *in,
+                         const struct node *node)
+{
+    if (in->limits.timeout_us > in->limits.deadline_us)
+        problem_add(c->problems, mark_of(node_member(node, "limits"), "timeout"),
+                    "`timeout` is longer than `deadline`; expected at most as long");
+}
+
+static void check_schedules(const struct checking *c, const struct config_integration *in,
+                            const struct node *node)
+{
+    for (size_t i = 0; i < in->n_schedules; i++)
+        for (size_t j = 0; j < i; j++) {
+            const struct config_schedule *a = &in->schedules[j], *b = &in->schedules[i];
+            if (!a->operation || !b->operation || strcmp(a->operation, b->operation) != 0)
+                continue;
+            const struct node *item =
+                item_at(node, "schedules", b->line, "operation", b->operation);
+            problem_add(
+                c->problems, mark_of(item, "operation"),
+                "`%s` is scheduled in line %d already; expected one schedule of an "
+                "operation",
+                b->operation, a->line);
+            break;
+        }
+}
+
+/* Types under an integration's name come from verified webhooks only, those under a
+ * connector's from the connector. */
+static void check_name(const struct checking *c, const struct config_integration *in,
+                       const struct node *node)
+{
+    if (strcmp(in->name, "signalbox") == 0)
+        problem_add(c->problems, mark_of(node, NULL), "the name `signalbox` is taken");
+    for (size_t i = 0; i < c->config->n_integrations; i++) {
+        const char *connector = c->config->integrations[i].connector;
+        if (connector && strcmp(connector, in->name) == 0) {
+            problem_add(c->problems, mark_of(node, NULL),
+                        "`%s` is the name of a connector; expected another, such as the "
+                        "provider's",
+                        in->name);
+            return;
+        }
+    }
+}
+
+static void check_default(const struct checking *c, size_t index, const struct node *node)
+{
+    const struct config_integration *in = &c->config->integrations[index];
+
+    for (size_t i = 0; i < index; i++) {
+        const struct config_integration *other = &c->config->integrations[i];
+        if (in->is_default && other->is_default && in->connector && other->connector &&
+            strcmp(in->connector, other->connector) == 0)
+            problem_add(c->problems, mark_of(node, "default"),
+                        "`%s` is the default of connector `%s` already; expected one",
+                        other->name, in->connector);
+    }
+}
+
+/* --- endpoints: one path, one owner --- */
+
+static const struct config_webhook *first_of_path(const struct checking *c,
+                                                  const char *path)
+{
+    for (size_t i = 0; i < c->config->n_integrations; i++)
+        for (size_t j = 0; j < c->config->integrations[i].n_webhooks; j++) {
+            const struct config_webhook *webhook =
+                &c->config->integrations[i].webhooks[j];
+            if (webhook->path && strcmp(webhook->path, path) == 0)
+                return webhook;
+        }
+    return NULL;
+}
+
+static void check_paths(const struct checking *c, const struct config_integration *in,
+                        const struct node *node)
+{
+    for (size_t j = 0; j < in->n_webhooks; j++) {
+        const struct config_webhook *webhook = &in->webhooks[j];
+        const struct config_webhook *first =
+            webhook->path ? first_of_path(c, webhook->path) : NULL;
+        if (!first || first == webhook)
+            continue;
+        const struct node *item =
+            item_at(node, "webhooks", webhook->line, "path", webhook->path);
+        problem_add(c->problems, mark_of(item, "path"),
+                    "the path `%s` is taken by the webhook in line %d; expected another",
+                    webhook->path, first->line);
+    }
+}
+
+/* --- names that the log knows by 32 bits --- */
+
+struct named {
+    const char *name, *section;
+    uint32_t hash;
+};
+
+static void check_pair(const struct checking *c, const struct named *a,
+                       const struct named *b)
+{
+    struct mark mark = mark_of(find(c, b->section, b->name), NULL);
+
+    if (a->hash != b->hash)
+        return;
+    if (strcmp(a->name, b->name) == 0) {
+        if (a->section != b->section) /* in one section it is a repeated key */
+            problem_add(c->problems, mark, "`%s` is also in `%s`; expected another name",
+                        b->name, a->section);
+        return;
+    }
+    problem_add(
+        c->problems, mark,
+        "`%s` and `%s` have the same 32-bit hash in the log; expected another name "
+        "for one of them",
+        b->name, a->name);
+}
+
+static void check_names(const struct checking *c)
+{
+    const struct config *config = c->config;
+    size_t n = 0;
+    struct named *all =
+        mem_array(config->n_groups + config->n_integrations + 1, sizeof(*all));
+
+    for (size_t i = 0; i < config->n_groups; i++)
+        all[n++] = (struct named){config->groups[i].name, "groups",
+                                  integration_hash(config->groups[i].name)};
+    for (size_t i = 0; i < config->n_integrations; i++)
+        all[n++] = (struct named){config->integrations[i].name, "integrations",
+                                  integration_hash(config->integrations[i].name)};
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            check_pair(c, &all[j], &all[i]);
+    free(all);
+}
+
+/* --- the rest --- */
+
+static void check_socket_path(const struct checking *c)
+{
+    size_t n = strlen(c->config->run) + strlen("/logger.sock");
+
+    if (n > IPC_PATH_MAX)
+        problem_add(
+            c->problems, mark_of(c->root, "run"),
+            "the sockets' paths would have %zu bytes; expected a shorter directory: "
+            "the system takes %d",
+            n, IPC_PATH_MAX);
+}
+
+static void check_log(const struct checking *c)
+{
+    if (c->config->log.reserve > c->config->log.segment_size)
+        problem_add(c->problems, mark_of(node_member(c->root, "log"), "reserve"),
+                    "`reserve` is larger than `segment_size`; expected at most as large");
+}
+
+void check_config(const struct config *config, const struct node *root,
+                  struct problems *problems)
+{
+    struct checking c = {config, root, problems};
+
+    check_names(&c);
+    check_socket_path(&c);
+    check_log(&c);
+    for (size_t i = 0; i < config->n_integrations; i++) {
+        const struct config_integration *in = &config->integrations[i];
+        const struct node *node = find(&c, "integrations", in->name);
+        check_purpose(&c, in, node);
+        check_base_url(&c, in, node);
+        check_limits(&c, in, node);
+        check_schedules(&c, in, node);
+        check_name(&c, in, node);
+        check_default(&c, i, node);
+        check_paths(&c, in, node);
+    }
+}

@@ -1,0 +1,145 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lib/config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/mem.h"
+#include "lib/config/bind.h"
+#include "lib/config/check.h"
+#include "lib/config/node.h"
+
+/* Names that are left out and follow from others. */
+static void fill_in(struct config *config)
+{
+    for (size_t i = 0; i < config->n_integrations; i++) {
+        struct config_integration *in = &config->integrations[i];
+        if (!in->service)
+            in->service = mem_text(in->name);
+    }
+}
+
+static char *absolute_path(const char *path)
+{
+    char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
+    char *absolute;
+
+    while (strncmp(path, "./", 2) == 0)
+        path += 2;
+    absolute = cwd ? mem_format("%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd, path)
+                   : mem_text(path);
+    free(cwd);
+    return absolute;
+}
+
+static char *directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == path ? mem_text("/")
+                         : mem_copy(path, slash ? (size_t)(slash - path) : 0);
+}
+
+struct config *config_parse(const char *path, const char *text, size_t n,
+                            struct buf *errors)
+{
+    struct config *config = mem_alloc(sizeof(*config));
+    struct problems problems = {0};
+
+    config->path = absolute_path(path);
+    _free_ char *here = directory(config->path);
+    struct node *root = node_parse(text, n, &problems);
+    if (root) {
+        bind_config(root, here, config, &problems);
+        check_config(config, root, &problems);
+        fill_in(config);
+    }
+    node_free(root);
+    if (problems.n) {
+        problems_write(&problems, path, errors);
+        config_free(config);
+        config = NULL;
+    }
+    problems_fini(&problems);
+    return config;
+}
+
+/* The whole file into `text`; false with a reason in errors. */
+static bool read_file(const char *path, struct buf *text, struct buf *errors)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    ssize_t got = -1;
+
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        buf_format(errors, "%s: it cannot be read: %s\n", path, strerror(errno));
+    } else if (!S_ISREG(st.st_mode)) {
+        buf_format(errors, "%s: it is not a regular file\n", path);
+    } else {
+        while (text->len <= CONFIG_SIZE_MAX &&
+               (got = read(fd, buf_reserve(text, 65536), 65536)) > 0)
+            text->len += (size_t)got;
+        if (got < 0)
+            buf_format(errors, "%s: it cannot be read: %s\n", path, strerror(errno));
+        else if (got > 0)
+            buf_format(errors, "%s: it is too large; expected at most 1 MiB\n", path);
+    }
+    if (fd >= 0)
+        close(fd);
+    return got == 0;
+}
+
+struct config *config_load(const char *path, struct buf *errors)
+{
+    struct buf text = BUF_NULL;
+    struct config *config = NULL;
+
+    if (read_file(path, &text, errors))
+        config = config_parse(path, buf_str(&text), text.len, errors);
+    buf_fini(&text);
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    if (!config)
+        return;
+    bind_free(config);
+    free(config->path);
+    free(config);
+}
+
+const struct config_integration *config_integration(const struct config *config,
+                                                    const char *name)
+{
+    for (size_t i = 0; i < config->n_integrations; i++)
+        if (strcmp(config->integrations[i].name, name) == 0)
+            return &config->integrations[i];
+    return NULL;
+}
+
+char *config_bus_endpoint(const struct config *config)
+{
+    return mem_format("ipc://%s/bus.sock", config->run);
+}
+
+char *config_live_endpoint(const struct config *config)
+{
+    return mem_format("ipc://%s/live.sock", config->run);
+}
+
+char *config_logger_endpoint(const struct config *config)
+{
+    return mem_format("ipc://%s/logger.sock", config->run);
+}
+
+char *config_log_dir(const struct config *config)
+{
+    return mem_format("%s/log", config->data);
+}

@@ -1,0 +1,216 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lib/config/tables.h"
+
+#include "lib/config/config.h"
+
+#define MS     UINT64_C(1000)
+#define SECOND (1000 * MS)
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define KIB    (UINT64_C(1) << 10)
+#define MIB    (UINT64_C(1) << 20)
+#define GIB    (UINT64_C(1) << 30)
+
+#define AT(type, member)       .offset = offsetof(struct type, member)
+#define COUNTED(type, list, n) AT(type, list), .count_offset = offsetof(struct type, n)
+#define END                                                                              \
+    {                                                                                    \
+        .name = NULL                                                                     \
+    }
+
+/* The schemes the gateway can verify (gateway/scheme.c). There is no way to write "none".
+ */
+static const char *const schemes[] = {"stripe", NULL};
+static const char *const modes[] = {"test", "live", NULL};
+static const char *const missed[] = {"skip", "once", "all",
+                                     NULL}; /* enum missed_policy */
+static const char *const patterns[] = {"call", "webhook", "poll", "queue", NULL};
+
+static const struct field gateway_fields[] = {
+    {"listen", FIELD_ADDRESS, COUNTED(config, gateway.address, gateway.port),
+     .fallback = "127.0.0.1:8080", .sentence = "Address and port of the HTTP side."},
+    {"public_url", FIELD_URL, AT(config, gateway.public_url),
+     .sentence = "Where providers reach it; used to show full webhook addresses."},
+    {"token_file", FIELD_PATH, AT(config, gateway.token_file),
+     .fallback = "<data>/api-token",
+     .sentence = "Where the first start writes the API token."},
+    {"max_body", FIELD_SIZE, AT(config, gateway.max_body), .fallback = "1MiB", .min = KIB,
+     .max = MIB, .sentence = "Largest request body; a larger one is answered 413."},
+    {"max_connections", FIELD_COUNT, AT(config, gateway.max_connections),
+     .fallback = "1024", .min = 1, .max = 65536,
+     .sentence = "Connections at one time; further ones wait in the kernel."},
+    {"idempotency", FIELD_DURATION, AT(config, gateway.idempotency_us), .fallback = "7d",
+     .min = MINUTE, .max = 90 * DAY,
+     .sentence = "How long an idempotency key is remembered."},
+    END,
+};
+static const struct section gateway_section = {"gateway", .fields = gateway_fields};
+
+static const struct field log_fields[] = {
+    {"retain_age", FIELD_DURATION, AT(config, log.retain_age_us), .fallback = "30d",
+     .min = HOUR, .sentence = "How long settled events are kept at least."},
+    {"retain_size", FIELD_SIZE, AT(config, log.retain_size), .fallback = "0",
+     .sentence = "Above this size the oldest settled segments go; 0: age alone decides."},
+    {"segment_size", FIELD_SIZE, AT(config, log.segment_size), .fallback = "1GiB",
+     .min = 16 * MIB, .max = 64 * GIB, .sentence = "Size of one file of the log."},
+    {"reserve", FIELD_SIZE, AT(config, log.reserve), .fallback = "64MiB", .min = 4 * MIB,
+     .sentence = "Disk kept free for outcomes; below it intake is refused."},
+    END,
+};
+static const struct section log_section = {"log", .fields = log_fields};
+
+static const struct field vault_fields[] = {
+    {"file", FIELD_PATH, AT(config, vault.vault_file), .fallback = "<data>/vault",
+     .sentence = "The sealed file that holds the secrets."},
+    {"master_key", FIELD_PATH, AT(config, vault.master_key_file),
+     .fallback = "<here>/signalbox.key",
+     .sentence =
+         "The key that opens it, mode 0600; back it up apart from the vault. A systemd "
+         "credential `signalbox.key` is used instead where there is one."},
+    END,
+};
+static const struct section vault_section = {"vault", .fields = vault_fields};
+
+static const struct field group_fields[] = {
+    {"types", FIELD_TYPES, .is_required = true, COUNTED(config_group, types, n_types),
+     .sentence = "Event types it takes: `*` stands for one segment, `>` for the rest."},
+    {"protect", FIELD_BOOL, AT(config_group, protect), .fallback = "false",
+     .sentence = "Keep what it has not settled, whatever log.retain_age says."},
+    {"attempts", FIELD_COUNT, AT(config_group, attempts), .fallback = "8", .min = 1,
+     .max = 255, .sentence = "Attempts before an event is given up as Failed/exhausted."},
+    END,
+};
+static const struct section group_section = {
+    "a group",
+    sizeof(struct config_group),
+    offsetof(struct config_group, name),
+    offsetof(struct config_group, line),
+    .fields = group_fields,
+};
+
+static const struct field webhook_fields[] = {
+    {"path", FIELD_NAME, .is_required = true, AT(config_webhook, path),
+     .sentence = "The endpoint is /webhooks/PATH."},
+    {"scheme", FIELD_CHOICE, .is_required = true, AT(config_webhook, scheme),
+     .choices = schemes, .sentence = "How a request is verified."},
+    {"secrets", FIELD_SECRETS, .is_required = true,
+     COUNTED(config_webhook, secrets, n_secrets),
+     .sentence = "Signing secrets; any one of them may match."},
+    {"tolerance", FIELD_DURATION, AT(config_webhook, tolerance_us), .fallback = "0",
+     .max = DAY, .sentence = "How old a signature may be; 0: what the scheme says."},
+    {"accept_weak", FIELD_TEXT, AT(config_webhook, accept_weak),
+     .sentence = "The reason to take a scheme that signs too little."},
+    END,
+};
+static const struct section webhook_section = {
+    "a webhook",  sizeof(struct config_webhook),
+    SECTION_NONE, offsetof(struct config_webhook, line),
+    "path",       webhook_fields,
+};
+
+static const struct field schedule_fields[] = {
+    {"operation", FIELD_NAME, .is_required = true, AT(config_schedule, operation),
+     .sentence = "The connector's operation that is called."},
+    {"every", FIELD_DURATION, .is_required = true, AT(config_schedule, every_us),
+     .min = SECOND, .max = 366 * DAY, .sentence = "The time from one run to the next."},
+    {"missed", FIELD_ENUM, AT(config_schedule, missed), .fallback = "once",
+     .choices = missed,
+     .sentence =
+         "What happens to runs that could not take place: none, one or all of them."},
+    END,
+};
+static const struct section schedule_section = {
+    "a schedule", sizeof(struct config_schedule),
+    SECTION_NONE, offsetof(struct config_schedule, line),
+    "operation",  schedule_fields,
+};
+
+static const struct field limits_fields[] = {
+    {"rate", FIELD_RATE, AT(config_integration, limits.rate), .fallback = "0",
+     .sentence = "Calls in a time, as `100/s`, `60/m`, `1000/h`; 0: no limit."},
+    {"concurrency", FIELD_COUNT, AT(config_integration, limits.concurrency),
+     .fallback = "32", .min = 1, .max = 4096, .sentence = "Calls at one time."},
+    {"timeout", FIELD_DURATION, AT(config_integration, limits.timeout_us),
+     .fallback = "30s", .min = 10 * MS, .max = HOUR,
+     .sentence = "The time one call may take."},
+    {"attempts", FIELD_COUNT, AT(config_integration, limits.attempts), .fallback = "8",
+     .min = 1, .max = 255, .sentence = "Attempts before a request is Failed/exhausted."},
+    {"deadline", FIELD_DURATION, AT(config_integration, limits.deadline_us),
+     .fallback = "24h", .min = SECOND, .max = 90 * DAY,
+     .sentence = "No attempt starts later than this after the request."},
+    END,
+};
+static const struct section limits_section = {"limits", .fields = limits_fields};
+
+static const struct field why_fields[] = {
+    {"pattern", FIELD_CHOICE, .is_required = true, AT(config_integration, why.pattern),
+     .choices = patterns, .sentence = "The integration pattern that was chosen."},
+    {"because", FIELD_TEXT, .is_required = true, AT(config_integration, why.because),
+     .sentence = "Why it was chosen over the others; stands in the document."},
+    END,
+};
+static const struct section why_section = {"why", .fields = why_fields};
+
+static const struct field integration_fields[] = {
+    {"connector", FIELD_NAME, AT(config_integration, connector),
+     .sentence = "The program that speaks to the provider; left out: webhooks only."},
+    {"provider", FIELD_NAME, AT(config_integration, provider),
+     .sentence = "Which of the connector's providers it is."},
+    {"service", FIELD_TEXT, AT(config_integration, service),
+     .sentence = "The name in the IntegrationLog; left out: the integration's name."},
+    {"mode", FIELD_CHOICE, AT(config_integration, mode), .fallback = "test",
+     .choices = modes,
+     .sentence = "A live key under test, or the other way round, is refused."},
+    {"default", FIELD_BOOL, AT(config_integration, is_default), .fallback = "false",
+     .sentence = "The one that is meant where several share a connector."},
+    {"base_url", FIELD_URL, AT(config_integration, base_url),
+     .sentence = "Where the provider's API is; left out: what the connector says."},
+    {"allow_private_network", FIELD_BOOL, AT(config_integration, allow_private_network),
+     .fallback = "false", .sentence = "Let calls go to private and loopback addresses."},
+    {"secrets", FIELD_NAMED_SECRETS, COUNTED(config_integration, secrets, n_secrets),
+     .sentence = "Credentials, by the name the connector gives them."},
+    {"rotate_every", FIELD_DURATION, AT(config_integration, rotate_every_us),
+     .fallback = "0",
+     .sentence = "How often its secrets are to be changed; 0: not said."},
+    {"owner", FIELD_TEXT, AT(config_integration, owner),
+     .sentence = "Who is asked about it."},
+    {"note", FIELD_TEXT, AT(config_integration, note),
+     .sentence = "Anything a reader should know."},
+    {"webhooks", FIELD_ITEMS, COUNTED(config_integration, webhooks, n_webhooks),
+     .section = &webhook_section, .sentence = "Endpoints at which the provider calls."},
+    {"schedules", FIELD_ITEMS, COUNTED(config_integration, schedules, n_schedules),
+     .section = &schedule_section, .sentence = "Operations called by the clock."},
+    {"limits", FIELD_SECTION, .section = &limits_section,
+     .sentence = "Bounds on its calls."},
+    {"options", FIELD_OPTIONS, COUNTED(config_integration, option_names, n_options),
+     .sentence = "The connector's own options; `CONNECTOR --manifest` lists them."},
+    {"why", FIELD_SECTION, .section = &why_section,
+     .sentence = "The architectural decision behind it."},
+    END,
+};
+static const struct section integration_section = {
+    "an integration",
+    sizeof(struct config_integration),
+    offsetof(struct config_integration, name),
+    offsetof(struct config_integration, line),
+    .fields = integration_fields,
+};
+
+static const struct field config_fields[] = {
+    {"data", FIELD_PATH, AT(config, data), .fallback = "./data",
+     .sentence =
+         "The log, its views, the vault. Relative paths start at this file's directory."},
+    {"run", FIELD_PATH, AT(config, run), .fallback = "./run",
+     .sentence = "Sockets and locks."},
+    {"gateway", FIELD_SECTION, .section = &gateway_section, .sentence = "The HTTP side."},
+    {"log", FIELD_SECTION, .section = &log_section, .sentence = "How much is kept."},
+    {"vault", FIELD_SECTION, .section = &vault_section, .sentence = "Where secrets are."},
+    {"groups", FIELD_NAMED_ITEMS, COUNTED(config, groups, n_groups),
+     .section = &group_section, .sentence = "Consumers of your own, by name."},
+    {"integrations", FIELD_NAMED_ITEMS, COUNTED(config, integrations, n_integrations),
+     .section = &integration_section, .sentence = "Connections to the world, by name."},
+    END,
+};
+const struct section config_section = {"the file", .fields = config_fields};
