@@ -41,8 +41,8 @@ struct store *store_open(const struct store_options *options, char *error, size_
 /* Open for reading only; never writes, takes no lock, tolerates a live writer. */
 struct store *store_open_reader(const char *dir, char *error, size_t error_size);
 void store_close(struct store *store);
-/* Where the log ends. */
-void store_head(const struct store *store, struct log_head *ret_head);
+/* Where the log ends; a reader looks it up. `term` counts fences too. Any thread. */
+void store_head(struct store *store, struct log_head *ret_head);
 /* Refuse lower terms from now on. STORE_STALE when a higher one was seen. */
 int store_fence(struct store *store, uint64_t term);
 /* Commit `n` sealed blocks in order in one transaction with full sync; they are on disk when it returns. Blocks at or
@@ -50,8 +50,11 @@ int store_fence(struct store *store, uint64_t term);
  * BLOCK_OPENS_SEGMENT go into a new file; so does one that no longer fits (MAP_FULL).
  * BLOCKS: only the committer thread calls it. */
 int store_append(struct store *store, const struct block *const *blocks, size_t n);
-/* Write ahead the next segment files, measure free space. From the housekeeper thread; BLOCKS. 0 or STORE_FAILED/STORE_FULL. */
+/* Write ahead the next segment files, measure free space, free slots of dead readers. From the housekeeper thread;
+ * BLOCKS. 0; STORE_FULL with a reason when a file could not be made (nothing is lost: try again later); STORE_FAILED. */
 int store_prepare(struct store *store);
+/* Make a store_prepare that runs in another thread return soon, and later ones at once: before closing. */
+void store_interrupt(struct store *store);
 /* Unlink whole segments all of whose blocks are below `keep_from`. Returns how many. */
 int store_trim(struct store *store, uint64_t keep_from);
 
@@ -73,7 +76,7 @@ uint64_t store_find_time(struct store *store, uint64_t time_us);
 /* The first block of the newest segment that starts with a whole checkpoint, or the newest block with
  * BLOCK_CHECKPOINT if later; the first block of the log when there is none. */
 uint64_t store_find_checkpoint(struct store *store);
-/* The last error in words, with path and block. */
+/* The last error in words, with path and block: of the calling thread, whichever store it used. */
 const char *store_error(const struct store *store);
 /* One segment file's facts, for status and verify. */
 struct store_segment {
