@@ -13,8 +13,15 @@
 
 #include "lib/base/mem.h"
 
-/* The format, from the LMDB 0.9 sources (struct MDB_page, MDB_node, MDB_db, MDB_meta), 64 bits, little-endian. */
-enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8, PAGE_KINDS = 0x6f };
+/* The format, from the LMDB 0.9 sources (struct MDB_page, MDB_node, MDB_db, MDB_meta), 64
+ * bits, little-endian. */
+enum {
+    PAGE_BRANCH = 1,
+    PAGE_LEAF = 2,
+    PAGE_OVERFLOW = 4,
+    PAGE_META = 8,
+    PAGE_KINDS = 0x6f
+};
 enum { NODE_IS_BIG = 1 };
 enum { FLAG_INTEGERKEY = 8, FLAGS_OF_TREE = 0xff }; /* above: flags of the environment */
 enum { DEPTH_MAX = 32 };
@@ -90,18 +97,24 @@ static int read_meta(int fd, uint64_t at, struct meta *meta, char *why, size_t w
     } page;
 
     if (!read_at(fd, &page, sizeof(page), at * PAGES_SIZE))
-        return damaged(why, why_size, "meta page %llu cannot be read", (unsigned long long)at);
-    if (page.head.number != at || !(page.head.kind & PAGE_META) || page.meta.magic != META_MAGIC)
-        return damaged(why, why_size, "not a log file (meta page %llu)", (unsigned long long)at);
+        return damaged(why, why_size, "meta page %llu cannot be read",
+                       (unsigned long long)at);
+    if (page.head.number != at || !(page.head.kind & PAGE_META) ||
+        page.meta.magic != META_MAGIC)
+        return damaged(why, why_size, "not a log file (meta page %llu)",
+                       (unsigned long long)at);
     if (page.meta.version != 1 || page.meta.trees[0].pad != PAGES_SIZE)
-        return damaged(why, why_size, "a log file of another LMDB or page size (meta page %llu)",
+        return damaged(why, why_size,
+                       "a log file of another LMDB or page size (meta page %llu)",
                        (unsigned long long)at);
     *meta = page.meta;
     return PAGES_OK;
 }
 
-/* Do the two metas tell one story: alternating, the newer one with more in it? Then *ret_newer. */
-static int choose_meta(const struct meta metas[2], int *ret_newer, char *why, size_t why_size)
+/* Do the two metas tell one story: alternating, the newer one with more in it? Then
+ * *ret_newer. */
+static int choose_meta(const struct meta metas[2], int *ret_newer, char *why,
+                       size_t why_size)
 {
     int newer = metas[1].txn > metas[0].txn;
     const struct meta *a = metas + newer, *b = metas + !newer;
@@ -112,8 +125,10 @@ static int choose_meta(const struct meta metas[2], int *ret_newer, char *why, si
                  (b->txn < 1 || a->trees[1].entries > b->trees[1].entries);
 
     if (!is_new && !(alternates && grows))
-        return damaged(why, why_size, "the two meta pages contradict each other (transactions %llu and %llu)",
-                       (unsigned long long)a->txn, (unsigned long long)b->txn);
+        return damaged(
+            why, why_size,
+            "the two meta pages contradict each other (transactions %llu and %llu)",
+            (unsigned long long)a->txn, (unsigned long long)b->txn);
     *ret_newer = newer;
     return PAGES_OK;
 }
@@ -125,7 +140,8 @@ static int read_metas(int fd, struct meta metas[2], char *why, size_t why_size)
     return result ? result : read_meta(fd, 1, metas + 1, why, why_size);
 }
 
-static int check_size(int fd, const struct meta *meta, struct pages_facts *ret, char *why, size_t why_size)
+static int check_size(int fd, const struct meta *meta, struct pages_facts *ret, char *why,
+                      size_t why_size)
 {
     struct stat st;
 
@@ -133,15 +149,17 @@ static int check_size(int fd, const struct meta *meta, struct pages_facts *ret, 
         return damaged(why, why_size, "not a regular file");
     uint64_t pages = (uint64_t)st.st_size / PAGES_SIZE;
     if (meta->last_page < 1 || meta->last_page >= pages)
-        return damaged(why, why_size, "the file is cut short: page %llu is in use, it has %llu",
+        return damaged(why, why_size,
+                       "the file is cut short: page %llu is in use, it has %llu",
                        (unsigned long long)meta->last_page, (unsigned long long)pages);
-    if (meta->map_size / PAGES_SIZE <= meta->last_page || meta->map_size > (uint64_t)1 << 46)
+    if (meta->map_size / PAGES_SIZE <= meta->last_page || meta->map_size > (uint64_t)1
+                                                                               << 46)
         return damaged(why, why_size, "the map size stored does not fit the file");
-    *ret = (struct pages_facts){ .map_size = meta->map_size,
-                                 .file_size = (uint64_t)st.st_size,
-                                 .last_page = meta->last_page,
-                                 .txn = meta->txn,
-                                 .entries = meta->trees[1].entries };
+    *ret = (struct pages_facts){.map_size = meta->map_size,
+                                .file_size = (uint64_t)st.st_size,
+                                .last_page = meta->last_page,
+                                .txn = meta->txn,
+                                .entries = meta->trees[1].entries};
     return PAGES_OK;
 }
 
@@ -159,13 +177,15 @@ int pages_glance(int fd, struct pages_facts *ret, char *why, size_t why_size)
 
 static int bad_page(const struct walk *walk, uint64_t number, const char *what)
 {
-    return damaged(walk->why, walk->why_size, "page %llu: %s", (unsigned long long)number, what);
+    return damaged(walk->why, walk->why_size, "page %llu: %s", (unsigned long long)number,
+                   what);
 }
 
 /* Note that `n` pages are used by one thing; each may be used once only. */
 static int claim(struct walk *walk, uint64_t number, uint64_t n)
 {
-    if (number < 2 || n < 1 || number > walk->last_page || n - 1 > walk->last_page - number)
+    if (number < 2 || n < 1 || number > walk->last_page ||
+        n - 1 > walk->last_page - number)
         return bad_page(walk, number, "outside what is in use");
     for (uint64_t i = number; i < number + n; i++) {
         if (walk->seen[i / 8] & 1 << i % 8)
@@ -186,7 +206,8 @@ static int check_big(struct walk *walk, uint64_t number, uint64_t size)
     if (!read_at(walk->fd, &head, sizeof(head), number * PAGES_SIZE))
         return bad_page(walk, number, "cannot be read");
     uint32_t stored = head.lower | (uint32_t)head.upper << 16;
-    if (head.number != number || (head.kind & PAGE_KINDS) != PAGE_OVERFLOW || stored != pages)
+    if (head.number != number || (head.kind & PAGE_KINDS) != PAGE_OVERFLOW ||
+        stored != pages)
         return bad_page(walk, number, "is not the block's page that its tree says");
     return PAGES_OK;
 }
@@ -222,7 +243,8 @@ static int check_key(struct walk *walk, uint64_t page, const uint8_t *key)
     return PAGES_OK;
 }
 
-static int check_big_free(struct walk *walk, uint64_t page, uint64_t number, uint64_t size)
+static int check_big_free(struct walk *walk, uint64_t page, uint64_t number,
+                          uint64_t size)
 {
     if (size > walk->last_page * sizeof(uint64_t) + PAGES_SIZE)
         return bad_page(walk, page, "free list longer than the file");
@@ -251,7 +273,8 @@ static int check_leaf_node(struct walk *walk, const union page *page, size_t at)
         return walk->is_free_list ? check_free(walk, number, value, size) : PAGES_OK;
     memcpy(&big, value, sizeof(big));
     result = check_big(walk, big, size);
-    return result || !walk->is_free_list ? result : check_big_free(walk, number, big, size);
+    return result || !walk->is_free_list ? result
+                                         : check_big_free(walk, number, big, size);
 }
 
 /* Read one tree page and see that its list of entries lies within it. */
@@ -266,8 +289,8 @@ static int read_page(struct walk *walk, uint64_t number, int kind, union page *p
     const struct page_head *head = &page->head;
     if (head->number != number || (head->kind & PAGE_KINDS) != kind)
         return bad_page(walk, number, "is not the tree's page that it should be");
-    if (head->lower < sizeof(*head) || head->lower > head->upper || head->upper > PAGES_SIZE ||
-        head->lower % 2 || head->lower == sizeof(*head))
+    if (head->lower < sizeof(*head) || head->lower > head->upper ||
+        head->upper > PAGES_SIZE || head->lower % 2 || head->lower == sizeof(*head))
         return bad_page(walk, number, "its list of entries does not fit");
     return PAGES_OK;
 }
@@ -289,9 +312,11 @@ static int check_tree_page(struct walk *walk, uint64_t number, unsigned depth)
             continue;
         }
         memcpy(&node, page->bytes + at, sizeof(node));
-        if (at + sizeof(node) + node.key_len > PAGES_SIZE || (i && node.key_len != sizeof(uint64_t)))
+        if (at + sizeof(node) + node.key_len > PAGES_SIZE ||
+            (i && node.key_len != sizeof(uint64_t)))
             return bad_page(walk, number, "an entry does not fit its page");
-        uint64_t child = node.low | (uint64_t)node.high << 16 | (uint64_t)node.flags << 32;
+        uint64_t child =
+            node.low | (uint64_t)node.high << 16 | (uint64_t)node.flags << 32;
         result = check_tree_page(walk, child, depth - 1);
     }
     return result;
@@ -302,15 +327,17 @@ static int check_tree(struct walk *walk, const struct tree *tree)
     walk->entries = 0;
     walk->has_key = false;
     if ((tree->flags & FLAGS_OF_TREE) != FLAG_INTEGERKEY || tree->depth > DEPTH_MAX)
-        return damaged(walk->why, walk->why_size, "the tree is not of the kind the log uses");
+        return damaged(walk->why, walk->why_size,
+                       "the tree is not of the kind the log uses");
     if (tree->root == NO_PAGE && !tree->entries)
         return PAGES_OK;
     if (!tree->depth)
         return damaged(walk->why, walk->why_size, "the tree has entries and no depth");
     int result = check_tree_page(walk, tree->root, tree->depth);
     if (!result && walk->entries != tree->entries)
-        return damaged(walk->why, walk->why_size, "the tree holds %llu entries and says %llu",
-                       (unsigned long long)walk->entries, (unsigned long long)tree->entries);
+        return damaged(
+            walk->why, walk->why_size, "the tree holds %llu entries and says %llu",
+            (unsigned long long)walk->entries, (unsigned long long)tree->entries);
     return result;
 }
 
@@ -328,9 +355,11 @@ int pages_check(int fd, uint64_t txn, int free_too, char *why, size_t why_size)
     if ((result = check_size(fd, meta, &facts, why, why_size)))
         return result;
     _free_ uint8_t *seen = mem_alloc(facts.file_size / PAGES_SIZE / 8 + 1);
-    struct walk walk = {
-        .fd = fd, .last_page = meta->last_page, .seen = seen, .why = why, .why_size = why_size
-    };
+    struct walk walk = {.fd = fd,
+                        .last_page = meta->last_page,
+                        .seen = seen,
+                        .why = why,
+                        .why_size = why_size};
     result = check_tree(&walk, meta->trees + 1);
     walk.is_free_list = true;
     return result || !free_too ? result : check_tree(&walk, meta->trees);

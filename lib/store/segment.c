@@ -44,13 +44,15 @@ static int fail_system(const char *path, const char *what, int error)
 
 static void pause_ns(long ns)
 {
-    const struct timespec pause = { .tv_nsec = ns };
+    const struct timespec pause = {.tv_nsec = ns};
 
     nanosleep(&pause, NULL); /* an early return only makes it less gentle */
 }
 
-/* Zeros from `at` to `size`, kept moving to the disk so that the sync at the end is short. 0 or an errno. */
-static int write_zeros(int fd, uint64_t at, uint64_t size, bool gently, const atomic_bool *interrupted)
+/* Zeros from `at` to `size`, kept moving to the disk so that the sync at the end is
+ * short. 0 or an errno. */
+static int write_zeros(int fd, uint64_t at, uint64_t size, bool gently,
+                       const atomic_bool *interrupted)
 {
     _free_ uint8_t *zeros = mem_alloc(CHUNK);
 
@@ -64,8 +66,8 @@ static int write_zeros(int fd, uint64_t at, uint64_t size, bool gently, const at
         /* Hints: the fsync below is what counts. */
         (void)sync_file_range(fd, (off_t)at, written, SYNC_FILE_RANGE_WRITE);
         if (at >= (uint64_t)CHUNK * CHUNKS_BEHIND)
-            (void)sync_file_range(fd, (off_t)(at - (uint64_t)CHUNK * CHUNKS_BEHIND), CHUNK,
-                                  SYNC_FILE_RANGE_WAIT_BEFORE);
+            (void)sync_file_range(fd, (off_t)(at - (uint64_t)CHUNK * CHUNKS_BEHIND),
+                                  CHUNK, SYNC_FILE_RANGE_WAIT_BEFORE);
         at += (uint64_t)written;
         if (interrupted && atomic_load(interrupted))
             return ECANCELED;
@@ -75,7 +77,8 @@ static int write_zeros(int fd, uint64_t at, uint64_t size, bool gently, const at
     return fsync(fd) ? errno : 0;
 }
 
-static int extend(const char *path, uint64_t size, bool gently, const atomic_bool *interrupted)
+static int extend(const char *path, uint64_t size, bool gently,
+                  const atomic_bool *interrupted)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
@@ -108,7 +111,8 @@ static int env_new(MDB_env **ret_env, const char *path, uint64_t map_size, unsig
     if (!rc)
         rc = mdb_env_set_maxreaders(env, SEGMENT_READERS_MAX);
     if (!rc)
-        rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | flags, 0600);
+        rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | flags,
+                          0600);
     if (rc && env)
         mdb_env_close(env);
     else
@@ -116,7 +120,8 @@ static int env_new(MDB_env **ret_env, const char *path, uint64_t map_size, unsig
     return rc;
 }
 
-/* An empty database with integer keys: one transaction, so that the flag is on disk. 0 or LMDB's code. */
+/* An empty database with integer keys: one transaction, so that the flag is on disk. 0 or
+ * LMDB's code. */
 static int make_database(const char *path, uint64_t size)
 {
     MDB_env *env = NULL;
@@ -136,7 +141,8 @@ static int make_database(const char *path, uint64_t size)
     return rc;
 }
 
-int segment_make(const char *path, uint64_t size, bool gently, const atomic_bool *interrupted)
+int segment_make(const char *path, uint64_t size, bool gently,
+                 const atomic_bool *interrupted)
 {
     (void)unlink(path); /* what an earlier process did not finish */
     int rc = make_database(path, size);
@@ -155,14 +161,15 @@ int segment_make(const char *path, uint64_t size, bool gently, const atomic_bool
 
 uint64_t segment_blank(const char *path)
 {
-    struct pages_facts facts = { 0 };
+    struct pages_facts facts = {0};
     char why[128];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0)
         return 0;
-    bool is_blank = pages_glance(fd, &facts, why, sizeof(why)) == PAGES_OK && facts.txn == 1 &&
-                    !facts.entries && facts.file_size >= facts.map_size &&
+    bool is_blank = pages_glance(fd, &facts, why, sizeof(why)) == PAGES_OK &&
+                    facts.txn == 1 && !facts.entries &&
+                    facts.file_size >= facts.map_size &&
                     facts.map_size >= SEGMENT_SIZE_MIN;
     close(fd);
     return is_blank ? facts.map_size : 0;
@@ -176,8 +183,8 @@ static int fail_lmdb(const struct segment *segment, const char *what, int rc)
     /* LMDB turns a write cut short by a full disk into EIO. */
     bool is_full = rc == EIO && !statvfs(segment->path, &fs) && fs.f_bavail == 0;
 
-    return store_fail(STORE_FAILED, "%s: cannot %s: %s%s", segment->path, what, mdb_strerror(rc),
-                      is_full ? " (the disk is full)" : "");
+    return store_fail(STORE_FAILED, "%s: cannot %s: %s%s", segment->path, what,
+                      mdb_strerror(rc), is_full ? " (the disk is full)" : "");
 }
 
 static int glance(const char *path, int fd, struct pages_facts *facts)
@@ -185,7 +192,8 @@ static int glance(const char *path, int fd, struct pages_facts *facts)
     char why[256];
     int result = PAGES_DAMAGED;
 
-    /* A writer may be between its two meta pages: what is damaged stays so, what moves gets still. */
+    /* A writer may be between its two meta pages: what is damaged stays so, what moves
+     * gets still. */
     for (int i = 0; result && i < 5; i++) {
         if (i)
             pause_ns(1000000);
@@ -217,7 +225,8 @@ static int check_snapshot(struct segment *segment, int fd, bool for_writing)
     if (rc)
         return fail_lmdb(segment, "begin to read", rc);
     if (result == PAGES_MOVED)
-        return store_fail(STORE_FAILED, "%s: overtaken by the writer again and again", segment->path);
+        return store_fail(STORE_FAILED, "%s: overtaken by the writer again and again",
+                          segment->path);
     return result ? store_fail(STORE_DAMAGED, "%s: %s", segment->path, why) : STORE_OK;
 }
 
@@ -229,11 +238,13 @@ static int open_checked(struct segment *segment, int fd, bool for_writing)
     if (result)
         return result;
     segment->map_size = facts.map_size;
-    /* A copy may have lost the zeros at its end. Without room to put them back, use what is there. */
+    /* A copy may have lost the zeros at its end. Without room to put them back, use what
+     * is there. */
     if (for_writing && facts.file_size < facts.map_size &&
         extend(segment->path, facts.map_size, /* gently= */ false, NULL))
         segment->map_size = facts.file_size / PAGES_SIZE * PAGES_SIZE;
-    int rc = env_new(&segment->env, segment->path, segment->map_size, for_writing ? 0 : MDB_RDONLY);
+    int rc = env_new(&segment->env, segment->path, segment->map_size,
+                     for_writing ? 0 : MDB_RDONLY);
     if (rc)
         return fail_lmdb(segment, "open it", rc);
     if (for_writing)
@@ -246,8 +257,8 @@ struct segment *segment_open(const char *path, bool for_writing, int *ret_result
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0) {
-        *ret_result = store_fail(errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED, "%s: cannot open it: %s",
-                                 path, strerror(errno));
+        *ret_result = store_fail(errno == ENOENT ? STORE_NOT_FOUND : STORE_FAILED,
+                                 "%s: cannot open it: %s", path, strerror(errno));
         return NULL;
     }
     struct segment *segment = mem_alloc(sizeof(*segment));
@@ -270,7 +281,8 @@ void segment_close(struct segment *segment)
     free(segment);
 }
 
-/* The file may have been cut or removed under us; a look at a page that is gone is SIGBUS. */
+/* The file may have been cut or removed under us; a look at a page that is gone is
+ * SIGBUS. */
 static int check_still_there(struct segment *segment)
 {
     MDB_envinfo info;
@@ -278,7 +290,8 @@ static int check_still_there(struct segment *segment)
     int fd;
 
     if (mdb_env_get_fd(segment->env, &fd) || fstat(fd, &st))
-        return store_fail(STORE_DAMAGED, "%s: cannot be looked at: %s", segment->path, strerror(errno));
+        return store_fail(STORE_DAMAGED, "%s: cannot be looked at: %s", segment->path,
+                          strerror(errno));
     if ((uint64_t)st.st_size < 2 * PAGES_SIZE)
         return store_fail(STORE_DAMAGED, "%s: the file was cut short", segment->path);
     mdb_env_info(segment->env, &info);
@@ -294,17 +307,20 @@ static int check_not_removed(struct segment *segment)
 
     if (check_still_there(segment) || mdb_env_get_fd(segment->env, &fd) || fstat(fd, &st))
         return STORE_FAILED;
-    return st.st_nlink ? STORE_OK : store_fail(STORE_FAILED, "%s: the file was removed", segment->path);
+    return st.st_nlink
+               ? STORE_OK
+               : store_fail(STORE_FAILED, "%s: the file was removed", segment->path);
 }
 
 /* --- writing --- */
 
-static int put_blocks(struct segment *segment, MDB_txn *txn, const struct block *const *blocks, size_t n)
+static int put_blocks(struct segment *segment, MDB_txn *txn,
+                      const struct block *const *blocks, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint64_t number = blocks[i]->number;
-        MDB_val key = { .mv_size = sizeof(number), .mv_data = &number };
-        MDB_val value = { .mv_size = blocks[i]->len };
+        MDB_val key = {.mv_size = sizeof(number), .mv_data = &number};
+        MDB_val value = {.mv_size = blocks[i]->len};
         int rc = mdb_put(txn, segment->dbi, &key, &value, MDB_APPEND | MDB_RESERVE);
         if (rc)
             return rc;
@@ -338,7 +354,8 @@ uint64_t segment_room(struct segment *segment)
     MDB_envinfo info;
 
     mdb_env_info(segment->env, &info);
-    uint64_t pages = segment->map_size / PAGES_SIZE, used = info.me_last_pgno + 2 + MARGIN_PAGES;
+    uint64_t pages = segment->map_size / PAGES_SIZE,
+             used = info.me_last_pgno + 2 + MARGIN_PAGES;
     return used < pages ? (pages - used) * PAGES_SIZE : 0;
 }
 
@@ -353,7 +370,8 @@ void segment_check_readers(struct segment *segment)
 {
     int dead;
 
-    (void)mdb_reader_check(segment->env, &dead); /* tried again soon; a slot more or less is no loss */
+    (void)mdb_reader_check(segment->env,
+                           &dead); /* tried again soon; a slot more or less is no loss */
 }
 
 /* --- reading --- */
@@ -365,18 +383,20 @@ static int begin_read(struct segment *segment, MDB_txn **ret_txn)
     if (result)
         return result;
     int rc = mdb_txn_begin(segment->env, NULL, MDB_RDONLY, ret_txn);
-    if (rc == MDB_MAP_RESIZED) { /* no transaction of ours is open: every one ends in its function */
+    if (rc == MDB_MAP_RESIZED) { /* no transaction of ours is open: every one ends in its
+                                    function */
         rc = mdb_env_set_mapsize(segment->env, 0);
         if (!rc)
             rc = mdb_txn_begin(segment->env, NULL, MDB_RDONLY, ret_txn);
     }
-    return rc ? store_fail(STORE_DAMAGED, "%s: cannot begin to read: %s", segment->path, mdb_strerror(rc))
+    return rc ? store_fail(STORE_DAMAGED, "%s: cannot begin to read: %s", segment->path,
+                           mdb_strerror(rc))
               : STORE_OK;
 }
 
 int segment_fetch(struct segment *segment, uint64_t number, size_t limit, struct buf *out)
 {
-    MDB_val key = { .mv_size = sizeof(number), .mv_data = &number }, value;
+    MDB_val key = {.mv_size = sizeof(number), .mv_data = &number}, value;
     MDB_txn *txn;
     int result = begin_read(segment, &txn);
 
@@ -390,8 +410,8 @@ int segment_fetch(struct segment *segment, uint64_t number, size_t limit, struct
         result = store_fail(STORE_DAMAGED, "%s, block %llu: %s", segment->path,
                             (unsigned long long)number, mdb_strerror(rc));
     else if (value.mv_size < sizeof(struct block) || value.mv_size > BLOCK_SIZE_MAX)
-        result = store_fail(STORE_DAMAGED, "%s, block %llu: its length cannot be", segment->path,
-                            (unsigned long long)number);
+        result = store_fail(STORE_DAMAGED, "%s, block %llu: its length cannot be",
+                            segment->path, (unsigned long long)number);
     else
         buf_add(out, value.mv_data, value.mv_size < limit ? value.mv_size : limit);
     mdb_txn_abort(txn);
@@ -417,6 +437,7 @@ int segment_last(struct segment *segment, uint64_t *ret_last)
         memcpy(ret_last, key.mv_data, sizeof(*ret_last));
     mdb_txn_abort(txn);
     if (rc && rc != MDB_NOTFOUND)
-        return store_fail(STORE_DAMAGED, "%s: its end cannot be found: %s", segment->path, mdb_strerror(rc));
+        return store_fail(STORE_DAMAGED, "%s: its end cannot be found: %s", segment->path,
+                          mdb_strerror(rc));
     return STORE_OK;
 }

@@ -37,10 +37,12 @@ static struct store *open_result(struct store *store, char *error, size_t error_
     return store;
 }
 
-struct store *store_open(const struct store_options *options, char *error, size_t error_size)
+struct store *store_open(const struct store_options *options, char *error,
+                         size_t error_size)
 {
-    return open_result(options->memory ? store_memory_open(options) : store_lmdb_open(options), error,
-                       error_size);
+    return open_result(options->memory ? store_memory_open(options)
+                                       : store_lmdb_open(options),
+                       error, error_size);
 }
 
 struct store *store_open_reader(const char *dir, char *error, size_t error_size)
@@ -63,17 +65,19 @@ static void look_up_head(struct store *store, struct log_head *head)
     uint64_t first, last;
 
     store->ops->range(store, &first, &last);
-    if (!last || store->ops->fetch(store, last, sizeof(struct block), &bytes, &bad) != STORE_OK)
+    if (!last ||
+        store->ops->fetch(store, last, sizeof(struct block), &bytes, &bad) != STORE_OK)
         return;
     const struct block *b = (const void *)bytes.bytes;
-    *head = (struct log_head){
-        .number = b->number, .term = b->term, .timestamp_us = b->timestamp_us, .crc = b->crc
-    };
+    *head = (struct log_head){.number = b->number,
+                              .term = b->term,
+                              .timestamp_us = b->timestamp_us,
+                              .crc = b->crc};
 }
 
 void store_head(struct store *store, struct log_head *ret_head)
 {
-    struct log_head head = { 0 };
+    struct log_head head = {0};
 
     if (store->is_reader) {
         look_up_head(store, &head);
@@ -122,9 +126,10 @@ static int check_follows(struct log_head *head, const struct block *block)
     const char *why = NULL;
 
     if (block->term < head->term)
-        return store_fail(STORE_STALE, "block %llu is of term %llu, the log is at term %llu",
-                          (unsigned long long)block->number, (unsigned long long)block->term,
-                          (unsigned long long)head->term);
+        return store_fail(
+            STORE_STALE, "block %llu is of term %llu, the log is at term %llu",
+            (unsigned long long)block->number, (unsigned long long)block->term,
+            (unsigned long long)head->term);
     if (!block_glance(block, block->len, &why))
         ;
     else if (block->number != head->number + 1)
@@ -137,7 +142,8 @@ static int check_follows(struct log_head *head, const struct block *block)
         why = NULL;
     if (why)
         return store_fail(STORE_FOREIGN, "block %llu does not follow block %llu: %s",
-                          (unsigned long long)block->number, (unsigned long long)head->number, why);
+                          (unsigned long long)block->number,
+                          (unsigned long long)head->number, why);
     head->number = block->number;
     head->crc = block->crc;
     head->timestamp_us = block->timestamp_us;
@@ -219,7 +225,8 @@ static int damaged_block(struct store *store, uint64_t number, const char *what)
     n = there < n ? there : n;
     while (n && list[n - 1].first > number)
         n--;
-    return store_fail(STORE_DAMAGED, "%s, block %llu: %s", n ? list[n - 1].path : "before all segments",
+    return store_fail(STORE_DAMAGED, "%s, block %llu: %s",
+                      n ? list[n - 1].path : "before all segments",
                       (unsigned long long)number, what);
 }
 
@@ -235,7 +242,7 @@ static int read_block(struct store *store, uint64_t number, bool verify, struct 
                                    : block_glance(out->bytes, out->len, &why);
     if (b && b->number == number)
         return STORE_OK;
-    *ret_bad = (struct store_extent){ number, number };
+    *ret_bad = (struct store_extent){number, number};
     return damaged_block(store, number, b ? "it carries another number" : why);
 }
 
@@ -260,18 +267,22 @@ struct scan {
     uint32_t crc;    /* its checksum; going backwards: the one that the next must have */
 };
 
-/* Read one block and see that the chain holds. Then hand it, or why not, to the caller's function; false = enough. */
-static bool scan_block(struct scan *scan, uint64_t number, bool backwards, struct store_extent *ret_bad)
+/* Read one block and see that the chain holds. Then hand it, or why not, to the caller's
+ * function; false = enough. */
+static bool scan_block(struct scan *scan, uint64_t number, bool backwards,
+                       struct store_extent *ret_bad)
 {
-    *ret_bad = (struct store_extent){ number, number };
+    *ret_bad = (struct store_extent){number, number};
     int result = read_block(scan->store, number, scan->verify, &scan->bytes, ret_bad);
     const struct block *b = (const void *)scan->bytes.bytes;
     bool is_chained = scan->before && scan->before + (backwards ? -1 : 1) == number;
 
     if (result == STORE_NOT_FOUND)
         result = damaged_block(scan->store, number, "it is missing");
-    else if (result == STORE_OK && is_chained && (backwards ? b->crc : b->prev_crc) != scan->crc)
-        result = damaged_block(scan->store, number, "the chain of checksums is broken before or behind it");
+    else if (result == STORE_OK && is_chained &&
+             (backwards ? b->crc : b->prev_crc) != scan->crc)
+        result = damaged_block(scan->store, number,
+                               "the chain of checksums is broken before or behind it");
     scan->before = result == STORE_OK ? number : 0;
     if (result != STORE_OK)
         return scan->fn(scan->user, number, NULL, last_error);
@@ -281,7 +292,7 @@ static bool scan_block(struct scan *scan, uint64_t number, bool backwards, struc
 
 int store_scan(struct store *store, uint64_t from, bool verify, store_fn fn, void *user)
 {
-    struct scan scan = { .store = store, .verify = verify, .fn = fn, .user = user };
+    struct scan scan = {.store = store, .verify = verify, .fn = fn, .user = user};
     struct store_extent bad;
     uint64_t first, last, number = from;
 
@@ -299,9 +310,10 @@ int store_scan(struct store *store, uint64_t from, bool verify, store_fn fn, voi
     return STORE_OK;
 }
 
-int store_scan_back(struct store *store, uint64_t from, bool verify, store_fn fn, void *user)
+int store_scan_back(struct store *store, uint64_t from, bool verify, store_fn fn,
+                    void *user)
 {
-    struct scan scan = { .store = store, .verify = verify, .fn = fn, .user = user };
+    struct scan scan = {.store = store, .verify = verify, .fn = fn, .user = user};
     struct store_extent bad;
     uint64_t first, last, number;
 
@@ -313,15 +325,18 @@ int store_scan_back(struct store *store, uint64_t from, bool verify, store_fn fn
     return STORE_OK;
 }
 
-/* The header of the first block at or above `number` that can be read; false when none is up to `last`. */
-static bool peek(struct store *store, uint64_t number, uint64_t last, struct block *ret_header)
+/* The header of the first block at or above `number` that can be read; false when none is
+ * up to `last`. */
+static bool peek(struct store *store, uint64_t number, uint64_t last,
+                 struct block *ret_header)
 {
     _cleanup_(buf_fini) struct buf bytes = BUF_NULL;
     struct store_extent bad;
 
     for (; number && number <= last; number = bad.last + 1) {
         bad.last = number;
-        if (store->ops->fetch(store, number, sizeof(struct block), &bytes, &bad) != STORE_OK)
+        if (store->ops->fetch(store, number, sizeof(struct block), &bytes, &bad) !=
+            STORE_OK)
             continue;
         memcpy(ret_header, bytes.bytes, sizeof(*ret_header));
         if (ret_header->magic == BLOCK_MAGIC && ret_header->number == number)
@@ -364,7 +379,8 @@ struct verified {
     bool is_damaged;
 };
 
-static bool verify_block(void *user, uint64_t number, const struct block *block, const char *why)
+static bool verify_block(void *user, uint64_t number, const struct block *block,
+                         const char *why)
 {
     struct verified *verified = user;
 
@@ -374,16 +390,16 @@ static bool verify_block(void *user, uint64_t number, const struct block *block,
         verified->is_damaged = true;
         return false;
     }
-    verified->head = (struct log_head){ .number = block->number,
-                                        .term = block->term,
-                                        .timestamp_us = block->timestamp_us,
-                                        .crc = block->crc };
+    verified->head = (struct log_head){.number = block->number,
+                                       .term = block->term,
+                                       .timestamp_us = block->timestamp_us,
+                                       .crc = block->crc};
     return true;
 }
 
 int store_verify_tail(struct store *store, uint64_t first)
 {
-    struct verified verified = { 0 };
+    struct verified verified = {0};
 
     store_scan(store, first, /* verify= */ true, verify_block, &verified);
     if (verified.is_damaged)

@@ -2,11 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* store_lmdb - a directory of segments, the last one being written
  *
- * Files are named by their first block, so the list of names is the index: a segment ends where the next begins.
- * "spare-N.mdb" are segments written ahead; one becomes the tail by a rename and a sync of the directory.
+ * Files are named by their first block, so the list of names is the index: a segment ends
+ * where the next begins. "spare-N.mdb" are segments written ahead; one becomes the tail
+ * by a rename and a sync of the directory.
  *
- * Two locks.  `store.lock` guards the lists and is held for arithmetic only.  `opening` is held while a segment is
- * opened or closed, which reads its pages.  A file is pinned (`users`) while it is used without a lock. */
+ * Two locks.  `store.lock` guards the lists and is held for arithmetic only.  `opening`
+ * is held while a segment is opened or closed, which reads its pages.  A file is pinned
+ * (`users`) while it is used without a lock. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,8 +27,8 @@
 
 enum {
     SPARES_WANTED = 2,
-    SPARES_MAX = 64,       /* more changes of segment in one append are refused as full */
-    OPEN_MAX = 32,         /* segments held open for reading */
+    SPARES_MAX = 64, /* more changes of segment in one append are refused as full */
+    OPEN_MAX = 32,   /* segments held open for reading */
     NAME_DIGITS = 20,
     SEGMENT_SIZE_UNIT = 1 << 20,
     DISK_LEFT_OVER = 4 << 20, /* for the filesystem's own use */
@@ -88,7 +90,8 @@ static struct file *add_file(struct store_lmdb *lmdb, uint64_t first)
     lmdb->files = mem_resize(lmdb->files, (lmdb->n + 1) * sizeof(struct file *));
     while (at && lmdb->files[at - 1]->first > first)
         at--;
-    memmove(lmdb->files + at + 1, lmdb->files + at, (lmdb->n - at) * sizeof(struct file *));
+    memmove(lmdb->files + at + 1, lmdb->files + at,
+            (lmdb->n - at) * sizeof(struct file *));
     lmdb->files[at] = file;
     lmdb->n++;
     return file;
@@ -99,7 +102,8 @@ static void remove_file(struct store_lmdb *lmdb, size_t at)
     struct file *file = lmdb->files[at];
 
     lmdb->n--;
-    memmove(lmdb->files + at, lmdb->files + at + 1, (lmdb->n - at) * sizeof(struct file *));
+    memmove(lmdb->files + at, lmdb->files + at + 1,
+            (lmdb->n - at) * sizeof(struct file *));
     file_free(file);
 }
 
@@ -130,7 +134,8 @@ static void forget_removed(struct store_lmdb *lmdb, const uint64_t *there, size_
     }
 }
 
-/* Bring the list up to what the directory holds. False when it cannot be read: the list stays. */
+/* Bring the list up to what the directory holds. False when it cannot be read: the list
+ * stays. */
 static bool list_files(struct store_lmdb *lmdb)
 {
     _cleanup_(buf_fini) struct buf there = BUF_NULL;
@@ -159,8 +164,10 @@ static bool list_files(struct store_lmdb *lmdb)
     return true;
 }
 
-/* The file that holds a block, and what else it may hold. NULL when the block is before all. Unpin it. */
-static struct file *pin(struct store_lmdb *lmdb, uint64_t number, struct store_extent *ret_extent)
+/* The file that holds a block, and what else it may hold. NULL when the block is before
+ * all. Unpin it. */
+static struct file *pin(struct store_lmdb *lmdb, uint64_t number,
+                        struct store_extent *ret_extent)
 {
     struct file *file = NULL;
     size_t low = 0, high = lmdb->n;
@@ -192,7 +199,8 @@ static void unpin(struct store_lmdb *lmdb, struct file *file)
     pthread_mutex_unlock(&lmdb->store.lock);
 }
 
-/* Keep the number of open files within its bound: close the one that was used longest ago. */
+/* Keep the number of open files within its bound: close the one that was used longest
+ * ago. */
 static void close_one(struct store_lmdb *lmdb)
 {
     struct file *oldest = NULL;
@@ -242,7 +250,7 @@ static int lmdb_fetch(struct store *store, uint64_t number, size_t limit, struct
         return STORE_NOT_FOUND;
     struct segment *segment = use(lmdb, file, &result);
     if (segment) {
-        extent = (struct store_extent){ number, number };
+        extent = (struct store_extent){number, number};
         result = segment_fetch(segment, number, limit, out);
     }
     unpin(lmdb, file);
@@ -252,7 +260,8 @@ static int lmdb_fetch(struct store *store, uint64_t number, size_t limit, struct
     return result == STORE_FAILED ? STORE_DAMAGED : result;
 }
 
-/* The last block that a reader can see. A tail that cannot be opened counts as one block, so that a scan meets it. */
+/* The last block that a reader can see. A tail that cannot be opened counts as one block,
+ * so that a scan meets it. */
 static uint64_t find_last(struct store_lmdb *lmdb)
 {
     struct store_extent extent;
@@ -301,7 +310,7 @@ static size_t lmdb_segments(struct store *store, struct store_segment *ret, size
     size_t n = lmdb->n;
     for (size_t i = 0; i < n && i < max; i++) {
         const struct file *file = lmdb->files[i];
-        ret[i] = (struct store_segment){ .first = file->first };
+        ret[i] = (struct store_segment){.first = file->first};
         ret[i].last = i + 1 < n ? lmdb->files[i + 1]->first - 1 : last;
         ret[i].bytes = stat(file->path, &st) ? 0 : (uint64_t)st.st_size;
         snprintf(ret[i].path, sizeof(ret[i].path), "%s", file->path);
@@ -321,18 +330,21 @@ static void measure_disk(struct store_lmdb *lmdb)
         bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     bytes = bytes > DISK_LEFT_OVER ? bytes - DISK_LEFT_OVER : 0;
     pthread_mutex_lock(&lmdb->store.lock);
-    lmdb->disk_free = bytes / SEGMENT_SIZE_MIN * SEGMENT_SIZE_MIN; /* what makes whole segments */
+    lmdb->disk_free =
+        bytes / SEGMENT_SIZE_MIN * SEGMENT_SIZE_MIN; /* what makes whole segments */
     pthread_mutex_unlock(&lmdb->store.lock);
 }
 
 static int sync_dir(struct store_lmdb *lmdb)
 {
-    return fsync(lmdb->dir_fd) ? store_fail(STORE_FAILED, "%s: cannot sync the directory: %s", lmdb->dir,
-                                            strerror(errno))
-                               : STORE_OK;
+    return fsync(lmdb->dir_fd)
+               ? store_fail(STORE_FAILED, "%s: cannot sync the directory: %s", lmdb->dir,
+                            strerror(errno))
+               : STORE_OK;
 }
 
-/* Write one segment ahead. Made under another name, so that a half-written one is never taken for a spare. */
+/* Write one segment ahead. Made under another name, so that a half-written one is never
+ * taken for a spare. */
 static int make_spare(struct store_lmdb *lmdb, uint64_t size, bool gently,
                       const atomic_bool *interrupted)
 {
@@ -341,7 +353,8 @@ static int make_spare(struct store_lmdb *lmdb, uint64_t size, bool gently,
     bool is_room = lmdb->n_spares < SPARES_MAX;
     pthread_mutex_unlock(&lmdb->store.lock);
     if (!is_room)
-        return store_fail(STORE_FULL, "%s: too many changes of segment at once", lmdb->dir);
+        return store_fail(STORE_FULL, "%s: too many changes of segment at once",
+                          lmdb->dir);
 
     _free_ char *made = mem_format("%s/spare-%u.tmp", lmdb->dir, number);
     _free_ char *path = spare_path(lmdb, number);
@@ -354,10 +367,11 @@ static int make_spare(struct store_lmdb *lmdb, uint64_t size, bool gently,
     }
     if (fsync(lmdb->dir_fd)) { /* its name may not last: do not count on it */
         (void)unlink(path);
-        return store_fail(STORE_FULL, "%s: cannot sync the directory: %s", lmdb->dir, strerror(errno));
+        return store_fail(STORE_FULL, "%s: cannot sync the directory: %s", lmdb->dir,
+                          strerror(errno));
     }
     pthread_mutex_lock(&lmdb->store.lock);
-    lmdb->spares[lmdb->n_spares++] = (struct spare){ number, size };
+    lmdb->spares[lmdb->n_spares++] = (struct spare){number, size};
     pthread_mutex_unlock(&lmdb->store.lock);
     return STORE_OK;
 }
@@ -379,7 +393,8 @@ static int open_next(struct store_lmdb *lmdb, uint64_t first)
     _free_ char *from = spare_path(lmdb, number);
     _free_ char *to = segment_path(lmdb, first);
     if (rename(from, to))
-        return store_fail(STORE_FAILED, "%s: cannot rename it: %s", from, strerror(errno));
+        return store_fail(STORE_FAILED, "%s: cannot rename it: %s", from,
+                          strerror(errno));
     if ((result = sync_dir(lmdb)))
         return result;
     struct segment *segment = segment_open(to, /* for_writing= */ true, &result);
@@ -399,9 +414,10 @@ static int check_dir(struct store_lmdb *lmdb)
 {
     struct stat here, there;
 
-    if (fstat(lmdb->dir_fd, &here) || stat(lmdb->dir, &there) || here.st_ino != there.st_ino ||
-        here.st_dev != there.st_dev)
-        return store_fail(STORE_FAILED, "%s: the directory was removed or replaced", lmdb->dir);
+    if (fstat(lmdb->dir_fd, &here) || stat(lmdb->dir, &there) ||
+        here.st_ino != there.st_ino || here.st_dev != there.st_dev)
+        return store_fail(STORE_FAILED, "%s: the directory was removed or replaced",
+                          lmdb->dir);
     return STORE_OK;
 }
 
@@ -436,8 +452,8 @@ static int lmdb_prepare(struct store *store)
         if (have >= SPARES_WANTED)
             break;
         if (disk_free < store->options.segment_size)
-            return store_fail(STORE_FULL, "%s: %llu bytes free, a segment takes %llu", lmdb->dir,
-                              (unsigned long long)disk_free,
+            return store_fail(STORE_FULL, "%s: %llu bytes free, a segment takes %llu",
+                              lmdb->dir, (unsigned long long)disk_free,
                               (unsigned long long)store->options.segment_size);
         result = make_spare(lmdb, store->options.segment_size, /* gently= */ have > 0,
                             &store->is_interrupted);
@@ -460,8 +476,10 @@ static bool begins_segment(const struct block *block, bool is_empty, uint64_t *r
     return true;
 }
 
-/* Split an append into runs, one for each segment: the length of the first. 0: it begins a new segment. */
-static size_t run_length(const struct block *const *blocks, size_t n, bool is_empty, uint64_t room)
+/* Split an append into runs, one for each segment: the length of the first. 0: it begins
+ * a new segment. */
+static size_t run_length(const struct block *const *blocks, size_t n, bool is_empty,
+                         uint64_t room)
 {
     size_t i = 0;
 
@@ -478,15 +496,16 @@ static uint64_t spare_room(const struct store_lmdb *lmdb, size_t i)
 }
 
 /* How many segments this append will open. */
-static size_t count_changes(struct store_lmdb *lmdb, const struct block *const *blocks, size_t n,
-                            bool is_empty)
+static size_t count_changes(struct store_lmdb *lmdb, const struct block *const *blocks,
+                            size_t n, bool is_empty)
 {
     size_t changes = 0;
 
     pthread_mutex_lock(&lmdb->store.lock);
     size_t at = run_length(blocks, n, is_empty, lmdb->tail_room);
     while (at < n)
-        at += run_length(blocks + at, n - at, /* is_empty= */ true, spare_room(lmdb, changes++));
+        at += run_length(blocks + at, n - at, /* is_empty= */ true,
+                         spare_room(lmdb, changes++));
     pthread_mutex_unlock(&lmdb->store.lock);
     return changes;
 }
@@ -502,14 +521,15 @@ static int ready_spares(struct store_lmdb *lmdb, size_t changes)
         pthread_mutex_unlock(&lmdb->store.lock);
         if (have >= changes)
             break;
-        result = make_spare(lmdb, SEGMENT_SIZE_MIN, /* gently= */ false, /* interrupted= */ NULL);
+        result = make_spare(lmdb, SEGMENT_SIZE_MIN, /* gently= */ false,
+                            /* interrupted= */ NULL);
     }
     return result;
 }
 
 /* Commit to the tail, and say how much it still takes. */
-static int append_run(struct store_lmdb *lmdb, struct segment *tail, const struct block *const *blocks,
-                      size_t n)
+static int append_run(struct store_lmdb *lmdb, struct segment *tail,
+                      const struct block *const *blocks, size_t n)
 {
     int result = segment_append(tail, blocks, n);
 
@@ -527,7 +547,8 @@ static struct segment *tail_segment(struct store_lmdb *lmdb, uint64_t *ret_first
 
     pthread_mutex_lock(&lmdb->store.lock);
     if (lmdb->n) {
-        segment = lmdb->files[lmdb->n - 1]->segment; /* the writer's tail is open and stays so */
+        segment = lmdb->files[lmdb->n - 1]
+                      ->segment; /* the writer's tail is open and stays so */
         *ret_first = lmdb->files[lmdb->n - 1]->first;
     }
     pthread_mutex_unlock(&lmdb->store.lock);
@@ -553,7 +574,8 @@ static int lmdb_append(struct store *store, const struct block *const *blocks, s
         if (at == n || (result && result != STORE_FULL))
             break;
         /* The estimate said so, or LMDB did: go on in the next file. */
-        if ((result = ready_spares(lmdb, 1)) || (result = open_next(lmdb, blocks[at]->number)))
+        if ((result = ready_spares(lmdb, 1)) ||
+            (result = open_next(lmdb, blocks[at]->number)))
             break;
         tail = tail_segment(lmdb, &first);
         is_empty = true;
@@ -579,7 +601,8 @@ static void unlink_segment(const char *path)
 {
     _free_ char *lock = mem_format("%s-lock", path);
 
-    (void)unlink(path); /* what stays is found again at the next start, and trimmed again */
+    (void)unlink(
+        path); /* what stays is found again at the next start, and trimmed again */
     (void)unlink(lock);
 }
 
@@ -648,7 +671,7 @@ static void adopt_spare(struct store_lmdb *lmdb, const char *name)
         if (number >= lmdb->next_spare)
             lmdb->next_spare = number + 1;
         if (size) {
-            lmdb->spares[lmdb->n_spares++] = (struct spare){ number, size };
+            lmdb->spares[lmdb->n_spares++] = (struct spare){number, size};
             return;
         }
     }
@@ -671,7 +694,8 @@ static int clean_up(struct store_lmdb *lmdb)
     DIR *dir = opendir(lmdb->dir);
 
     if (!dir)
-        return store_fail(STORE_FAILED, "%s: cannot list it: %s", lmdb->dir, strerror(errno));
+        return store_fail(STORE_FAILED, "%s: cannot list it: %s", lmdb->dir,
+                          strerror(errno));
     for (struct dirent *entry; (entry = readdir(dir));) {
         size_t len = strlen(entry->d_name);
         if (len > 9 && strcmp(entry->d_name + len - 9, ".mdb-lock") == 0)
@@ -701,8 +725,10 @@ static int open_tail(struct store_lmdb *lmdb)
     if (!last && from)
         from--; /* an empty one does not count */
     if (!last && lmdb->n == 1 && tail->first > 1)
-        return store_fail(STORE_DAMAGED, "%s: no block is in the only segment there is", tail->path);
-    return last || lmdb->n > 1 ? store_verify_tail(&lmdb->store, lmdb->files[from]->first) : STORE_OK;
+        return store_fail(STORE_DAMAGED, "%s: no block is in the only segment there is",
+                          tail->path);
+    return last || lmdb->n > 1 ? store_verify_tail(&lmdb->store, lmdb->files[from]->first)
+                               : STORE_OK;
 }
 
 static const struct store_ops lmdb_ops = {
@@ -735,9 +761,9 @@ static struct store_lmdb *lmdb_new(const char *dir, const struct store_options *
 static int open_dir(struct store_lmdb *lmdb)
 {
     lmdb->dir_fd = open(lmdb->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return lmdb->dir_fd < 0
-               ? store_fail(STORE_FAILED, "%s: cannot open it: %s", lmdb->dir, strerror(errno))
-               : STORE_OK;
+    return lmdb->dir_fd < 0 ? store_fail(STORE_FAILED, "%s: cannot open it: %s",
+                                         lmdb->dir, strerror(errno))
+                            : STORE_OK;
 }
 
 /* Make the log's directory when it is missing, and see to it that its name lasts. */
@@ -745,13 +771,16 @@ static int make_dir(const char *dir)
 {
     if (mkdir(dir, 0700))
         return errno == EEXIST ? STORE_OK
-                               : store_fail(STORE_FAILED, "%s: cannot make it: %s", dir, strerror(errno));
+                               : store_fail(STORE_FAILED, "%s: cannot make it: %s", dir,
+                                            strerror(errno));
     _free_ char *parent = mem_format("%s/..", dir);
     int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int error = fd < 0 || fsync(fd) ? errno : 0;
     if (fd >= 0)
         close(fd);
-    return error ? store_fail(STORE_FAILED, "%s: cannot sync it: %s", parent, strerror(error)) : STORE_OK;
+    return error ? store_fail(STORE_FAILED, "%s: cannot sync it: %s", parent,
+                              strerror(error))
+                 : STORE_OK;
 }
 
 static int open_writer(struct store_lmdb *lmdb)
@@ -765,7 +794,8 @@ static int open_writer(struct store_lmdb *lmdb)
     if (!result)
         result = clean_up(lmdb);
     if (!result && !list_files(lmdb))
-        result = store_fail(STORE_FAILED, "%s: cannot list it: %s", lmdb->dir, strerror(errno));
+        result = store_fail(STORE_FAILED, "%s: cannot list it: %s", lmdb->dir,
+                            strerror(errno));
     if (!result)
         result = open_tail(lmdb);
     return result;
@@ -773,8 +803,10 @@ static int open_writer(struct store_lmdb *lmdb)
 
 struct store *store_lmdb_open(const struct store_options *options)
 {
-    if (options->segment_size < SEGMENT_SIZE_MIN || options->segment_size % SEGMENT_SIZE_UNIT) {
-        store_fail(STORE_FAILED, "segment size %llu: it must be at least 16 MiB and whole MiB",
+    if (options->segment_size < SEGMENT_SIZE_MIN ||
+        options->segment_size % SEGMENT_SIZE_UNIT) {
+        store_fail(STORE_FAILED,
+                   "segment size %llu: it must be at least 16 MiB and whole MiB",
                    (unsigned long long)options->segment_size);
         return NULL;
     }

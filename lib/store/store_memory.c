@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* store_memory - the twin without disk, for tests of everything above the store
  *
- * It has segments and a bound like the real one: MEMORY_SEGMENTS segments of segment_size bytes; when they are full,
- * the store is full until something is trimmed. */
+ * It has segments and a bound like the real one: MEMORY_SEGMENTS segments of segment_size
+ * bytes; when they are full, the store is full until something is trimmed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,14 +42,16 @@ static bool place(struct store_memory *memory, const struct block *block)
 {
     struct memory_segment *tail = memory->segments + memory->n_segments - 1;
 
-    if (memory->n_segments && tail->bytes + block->len <= memory->store.options.segment_size &&
+    if (memory->n_segments &&
+        tail->bytes + block->len <= memory->store.options.segment_size &&
         !(block->flags & BLOCK_OPENS_SEGMENT && tail->first != block->number)) {
         tail->bytes += block->len;
         return true;
     }
     if (memory->n_segments == MEMORY_SEGMENTS)
         return false;
-    memory->segments[memory->n_segments++] = (struct memory_segment){ block->number, block->len };
+    memory->segments[memory->n_segments++] =
+        (struct memory_segment){block->number, block->len};
     return true;
 }
 
@@ -69,7 +71,8 @@ static int memory_append(struct store *store, const struct block *const *blocks,
     }
     if (memory->n + n > memory->cap) {
         memory->cap = (memory->n + n) * 2;
-        memory->blocks = mem_resize(memory->blocks, memory->cap * sizeof(*memory->blocks));
+        memory->blocks =
+            mem_resize(memory->blocks, memory->cap * sizeof(*memory->blocks));
     }
     if (!memory->n)
         memory->first = blocks[0]->number;
@@ -100,7 +103,8 @@ static int memory_trim(struct store *store, uint64_t keep_from)
     memory->n_segments -= gone;
     memory->first += blocks;
     memmove(memory->blocks, memory->blocks + blocks, memory->n * sizeof(*memory->blocks));
-    memmove(memory->segments, memory->segments + gone, memory->n_segments * sizeof(*memory->segments));
+    memmove(memory->segments, memory->segments + gone,
+            memory->n_segments * sizeof(*memory->segments));
     return (int)gone;
 }
 
@@ -112,8 +116,8 @@ static void memory_range(struct store *store, uint64_t *ret_first, uint64_t *ret
     *ret_last = memory->n ? memory->first + memory->n - 1 : 0;
 }
 
-static int memory_fetch(struct store *store, uint64_t number, size_t limit, struct buf *out,
-                        struct store_extent *ret_bad)
+static int memory_fetch(struct store *store, uint64_t number, size_t limit,
+                        struct buf *out, struct store_extent *ret_bad)
 {
     struct store_memory *memory = (struct store_memory *)store;
 
@@ -146,7 +150,8 @@ static void memory_room(struct store *store, struct log_head *head)
     struct store_memory *memory = (struct store_memory *)store;
     uint64_t size = store->options.segment_size;
 
-    head->segment_room = memory->n_segments ? size - memory->segments[memory->n_segments - 1].bytes : 0;
+    head->segment_room =
+        memory->n_segments ? size - memory->segments[memory->n_segments - 1].bytes : 0;
     head->spare_bytes = (MEMORY_SEGMENTS - memory->n_segments) * size;
 }
 
