@@ -7,7 +7,6 @@
  * and fetches one by number. */
 #pragma once
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "lib/store/store.h"
 
@@ -41,7 +40,6 @@ struct store {
     bool is_reader;
     bool has_failed; /* committer thread only: after STORE_FAILED nothing is ever tried
                         again */
-    atomic_bool is_interrupted;
     pthread_mutex_t lock; /* head here, and the implementation's lists; never held while
                              writing or syncing */
     struct log_head head; /* of a writer */

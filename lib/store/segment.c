@@ -20,12 +20,10 @@
 #include "lib/store/pages.h"
 
 enum {
-    CHUNK = 1 << 20,           /* written at a time when making a file */
-    CHUNKS_BEHIND = 8,         /* how far writing may be ahead of the disk */
-    CHUNK_PAUSE_NS = 15625000, /* 64 MiB a second */
-    TRIES_MAX = 100,           /* against a writer that overtakes us */
-    INLINE_MAX = 2038 - 16,    /* larger values go to pages of their own (me_nodemax) */
-    MARGIN_PAGES = 64,         /* for tree pages, the free list, and pages readers pin */
+    CHUNK = 1 << 20,        /* written at a time when making a file */
+    TRIES_MAX = 100,        /* against a writer that overtakes us */
+    INLINE_MAX = 2038 - 16, /* larger values go to pages of their own (me_nodemax) */
+    MARGIN_PAGES = 64,      /* for tree pages, the free list, and pages readers pin */
 };
 
 struct segment {
@@ -34,11 +32,6 @@ struct segment {
     MDB_dbi dbi;
     uint64_t map_size;
 };
-
-static int fail_system(const char *path, const char *what, int error)
-{
-    return store_fail(STORE_FULL, "%s: cannot %s: %s", path, what, strerror(error));
-}
 
 /* --- making a file --- */
 
@@ -49,45 +42,42 @@ static void pause_ns(long ns)
     nanosleep(&pause, NULL); /* an early return only makes it less gentle */
 }
 
-/* Zeros from `at` to `size`, kept moving to the disk so that the sync at the end is
- * short. 0 or an errno. */
-static int write_zeros(int fd, uint64_t at, uint64_t size, bool gently,
-                       const atomic_bool *interrupted)
+/* Zeros from `at` to `end`, kept moving to the disk so that the sync at the end is short.
+ * 0 or an errno. */
+static int write_zeros(int fd, uint64_t at, uint64_t end)
 {
     _free_ uint8_t *zeros = mem_alloc(CHUNK);
 
-    while (at < size) {
-        size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
+    while (at < end) {
+        size_t n = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
         ssize_t written = pwrite(fd, zeros, n, (off_t)at);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
             return written ? errno : ENOSPC;
-        /* Hints: the fsync below is what counts. */
+        /* A hint: the sync of the whole is what counts. */
         (void)sync_file_range(fd, (off_t)at, written, SYNC_FILE_RANGE_WRITE);
-        if (at >= (uint64_t)CHUNK * CHUNKS_BEHIND)
-            (void)sync_file_range(fd, (off_t)(at - (uint64_t)CHUNK * CHUNKS_BEHIND),
-                                  CHUNK, SYNC_FILE_RANGE_WAIT_BEFORE);
         at += (uint64_t)written;
-        if (interrupted && atomic_load(interrupted))
-            return ECANCELED;
-        if (gently)
-            pause_ns(CHUNK_PAUSE_NS);
     }
-    return fsync(fd) ? errno : 0;
+    return 0;
 }
 
-static int extend(const char *path, uint64_t size, bool gently,
-                  const atomic_bool *interrupted)
+/* Let the file grow towards `size` by at most `step`, and sync it when it is there. 0 or
+ * an errno. */
+static int extend(const char *path, uint64_t size, uint64_t step, bool *ret_is_whole)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    struct stat st;
+    struct stat st = {0};
     int error = 0;
 
     if (fd < 0 || fstat(fd, &st))
         error = errno;
-    else if ((uint64_t)st.st_size < size)
-        error = write_zeros(fd, (uint64_t)st.st_size, size, gently, interrupted);
+    uint64_t at = (uint64_t)st.st_size, left = at < size ? size - at : 0;
+    *ret_is_whole = left <= step;
+    if (!error)
+        error = write_zeros(fd, at, at + (left < step ? left : step));
+    if (!error && *ret_is_whole && fsync(fd))
+        error = errno;
     if (fd >= 0 && close(fd) && !error)
         error = errno;
     return error;
@@ -141,22 +131,26 @@ static int make_database(const char *path, uint64_t size)
     return rc;
 }
 
-int segment_make(const char *path, uint64_t size, bool gently,
-                 const atomic_bool *interrupted)
+int segment_make_step(const char *path, uint64_t size, uint64_t step, bool begins)
 {
-    (void)unlink(path); /* what an earlier process did not finish */
-    int rc = make_database(path, size);
+    bool is_whole = false;
+    int rc = 0;
 
-    if (rc) {
-        (void)unlink(path);
-        return store_fail(STORE_FULL, "%s: cannot make it: %s", path, mdb_strerror(rc));
+    if (begins) {
+        (void)unlink(path); /* what an earlier process did not finish */
+        rc = make_database(path, size);
     }
-    int error = extend(path, size, gently, interrupted);
-    if (error) {
-        (void)unlink(path); /* it was never used */
-        return fail_system(path, "write it ahead", error);
-    }
-    return STORE_OK;
+    int error = rc ? 0 : extend(path, size, step, &is_whole);
+    if (!rc && !error)
+        return is_whole ? STORE_OK : STORE_MORE;
+    (void)unlink(path); /* it was never used */
+    return store_fail(STORE_FULL, "%s: cannot write it ahead: %s", path,
+                      rc ? mdb_strerror(rc) : strerror(error));
+}
+
+int segment_make(const char *path, uint64_t size)
+{
+    return segment_make_step(path, size, size, /* begins= */ true);
 }
 
 uint64_t segment_blank(const char *path)
@@ -240,8 +234,9 @@ static int open_checked(struct segment *segment, int fd, bool for_writing)
     segment->map_size = facts.map_size;
     /* A copy may have lost the zeros at its end. Without room to put them back, use what
      * is there. */
+    bool is_whole;
     if (for_writing && facts.file_size < facts.map_size &&
-        extend(segment->path, facts.map_size, /* gently= */ false, NULL))
+        extend(segment->path, facts.map_size, facts.map_size, &is_whole))
         segment->map_size = facts.file_size / PAGES_SIZE * PAGES_SIZE;
     int rc = env_new(&segment->env, segment->path, segment->map_size,
                      for_writing ? 0 : MDB_RDONLY);

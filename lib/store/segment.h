@@ -7,7 +7,6 @@
  * file has its full size before it is used. Results are enum store_result; the reason is
  * in store_error(). */
 #pragma once
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,10 +21,11 @@ enum {
 };
 
 /* Make an empty segment of `size` bytes at `path`, zeros written and synced; the
- * directory is not. Gently: at most 64 MiB a second. STORE_FULL when it cannot be made or
- * `interrupted` became true: nothing is left behind. */
-int segment_make(const char *path, uint64_t size, bool gently,
-                 const atomic_bool *interrupted);
+ * directory is not. STORE_FULL when it cannot be made: nothing is left behind. */
+int segment_make(const char *path, uint64_t size);
+/* The same in steps of at most `step` bytes, each a call: STORE_MORE until it is whole.
+ * `begins` on the first. */
+int segment_make_step(const char *path, uint64_t size, uint64_t step, bool begins);
 /* Is it an empty segment as made above? Its size, 0 when not. */
 uint64_t segment_blank(const char *path);
 /* Check the file (pages.h) and open it. NULL: STORE_DAMAGED, STORE_NOT_FOUND or

@@ -192,11 +192,6 @@ int store_prepare(struct store *store)
     return store->ops->prepare(store);
 }
 
-void store_interrupt(struct store *store)
-{
-    atomic_store(&store->is_interrupted, true);
-}
-
 int store_trim(struct store *store, uint64_t keep_from)
 {
     assert(!store->is_reader);

@@ -23,6 +23,7 @@ enum store_result {
     STORE_FOREIGN = 3,  /* number or previous CRC do not follow the last block */
     STORE_NOT_FOUND = 4,
     STORE_DAMAGED = 5,  /* a block that does not check; store_error() names segment, block and reason */
+    STORE_MORE = 6,     /* of store_prepare */
     STORE_FAILED = -1,  /* an error of disk or LMDB: the process must end and never try fsync again */
 };
 
@@ -50,11 +51,11 @@ int store_fence(struct store *store, uint64_t term);
  * BLOCK_OPENS_SEGMENT go into a new file; so does one that no longer fits (MAP_FULL).
  * BLOCKS: only the committer thread calls it. */
 int store_append(struct store *store, const struct block *const *blocks, size_t n);
-/* Write ahead the next segment files, measure free space, free slots of dead readers. From the housekeeper thread;
- * BLOCKS. 0; STORE_FULL with a reason when a file could not be made (nothing is lost: try again later); STORE_FAILED. */
+/* Write ahead the next segment files, measure free space, free slots of dead readers. From the housekeeper thread, each
+ * second or so; BLOCKS, but not for long. STORE_OK; STORE_MORE: a file is half made, call again (at once when there
+ * is no spare, else after a pause, to leave the disk to commits); STORE_FULL with a reason when a file cannot be
+ * made (nothing is lost, try later); STORE_FAILED. */
 int store_prepare(struct store *store);
-/* Make a store_prepare that runs in another thread return soon, and later ones at once: before closing. */
-void store_interrupt(struct store *store);
 /* Unlink whole segments all of whose blocks are below `keep_from`. Returns how many. */
 int store_trim(struct store *store, uint64_t keep_from);
 

@@ -31,6 +31,8 @@ enum {
     OPEN_MAX = 32,   /* segments held open for reading */
     NAME_DIGITS = 20,
     SEGMENT_SIZE_UNIT = 1 << 20,
+    STEP = 4 << 20, /* of a file written ahead, at a time */
+    STEP_URGENT = 64 << 20,
     DISK_LEFT_OVER = 4 << 20, /* for the filesystem's own use */
 };
 
@@ -57,6 +59,8 @@ struct store_lmdb {
     struct spare spares[SPARES_MAX];
     size_t n_spares;
     unsigned next_spare;
+    unsigned making; /* the number of the half-made one, housekeeper only */
+    bool is_making;
     uint64_t disk_free, tail_room, clock;
 };
 
@@ -343,24 +347,31 @@ static int sync_dir(struct store_lmdb *lmdb)
                : STORE_OK;
 }
 
-/* Write one segment ahead. Made under another name, so that a half-written one is never
- * taken for a spare. */
-static int make_spare(struct store_lmdb *lmdb, uint64_t size, bool gently,
-                      const atomic_bool *interrupted)
+/* A number for a new spare; false when there are too many. */
+static bool number_spare(struct store_lmdb *lmdb, unsigned *ret_number)
 {
     pthread_mutex_lock(&lmdb->store.lock);
-    unsigned number = lmdb->next_spare++;
+    *ret_number = lmdb->next_spare++;
     bool is_room = lmdb->n_spares < SPARES_MAX;
     pthread_mutex_unlock(&lmdb->store.lock);
     if (!is_room)
-        return store_fail(STORE_FULL, "%s: too many changes of segment at once",
-                          lmdb->dir);
+        store_fail(STORE_FULL, "%s: too many changes of segment at once", lmdb->dir);
+    return is_room;
+}
 
-    _free_ char *made = mem_format("%s/spare-%u.tmp", lmdb->dir, number);
+/* A segment is made under another name, so that a half-written one is never taken for a
+ * spare. */
+static char *half_path(const struct store_lmdb *lmdb, unsigned number)
+{
+    return mem_format("%s/spare-%u.tmp", lmdb->dir, number);
+}
+
+/* It is whole and synced: give it its name. */
+static int finish_spare(struct store_lmdb *lmdb, unsigned number, uint64_t size)
+{
+    _free_ char *made = half_path(lmdb, number);
     _free_ char *path = spare_path(lmdb, number);
-    int result = segment_make(made, size, gently, interrupted);
-    if (result)
-        return result;
+
     if (rename(made, path)) {
         (void)unlink(made);
         return store_fail(STORE_FULL, "%s: cannot rename it: %s", made, strerror(errno));
@@ -374,6 +385,32 @@ static int make_spare(struct store_lmdb *lmdb, uint64_t size, bool gently,
     lmdb->spares[lmdb->n_spares++] = (struct spare){number, size};
     pthread_mutex_unlock(&lmdb->store.lock);
     return STORE_OK;
+}
+
+/* One small segment at once, for an append that would wait otherwise. */
+static int make_small_spare(struct store_lmdb *lmdb)
+{
+    unsigned number;
+
+    if (!number_spare(lmdb, &number))
+        return STORE_FULL;
+    _free_ char *path = half_path(lmdb, number);
+    int result = segment_make(path, SEGMENT_SIZE_MIN);
+    return result ? result : finish_spare(lmdb, number, SEGMENT_SIZE_MIN);
+}
+
+/* A step of a full-sized one, in the background. */
+static int make_spare_step(struct store_lmdb *lmdb, bool is_urgent)
+{
+    uint64_t size = lmdb->store.options.segment_size;
+    bool begins = !lmdb->is_making;
+
+    if (begins && !number_spare(lmdb, &lmdb->making))
+        return STORE_FULL;
+    _free_ char *path = half_path(lmdb, lmdb->making);
+    int result = segment_make_step(path, size, is_urgent ? STEP_URGENT : STEP, begins);
+    lmdb->is_making = result == STORE_MORE;
+    return result ? result : finish_spare(lmdb, lmdb->making, size);
 }
 
 /* The oldest spare becomes the tail. */
@@ -444,22 +481,22 @@ static int lmdb_prepare(struct store *store)
         return result;
     check_readers(lmdb);
     measure_disk(lmdb);
-    for (size_t have = 0; !result && !atomic_load(&store->is_interrupted);) {
-        pthread_mutex_lock(&store->lock);
-        have = lmdb->n_spares;
-        uint64_t disk_free = lmdb->disk_free;
-        pthread_mutex_unlock(&store->lock);
-        if (have >= SPARES_WANTED)
-            break;
-        if (disk_free < store->options.segment_size)
-            return store_fail(STORE_FULL, "%s: %llu bytes free, a segment takes %llu",
-                              lmdb->dir, (unsigned long long)disk_free,
-                              (unsigned long long)store->options.segment_size);
-        result = make_spare(lmdb, store->options.segment_size, /* gently= */ have > 0,
-                            &store->is_interrupted);
-        measure_disk(lmdb);
-    }
-    return result;
+    pthread_mutex_lock(&store->lock);
+    size_t have = 0;
+    bool is_urgent = lmdb->n_spares == 0;
+    uint64_t disk_free = lmdb->disk_free, size = store->options.segment_size;
+    for (size_t i = 0; i < lmdb->n_spares; i++)
+        have += lmdb->spares[i].size >= size; /* small ones are for need only */
+    pthread_mutex_unlock(&store->lock);
+    if (have >= SPARES_WANTED)
+        return STORE_OK;
+    if (!lmdb->is_making && disk_free < size)
+        return store_fail(STORE_FULL, "%s: %llu bytes free, a segment takes %llu",
+                          lmdb->dir, (unsigned long long)disk_free,
+                          (unsigned long long)size);
+    result = make_spare_step(lmdb, is_urgent);
+    measure_disk(lmdb);
+    return result == STORE_OK && have + 1 < SPARES_WANTED ? STORE_MORE : result;
 }
 
 /* --- appending --- */
@@ -521,8 +558,7 @@ static int ready_spares(struct store_lmdb *lmdb, size_t changes)
         pthread_mutex_unlock(&lmdb->store.lock);
         if (have >= changes)
             break;
-        result = make_spare(lmdb, SEGMENT_SIZE_MIN, /* gently= */ false,
-                            /* interrupted= */ NULL);
+        result = make_small_spare(lmdb);
     }
     return result;
 }
