@@ -1,0 +1,118 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* call - one delivery through a connector's functions: event in, HTTP request out, answer in, records out
+ *
+ * No socket, no loop, no clock: the runtime carries it, the unit tests drive it by hand.  In the order of its life:
+ * call_new -> call_begin -> (the HTTP call) -> call_end -> call_write. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "include/signalbox/connector.h"
+#include "lib/base/buf.h"
+#include "lib/http/client.h"
+#include "proto/record.h"
+
+struct json;
+
+enum {
+    CALL_MESSAGE_MAX = 1000,     /* bytes of an error message; longer ones are cut */
+    CALL_FACTS_MAX = 1000,       /* per outcome; more: the outcome is Failed */
+    CALL_HEADERS_MAX = 32,       /* of a request; more: the outcome is Failed */
+    CALL_CURSOR_MAX = 1000,      /* bytes; longer: the outcome is Failed */
+    CALL_RETRY_AFTER_MAX_S = 3600, /* a longer Retry-After is cut to this */
+};
+
+/* The integration a connector process serves. All borrowed. */
+struct integration {
+    const struct sb_connector *connector;
+    const char *name, *mode, *base_url;
+    char *const *option_names, *const *option_values;
+    size_t n_options;
+    uint64_t timeout_us;
+    bool allow_private_network;
+    /* The value of a secret, NULL when there is none. */
+    const char *(*secret)(void *user, const char *name);
+    void *secret_user;
+};
+
+struct sb_event {
+    const struct integration *integration;
+    const struct record *record; /* owned by the call */
+    struct position position;
+    uint64_t committed_us;
+    unsigned attempt;
+    bool in_doubt;
+    char *type, *id, *key;
+    struct json *json;
+};
+
+struct sb_request {
+    const struct integration *integration;
+    char *method;
+    struct buf path, query, form, body;
+    struct json *json;
+    char *content_type;
+    struct {
+        char *name, *value;
+    } headers[CALL_HEADERS_MAX];
+    size_t n_headers;
+    char *mistake; /* the first one */
+};
+
+struct sb_answer {
+    const struct http_call *http;
+    struct json *json;
+};
+
+struct call_fact {
+    char *type, *key;
+    struct json *data;
+};
+
+struct sb_outcome {
+    const struct integration *integration;
+    char message[CALL_MESSAGE_MAX + 1];
+    uint64_t after_us; /* of a retry; 0: the broker's backoff */
+    struct json *data;
+    bool has_cost, more;
+    enum sb_cost_kind cost_kind;
+    char currency[4];
+    int64_t cost;
+    char *cursor;
+    struct call_fact *facts;
+    size_t n_facts;
+    char *mistake;
+};
+
+struct call;
+
+/* A delivered record; copied. committed_us is its block's timestamp. */
+struct call *call_new(const struct integration *integration, const struct record *record, struct position position,
+                      uint64_t committed_us, unsigned attempt, bool in_doubt);
+void call_free(struct call *call);
+struct position call_position(const struct call *call);
+const char *call_id(const struct call *call);
+uint64_t call_deadline_us(const struct call *call);
+
+/* Find the operation or webhook and run its first function. True: an HTTP call is to be made, as call_http says. False:
+ * the result is known already. */
+bool call_begin(struct call *call, uint64_t now_us);
+/* The HTTP call to make; texts live as long as the call. on_done and user are the caller's to set. */
+void call_http(const struct call *call, struct http_call_options *ret_options);
+/* The HTTP call is over: run the second function, or the rules. */
+void call_end(struct call *call, const struct http_call *answer, uint64_t now_us);
+
+enum call_result { CALL_SUCCESS, CALL_FAILED, CALL_RETRY };
+enum call_result call_result(const struct call *call);
+enum record_class call_class(const struct call *call);
+const char *call_message(const struct call *call);
+uint64_t call_after_us(const struct call *call);
+/* What would be stored: for tests. NULL unless CALL_SUCCESS. */
+const struct sb_outcome *call_outcome(const struct call *call);
+/* Append the result's records: an outcome and facts, or a retry. They are one group. */
+void call_write(struct call *call, uint64_t now_us, struct buf *out);
+
+/* The wait a Retry-After header asks for, in microseconds; 0 when there is none or it is not well-formed. */
+uint64_t call_retry_after_us(const char *retry_after, const char *retry_after_ms, uint64_t now_us);

@@ -1,0 +1,260 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lib/sdk/manifest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/sdk/call.h"
+
+/* --- the tables themselves --- */
+
+static void check_operation(const struct sb_operation *o, struct buf *errors)
+{
+    if (!text_is_name(o->name))
+        buf_format(errors, "operation \"%s\": a name is 1 to 64 of a-z 0-9 _ - and begins with a letter\n", o->name);
+    if (!o->request)
+        buf_format(errors, "operation %s has no request function\n", o->name);
+    if (!o->succeeded)
+        buf_format(errors, "operation %s has no succeeded function: a call has a succeeded and a failed branch\n",
+                   o->name);
+    if (!o->failed)
+        buf_format(errors, "operation %s has no failed function: a call has a succeeded and a failed branch\n",
+                   o->name);
+    if (o->repeat == SB_REPEAT_KEYED && !o->key_lifetime_s)
+        buf_format(errors, "operation %s is keyed but does not say for how long a key lives (key_lifetime_s)\n",
+                   o->name);
+    if (o->is_poll && o->repeat == SB_REPEAT_NEVER)
+        buf_format(errors, "operation %s is a poll and must be repeatable\n", o->name);
+}
+
+static void check_webhook(const struct sb_webhook *w, struct buf *errors)
+{
+    if (!text_is_type(w->event, strlen(w->event)))
+        buf_format(errors, "webhook \"%s\": not a legal event type\n", w->event);
+    if (!w->becomes || !text_is_type(w->becomes, strlen(w->becomes)))
+        buf_format(errors, "webhook %s: `becomes` is not a legal event type\n", w->event);
+    if (!w->handle)
+        buf_format(errors, "webhook %s has no handle function\n", w->event);
+}
+
+static void check_twice(const struct sb_connector *c, struct buf *errors)
+{
+    for (const struct sb_operation *o = c->operations; o && o->name; o++)
+        for (const struct sb_operation *p = c->operations; p < o; p++)
+            if (strcmp(o->name, p->name) == 0)
+                buf_format(errors, "operation %s is there twice\n", o->name);
+    for (const struct sb_webhook *w = c->webhooks; w && w->event; w++)
+        for (const struct sb_webhook *v = c->webhooks; v < w; v++)
+            if (strcmp(w->event, v->event) == 0)
+                buf_format(errors, "webhook %s is there twice\n", w->event);
+}
+
+bool manifest_check(const struct sb_connector *c, struct buf *errors)
+{
+    size_t before = errors->len;
+
+    if (!c->name || !text_is_name(c->name))
+        buf_format(errors, "the connector's name is 1 to 64 of a-z 0-9 _ - and begins with a letter\n");
+    if (!c->version || !*c->version)
+        buf_format(errors, "the connector has no version\n");
+    if ((!c->operations || !c->operations->name) && (!c->webhooks || !c->webhooks->event))
+        buf_format(errors, "the connector has neither operations nor webhooks\n");
+    for (const struct sb_operation *o = c->operations; o && o->name; o++)
+        check_operation(o, errors);
+    for (const struct sb_webhook *w = c->webhooks; w && w->event; w++)
+        check_webhook(w, errors);
+    for (const char *const *t = c->publishes; t && *t; t++)
+        if (!text_is_type(*t, strlen(*t)))
+            buf_format(errors, "publishes \"%s\": not a legal event type\n", *t);
+    check_twice(c, errors);
+    return errors->len == before;
+}
+
+/* --- as JSON --- */
+
+static const char *repeat_name(enum sb_repeat repeat)
+{
+    static const char *const names[] = { "never", "safe", "keyed" };
+
+    return names[repeat];
+}
+
+static struct json *operation(const struct sb_operation *o)
+{
+    struct json *out = js_object();
+
+    js_set_text(out, "name", o->name);
+    js_set_text(out, "summary", o->summary);
+    js_set_text(out, "transition", o->transition);
+    js_set_text(out, "transition_failed", o->transition_failed);
+    js_set_text(out, "repeat", repeat_name(o->repeat));
+    if (o->repeat == SB_REPEAT_KEYED) {
+        js_set_int(out, "key_lifetime_s", o->key_lifetime_s);
+        js_set_text(out, "key_header", o->key_header ? o->key_header : "Idempotency-Key");
+    }
+    js_set_text(out, "degrade", o->degrade);
+    js_set_text(out, "price", o->price_text);
+    js_set_text(out, "test", o->test);
+    js_set_bool(out, "is_poll", o->is_poll);
+    js_set_int(out, "timeout_ms", o->timeout_ms);
+    return out;
+}
+
+static struct json *webhook(const struct sb_webhook *w)
+{
+    struct json *out = js_object();
+
+    js_set_text(out, "event", w->event);
+    js_set_text(out, "becomes", w->becomes);
+    js_set_text(out, "transition", w->transition);
+    js_set_text(out, "test", w->test);
+    return out;
+}
+
+static struct json *option(const struct sb_option *o)
+{
+    static const char *const types[] = { "text", "int", "bool" };
+    struct json *out = js_object();
+
+    js_set_text(out, "name", o->name);
+    js_set_text(out, "type", types[o->type]);
+    js_set_text(out, "default", o->otherwise);
+    js_set_bool(out, "required", o->required);
+    js_set_text(out, "help", o->help);
+    return out;
+}
+
+static struct json *secret(const struct sb_secret *s)
+{
+    struct json *out = js_object();
+
+    js_set_text(out, "name", s->name);
+    js_set_text(out, "what", s->what);
+    js_set_text(out, "rotate", s->rotate);
+    js_set_bool(out, "optional", s->optional);
+    return out;
+}
+
+static struct json *failure(const struct sb_failure_mode *f)
+{
+    struct json *out = js_object();
+
+    js_set_text(out, "name", f->name);
+    js_set_text(out, "seen_as", f->seen_as);
+    js_set_text(out, "then", f->then);
+    return out;
+}
+
+static struct json *words(const char *text)
+{
+    struct json *out = js_array();
+
+    for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+        size_t n = strcspn(text, " ");
+        js_push(out, js_from_text(text, n));
+        text += n;
+    }
+    return out;
+}
+
+/* A list of a table's rows, as each row's function gives them. */
+#define ROWS(out, key, type, table, end, make)                          \
+    do {                                                                \
+        struct json *list_ = js_array();                                \
+        for (const struct type *row_ = (table); row_ && row_->end; row_++) \
+            js_push(list_, make(row_));                                 \
+        js_set(out, key, list_);                                        \
+    } while (0)
+
+void manifest_write(const struct sb_connector *c, int indent, struct buf *to)
+{
+    struct json *out = js_object(), *types = js_array();
+
+    js_set_text(out, "name", c->name);
+    js_set_text(out, "version", c->version);
+    js_set_text(out, "summary", c->summary);
+    js_set(out, "providers", words(c->providers ? c->providers : ""));
+    js_set_text(out, "base_url", c->base_url);
+    ROWS(out, "operations", sb_operation, c->operations, name, operation);
+    ROWS(out, "webhooks", sb_webhook, c->webhooks, event, webhook);
+    for (const char *const *t = c->publishes; t && *t; t++)
+        js_push(types, js_from_text(*t, strlen(*t)));
+    js_set(out, "publishes", types);
+    ROWS(out, "options", sb_option, c->options, name, option);
+    ROWS(out, "secrets", sb_secret, c->secrets, name, secret);
+    ROWS(out, "failures", sb_failure_mode, c->failures, name, failure);
+    js_set_text(out, "tests", c->tests);
+    js_write(out, indent, to);
+    js_free(out);
+}
+
+/* --- against an integration --- */
+
+static bool value_fits(enum sb_option_type type, const char *value)
+{
+    char *end;
+
+    if (type == SB_TEXT)
+        return true;
+    if (type == SB_BOOL)
+        return strcmp(value, "true") == 0 || strcmp(value, "false") == 0;
+    errno = 0;
+    (void)strtoll(value, &end, 10); /* only whether it is one matters here */
+    return *value && !*end && errno == 0;
+}
+
+static const char *value_of(const struct integration *integration, const char *name)
+{
+    for (size_t i = 0; i < integration->n_options; i++)
+        if (strcmp(integration->option_names[i], name) == 0)
+            return integration->option_values[i];
+    return NULL;
+}
+
+static const struct sb_option *option_find(const struct sb_connector *c, const char *name)
+{
+    for (const struct sb_option *o = c->options; o && o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return o;
+    return NULL;
+}
+
+static void check_options(const struct integration *integration, struct buf *errors)
+{
+    const struct sb_connector *c = integration->connector;
+    static const char *const what[] = { "a text", "a whole number", "true or false" };
+
+    for (size_t i = 0; i < integration->n_options; i++)
+        if (!option_find(c, integration->option_names[i]))
+            buf_format(errors, "integrations.%s.options.%s: the connector %s has no such option\n", integration->name,
+                       integration->option_names[i], c->name);
+    for (const struct sb_option *o = c->options; o && o->name; o++) {
+        const char *value = value_of(integration, o->name);
+        if (!value && o->required)
+            buf_format(errors, "integrations.%s.options.%s is needed: %s\n", integration->name, o->name, o->help);
+        else if (value && !value_fits(o->type, value))
+            buf_format(errors, "integrations.%s.options.%s: expected %s\n", integration->name, o->name, what[o->type]);
+    }
+}
+
+bool manifest_fits(const struct integration *integration, struct buf *errors)
+{
+    const struct sb_connector *c = integration->connector;
+    size_t before = errors->len;
+
+    check_options(integration, errors);
+    for (const struct sb_secret *s = c->secrets; s && s->name; s++) {
+        const char *value = integration->secret ? integration->secret(integration->secret_user, s->name) : NULL;
+        if (!s->optional && (!value || !*value))
+            buf_format(errors, "integrations.%s.secrets.%s is needed: %s\n", integration->name, s->name, s->what);
+    }
+    if (!integration->base_url)
+        buf_format(errors, "integrations.%s.base_url is needed\n", integration->name);
+    return errors->len == before;
+}

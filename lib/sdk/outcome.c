@@ -1,0 +1,128 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* What a connector writes about the result: verdicts, data, cost, cursor, facts. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/sdk/call.h"
+
+/* The text, at most CALL_MESSAGE_MAX bytes and not cut inside a character; control characters become spaces. */
+static void say(struct sb_outcome *outcome, const char *format, va_list args)
+{
+    char *text = outcome->message;
+    int n = vsnprintf(text, sizeof(outcome->message), format, args);
+
+    if (n >= (int)sizeof(outcome->message)) {
+        size_t end = CALL_MESSAGE_MAX;
+        while (end && ((unsigned char)text[end] & 0xc0) == 0x80)
+            end--;
+        if (end && ((unsigned char)text[end - 1] & 0xc0) == 0xc0)
+            end--;
+        text[end] = 0;
+    }
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = ' ';
+}
+
+enum sb_verdict sb_fail(struct sb_outcome *outcome, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(outcome, format, args);
+    va_end(args);
+    return SB_FAILED;
+}
+
+enum sb_verdict sb_retry(struct sb_outcome *outcome, uint64_t after_ms, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(outcome, format, args);
+    va_end(args);
+    outcome->after_us = after_ms < UINT64_MAX / 1000 ? after_ms * 1000 : UINT64_MAX;
+    return SB_RETRY;
+}
+
+enum sb_verdict sb_unclear(struct sb_outcome *outcome, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(outcome, format, args);
+    va_end(args);
+    return SB_UNCLEAR;
+}
+
+static void mistake(struct sb_outcome *outcome, const char *what, const char *value)
+{
+    if (!outcome->mistake)
+        outcome->mistake = mem_format("%s: %.200s", what, value);
+}
+
+struct sb_json *sb_result(struct sb_outcome *outcome)
+{
+    if (!outcome->data)
+        outcome->data = js_object();
+    return (struct sb_json *)outcome->data;
+}
+
+void sb_cost(struct sb_outcome *outcome, enum sb_cost_kind kind, const char *currency, int64_t millionths)
+{
+    if (strlen(currency) != 3) {
+        mistake(outcome, "a cost's currency has three letters", currency);
+        return;
+    }
+    outcome->has_cost = true;
+    outcome->cost_kind = kind;
+    outcome->cost = millionths;
+    for (int i = 0; i < 3; i++) /* providers write usd, ISO 4217 writes USD */
+        outcome->currency[i] = (char)(currency[i] >= 'a' && currency[i] <= 'z' ? currency[i] - 32 : currency[i]);
+}
+
+void sb_next_cursor(struct sb_outcome *outcome, const char *cursor)
+{
+    if (!cursor || strlen(cursor) > CALL_CURSOR_MAX) {
+        mistake(outcome, "a cursor is missing or longer than 1,000 bytes", cursor ? cursor : "");
+        return;
+    }
+    free(outcome->cursor);
+    outcome->cursor = mem_text(cursor);
+}
+
+void sb_more(struct sb_outcome *outcome)
+{
+    outcome->more = true;
+}
+
+static bool publishes(const struct sb_connector *connector, const char *type)
+{
+    for (const char *const *t = connector->publishes; t && *t; t++)
+        if (strcmp(*t, type) == 0)
+            return true;
+    return false;
+}
+
+struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char *key)
+{
+    if (!publishes(outcome->integration->connector, type)) {
+        mistake(outcome, "a fact's type is not among those the connector publishes", type);
+        return NULL;
+    }
+    if (outcome->n_facts == CALL_FACTS_MAX) {
+        mistake(outcome, "more than 1,000 facts in one outcome", type);
+        return NULL;
+    }
+    if (outcome->n_facts % 16 == 0)
+        outcome->facts = mem_resize(outcome->facts, (outcome->n_facts + 16) * sizeof(*outcome->facts));
+    struct call_fact *fact = &outcome->facts[outcome->n_facts++];
+    *fact = (struct call_fact){ .type = mem_text(type), .key = mem_text(key), .data = js_object() };
+    return (struct sb_json *)fact->data;
+}
