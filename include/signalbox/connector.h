@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* connector - all that the author of a connector includes
  *
- * A connector turns events into calls to one service and answers into outcomes.  It is tables (options,
- * secrets, operations, webhooks) and small functions; the SDK does the rest: sockets, TLS, many calls at once,
- * timeouts, size limits, retries, idempotency keys, leases, secrets, the outcome's record.
+ * A connector turns events into calls to one service and answers into outcomes.  It is
+ * tables (options, secrets, operations, webhooks) and small functions; the SDK does the
+ * rest: sockets, TLS, many calls at once, timeouts, size limits, retries, idempotency
+ * keys, leases, secrets, the outcome's record.
  *
  * An operation has three functions, and each sees only what it needs:
  *
@@ -17,13 +18,15 @@
  *     return SB_DONE;                                     the outcome is Success
  *     return sb_fail(outcome, "amount must be above 0");  the outcome is Failed, and why
  *     return sb_retry(outcome, 0, "busy");                another attempt later
- *     return sb_unclear(outcome, "not JSON");             the effect cannot be told from this answer
- *     return SB_DEFAULT;                                  (failed only) the SDK's rules decide
+ *     return sb_unclear(outcome, "not JSON");             the effect cannot be told from
+ * this answer return SB_DEFAULT;                                  (failed only) the SDK's
+ * rules decide
  *
- * Lifetimes: everything handed to a function, and every text read from it, lives until that function returns.
- * Everything handed to the SDK is copied, except the tables, which live as long as the process.
- * Functions run one at a time in one thread, must not block, and keep no state about an event between calls.
- * Texts are UTF-8 and end with a NUL.  Running out of memory ends the process; the log makes that safe. */
+ * Lifetimes: everything handed to a function, and every text read from it, lives until
+ * that function returns. Everything handed to the SDK is copied, except the tables, which
+ * live as long as the process. Functions run one at a time in one thread, must not block,
+ * and keep no state about an event between calls. Texts are UTF-8 and end with a NUL.
+ * Running out of memory ends the process; the log makes that safe. */
 #ifndef SIGNALBOX_CONNECTOR_H
 #define SIGNALBOX_CONNECTOR_H
 #include <stdbool.h>
@@ -45,28 +48,32 @@ enum sb_verdict {
     SB_FAILED,  /* what sb_fail() returns */
     SB_RETRY,   /* what sb_retry() returns */
     SB_UNCLEAR, /* what sb_unclear() returns */
-    SB_DEFAULT, /* of `failed`: 408, 425, 429 and 5xx are tried again, the rest is Failed/permanent */
+    SB_DEFAULT, /* of `failed`: 408, 425, 429 and 5xx are tried again, the rest is
+                   Failed/permanent */
 };
 
 /* --- verdicts --- */
 
-/* The request failed for good; the same request would fail again.  The message is for people and is stored: say what
- * to do, never put a secret in.  At most 1,000 bytes are kept. */
+/* The request failed for good; the same request would fail again.  The message is for
+ * people and is stored: say what to do, never put a secret in.  At most 1,000 bytes are
+ * kept. */
 enum sb_verdict sb_fail(struct sb_outcome *outcome, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Try again after `after_ms`; 0 leaves the pause to Retry-After if the answer had it, else to the broker's backoff.
- * The broker counts attempts and deadline and makes the outcome Failed/exhausted in the end.  Only right when the
- * service did nothing, or when the operation may be repeated (`repeat`). */
-enum sb_verdict sb_retry(struct sb_outcome *outcome, uint64_t after_ms, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* The service may or may not have done it.  Tried again where the operation may be repeated; otherwise the outcome is
- * Failed/unknown and a person must look. */
+/* Try again after `after_ms`; 0 leaves the pause to Retry-After if the answer had it,
+ * else to the broker's backoff. The broker counts attempts and deadline and makes the
+ * outcome Failed/exhausted in the end.  Only right when the service did nothing, or when
+ * the operation may be repeated (`repeat`). */
+enum sb_verdict sb_retry(struct sb_outcome *outcome, uint64_t after_ms,
+                         const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The service may or may not have done it.  Tried again where the operation may be
+ * repeated; otherwise the outcome is Failed/unknown and a person must look. */
 enum sb_verdict sb_unclear(struct sb_outcome *outcome, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* --- JSON --- *
- * Paths are dotted: "data.object.id"; a segment that is a number indexes an array: "lines.0.amount".
- * Readers take NULL (no JSON there) and answer as if the value were absent. */
+ * Paths are dotted: "data.object.id"; a segment that is a number indexes an array:
+ * "lines.0.amount". Readers take NULL (no JSON there) and answer as if the value were
+ * absent. */
 
 /* The value at a path, NULL when absent. "" is the value itself. */
 const struct sb_json *sb_at(const struct sb_json *json, const char *path);
@@ -74,7 +81,8 @@ const struct sb_json *sb_at(const struct sb_json *json, const char *path);
 bool sb_has(const struct sb_json *json, const char *path);
 /* The text at a path; NULL when absent or not a text. */
 const char *sb_text(const struct sb_json *json, const char *path);
-/* The whole number at a path. False, and *ret untouched, when absent or not a whole number (10.0 and "10" are not). */
+/* The whole number at a path. False, and *ret untouched, when absent or not a whole
+ * number (10.0 and "10" are not). */
 bool sb_int(const struct sb_json *json, const char *path, int64_t *ret);
 /* The same for any number, and for true or false. */
 bool sb_number(const struct sb_json *json, const char *path, double *ret);
@@ -82,16 +90,18 @@ bool sb_bool(const struct sb_json *json, const char *path, bool *ret);
 /* Elements of the array, or members of the object, at a path; 0 for anything else. */
 size_t sb_count(const struct sb_json *json, const char *path);
 bool sb_is_object(const struct sb_json *json, const char *path);
-/* The name of the first member of the object `json` that is in none of the NULL-terminated `names`, else NULL. */
+/* The name of the first member of the object `json` that is in none of the
+ * NULL-terminated `names`, else NULL. */
 const char *sb_stranger(const struct sb_json *json, const char *const *names);
 
-/* Writers: set the value at a path, making objects on the way (arrays where the next segment is a number; an index
- * equal to the count appends).  NULL as value sets nothing.  False when the path leads through something else or a
- * text is not UTF-8. */
+/* Writers: set the value at a path, making objects on the way (arrays where the next
+ * segment is a number; an index equal to the count appends).  NULL as value sets nothing.
+ * False when the path leads through something else or a text is not UTF-8. */
 bool sb_put_text(struct sb_json *json, const char *path, const char *text);
 bool sb_put_int(struct sb_json *json, const char *path, int64_t number);
 bool sb_put_bool(struct sb_json *json, const char *path, bool value);
-bool sb_put(struct sb_json *json, const char *path, const struct sb_json *value); /* a deep copy */
+bool sb_put(struct sb_json *json, const char *path,
+            const struct sb_json *value); /* a deep copy */
 
 /* --- the event --- */
 
@@ -101,56 +111,68 @@ const struct sb_json *sb_data(const struct sb_event *event);
 const void *sb_raw(const struct sb_event *event, size_t *ret_len);
 const char *sb_id(const struct sb_event *event);
 const char *sb_type(const struct sb_event *event); /* "payment.charge.requested" */
-const char *sb_key(const struct sb_event *event);  /* the ordering key, NULL when there is none */
-uint64_t sb_time_us(const struct sb_event *event); /* when it was committed; microseconds since 1970 */
+const char *
+sb_key(const struct sb_event *event); /* the ordering key, NULL when there is none */
+uint64_t sb_time_us(
+    const struct sb_event *event); /* when it was committed; microseconds since 1970 */
 /* No attempt starts after this, microseconds since 1970; 0: none. */
 uint64_t sb_deadline_us(const struct sb_event *event);
 unsigned sb_attempt(const struct sb_event *event); /* from 1 */
-/* An earlier attempt may have had its effect.  Operations that may not be repeated are not called then. */
+/* An earlier attempt may have had its effect.  Operations that may not be repeated are
+ * not called then. */
 bool sb_doubt(const struct sb_event *event);
 /* Of a poll: the cursor that the last successful run left; NULL at the first. */
 const char *sb_cursor(const struct sb_event *event);
 /* The integration's name and mode ("test", "live", or NULL) as configured. */
 const char *sb_integration(const struct sb_event *event);
 const char *sb_mode(const struct sb_event *event);
-/* The value of an option as configured, or its default; NULL when there is neither.  Aborts when the table does not
- * declare it.  sb_option_int is for options of type SB_INT. */
+/* The value of an option as configured, or its default; NULL when there is neither.
+ * Aborts when the table does not declare it.  sb_option_int is for options of type
+ * SB_INT. */
 const char *sb_option(const struct sb_event *event, const char *name);
 int64_t sb_option_int(const struct sb_event *event, const char *name);
 
 /* --- the request ---
- * A mistake (a line break in a header, a secret that is not configured) is kept, and the outcome is Failed/permanent
- * naming it; so these return nothing. */
+ * A mistake (a line break in a header, a secret that is not configured) is kept, and the
+ * outcome is Failed/permanent naming it; so these return nothing. */
 
-/* Method and path below the integration's base_url: "POST", "/v1/payment_intents".  Must be called once. The path is
- * sent as it is: put foreign text in with sb_segment. */
+/* Method and path below the integration's base_url: "POST", "/v1/payment_intents".  Must
+ * be called once. The path is sent as it is: put foreign text in with sb_segment. */
 void sb_call(struct sb_request *request, const char *method, const char *path);
 /* Append "/" and the text, percent-encoded. Refused when empty, "." or "..". */
 void sb_segment(struct sb_request *request, const char *text);
-/* A header. Names and values must be printable; Host, Content-Length and Transfer-Encoding are the SDK's. */
+/* A header. Names and values must be printable; Host, Content-Length and
+ * Transfer-Encoding are the SDK's. */
 void sb_header(struct sb_request *request, const char *name, const char *value);
-/* Authorization: Bearer with the secret of that name.  The connector never sees its value. */
+/* Authorization: Bearer with the secret of that name.  The connector never sees its
+ * value. */
 void sb_bearer(struct sb_request *request, const char *secret);
-/* Authorization: Basic; `user` is sent as it is, the password is a secret (NULL: empty). */
+/* Authorization: Basic; `user` is sent as it is, the password is a secret (NULL: empty).
+ */
 void sb_basic(struct sb_request *request, const char *user, const char *password_secret);
 /* Authorization: Basic with a secret as the user and no password. */
 void sb_basic_user(struct sb_request *request, const char *user_secret);
 /* The secret as the value of a header ("X-Api-Key"). */
 void sb_secret_header(struct sb_request *request, const char *name, const char *secret);
 
-/* Fields: in the body as application/x-www-form-urlencoded, in the query with GET, HEAD and DELETE.  Brackets in
- * `name` nest ("shipping[address][line1]"), all else is percent-encoded, space as %20.  NULL as text: no field. */
+/* Fields: in the body as application/x-www-form-urlencoded, in the query with GET, HEAD
+ * and DELETE.  Brackets in `name` nest ("shipping[address][line1]"), all else is
+ * percent-encoded, space as %20.  NULL as text: no field. */
 void sb_field(struct sb_request *request, const char *name, const char *text);
 void sb_field_int(struct sb_request *request, const char *name, int64_t number);
 void sb_field_bool(struct sb_request *request, const char *name, bool value);
-/* A JSON value as nested fields: {"a":[1,null]} under "x" is x[a][0]=1&x[a][1]=.  NULL: no field. */
-void sb_field_json(struct sb_request *request, const char *name, const struct sb_json *value);
+/* A JSON value as nested fields: {"a":[1,null]} under "x" is x[a][0]=1&x[a][1]=.  NULL:
+ * no field. */
+void sb_field_json(struct sb_request *request, const char *name,
+                   const struct sb_json *value);
 /* A query parameter, whatever the method. */
 void sb_query(struct sb_request *request, const char *name, const char *text);
-/* The body is JSON: the object to fill with sb_put_*.  Not together with fields in the body. */
+/* The body is JSON: the object to fill with sb_put_*.  Not together with fields in the
+ * body. */
 struct sb_json *sb_json_body(struct sb_request *request);
 /* A body of any kind. */
-void sb_body(struct sb_request *request, const char *content_type, const void *bytes, size_t n);
+void sb_body(struct sb_request *request, const char *content_type, const void *bytes,
+             size_t n);
 
 /* --- the answer --- */
 
@@ -165,14 +187,17 @@ const void *sb_answer_raw(const struct sb_answer *answer, size_t *ret_len);
 
 /* The outcome's data, an object to fill with sb_put_*. */
 struct sb_json *sb_result(struct sb_outcome *outcome);
-/* What it cost: millionths of the currency's unit (ISO 4217: "USD").  From `price`: an upper bound, before the call. */
+/* What it cost: millionths of the currency's unit (ISO 4217: "USD").  From `price`: an
+ * upper bound, before the call. */
 enum sb_cost_kind { SB_ESTIMATED, SB_ACTUAL };
-void sb_cost(struct sb_outcome *outcome, enum sb_cost_kind kind, const char *currency, int64_t millionths);
+void sb_cost(struct sb_outcome *outcome, enum sb_cost_kind kind, const char *currency,
+             int64_t millionths);
 /* Of a poll: where the next run starts (at most 1,000 bytes); run again at once. */
 void sb_next_cursor(struct sb_outcome *outcome, const char *cursor);
 void sb_more(struct sb_outcome *outcome);
-/* Publish a further event of a type in `publishes`, committed together with the outcome if that is Success.  Returns
- * its data, to be filled; NULL when the type is not declared or there are more than 1,000 (the outcome then fails). */
+/* Publish a further event of a type in `publishes`, committed together with the outcome
+ * if that is Success.  Returns its data, to be filled; NULL when the type is not declared
+ * or there are more than 1,000 (the outcome then fails). */
 struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char *key);
 
 /* --- the tables; all but connectors' end with an entry whose name is NULL --- */
@@ -204,14 +229,21 @@ struct sb_operation {
     const char *summary; /* "Take a payment" */
     /* What changes in the domain: "order: unpaid -> paid". NULL where nothing does. */
     const char *transition, *transition_failed;
-    /* All three are needed: a connector with an operation that lacks one does not start. */
-    enum sb_verdict (*request)(const struct sb_event *event, struct sb_request *request, struct sb_outcome *outcome);
-    enum sb_verdict (*succeeded)(const struct sb_event *event, const struct sb_answer *answer, struct sb_outcome *outcome);
-    enum sb_verdict (*failed)(const struct sb_event *event, const struct sb_answer *answer, struct sb_outcome *outcome);
+    /* All three are needed: a connector with an operation that lacks one does not start.
+     */
+    enum sb_verdict (*request)(const struct sb_event *event, struct sb_request *request,
+                               struct sb_outcome *outcome);
+    enum sb_verdict (*succeeded)(const struct sb_event *event,
+                                 const struct sb_answer *answer,
+                                 struct sb_outcome *outcome);
+    enum sb_verdict (*failed)(const struct sb_event *event,
+                              const struct sb_answer *answer, struct sb_outcome *outcome);
     enum sb_repeat repeat;
-    uint32_t key_lifetime_s; /* KEYED: how long the service remembers a key; never used again past it */
+    uint32_t key_lifetime_s; /* KEYED: how long the service remembers a key; never used
+                                again past it */
     const char *key_header;  /* KEYED: NULL is "Idempotency-Key" */
-    /* Calls sb_cost(outcome, SB_ESTIMATED, ...); used when the answer did not tell. NULL: free. */
+    /* Calls sb_cost(outcome, SB_ESTIMATED, ...); used when the answer did not tell. NULL:
+     * free. */
     void (*price)(const struct sb_event *event, struct sb_outcome *outcome);
     const char *price_text; /* the price in words, for the document */
     const char *degrade;    /* what an application does when it fails */
@@ -221,7 +253,7 @@ struct sb_operation {
     uint32_t answer_max;    /* bytes of the answer's body; 0: 4 MiB */
 };
 /* The three functions at once: forgetting one does not compile. */
-#define SB_BRANCHES(request_, succeeded_, failed_) \
+#define SB_BRANCHES(request_, succeeded_, failed_)                                       \
     .request = (request_), .succeeded = (succeeded_), .failed = (failed_)
 
 struct sb_webhook {
@@ -253,9 +285,10 @@ struct sb_connector {
     const char *tests;            /* the test protocol as a whole */
 };
 
-/* The whole of main(): `return sb_connector_main(&connector, argc, argv);`.  Serves one integration (-c FILE
- * --integration NAME), or prints the manifest (--manifest). Returns the exit status: 2 when the tables, the configuration
- * or the arguments are wrong. */
+/* The whole of main(): `return sb_connector_main(&connector, argc, argv);`.  Serves one
+ * integration (-c FILE
+ * --integration NAME), or prints the manifest (--manifest). Returns the exit status: 2
+ * when the tables, the configuration or the arguments are wrong. */
 int sb_connector_main(const struct sb_connector *connector, int argc, char **argv);
 
 #ifdef __cplusplus

@@ -21,7 +21,8 @@
 
 enum {
     TIMEOUT_US = 30000000,
-    TICK_US = 1000000, /* libcurl is asked this often whether a timeout of its own slipped by */
+    TICK_US =
+        1000000, /* libcurl is asked this often whether a timeout of its own slipped by */
     HEADERS_MAX = 200,
 };
 
@@ -86,7 +87,8 @@ static void socket_ready(void *user, uint32_t events)
     act(s->client, s->fd, what);
 }
 
-static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *assigned)
+static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user,
+                        void *assigned)
 {
     struct http_client *client = user;
     struct socket *s = assigned;
@@ -100,10 +102,11 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user, void
         }
         return 0;
     }
-    uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+    uint32_t events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
+                      (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
     if (!s) {
         s = mem_alloc(sizeof(*s));
-        *s = (struct socket){ .client = client, .fd = fd };
+        *s = (struct socket){.client = client, .fd = fd};
         s->source = loop_watch(client->loop, fd, events, socket_ready, s);
         curl_multi_assign(client->multi, fd, s);
     } else {
@@ -153,7 +156,8 @@ static bool may_dial(const struct http_call *call, const struct sockaddr *addres
     }
 }
 
-static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+static curl_socket_t open_socket(void *user, curlsocktype purpose,
+                                 struct curl_sockaddr *address)
 {
     struct http_call *call = user;
 
@@ -167,8 +171,8 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
 
 static bool may_dial_text(const struct http_call *call, const char *ip)
 {
-    struct sockaddr_in in = { .sin_family = AF_INET };
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 
     if (inet_pton(AF_INET, ip, &in.sin_addr) == 1)
         return may_dial(call, (const struct sockaddr *)&in);
@@ -177,8 +181,10 @@ static bool may_dial_text(const struct http_call *call, const char *ip)
     return false; /* also one with a zone: link-local */
 }
 
-/* Also on connections that were open already: libcurl does not ask open_socket for those. */
-static int before_request(void *user, char *peer_ip, char *local_ip, int peer_port, int local_port)
+/* Also on connections that were open already: libcurl does not ask open_socket for those.
+ */
+static int before_request(void *user, char *peer_ip, char *local_ip, int peer_port,
+                          int local_port)
 {
     struct http_call *call = user;
 
@@ -224,7 +230,8 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *user)
     struct http_call *call = user;
 
     n *= size;
-    if (n > HTTP_ANSWER_HEADERS_MAX - call->header_bytes || ++call->n_headers > HEADERS_MAX) {
+    if (n > HTTP_ANSWER_HEADERS_MAX - call->header_bytes ||
+        ++call->n_headers > HEADERS_MAX) {
         call->is_too_large = true;
         return 0;
     }
@@ -252,16 +259,19 @@ static void release(struct http_call *call)
     free(call->method);
     buf_fini(&call->body);
     buf_fini(&call->headers);
-    *call = (struct http_call){ .client = client, .easy = call->easy, .next = client->idle };
+    *call =
+        (struct http_call){.client = client, .easy = call->easy, .next = client->idle};
     client->idle = call;
 }
 
-/* Did no byte of the request leave? The count is of the request's header, which goes first. */
+/* Did no byte of the request leave? The count is of the request's header, which goes
+ * first. */
 static bool nothing_sent(const struct http_call *call)
 {
     long bytes = 0;
 
-    return curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &bytes) == CURLE_OK && bytes == 0;
+    return curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &bytes) == CURLE_OK &&
+           bytes == 0;
 }
 
 static void say_timeout(struct http_call *call)
@@ -282,11 +292,14 @@ static void judge(struct http_call *call, CURLcode code)
 {
     long status = 0;
 
-    if (call->is_forbidden || code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT) {
+    if (call->is_forbidden || code == CURLE_UNSUPPORTED_PROTOCOL ||
+        code == CURLE_URL_MALFORMAT) {
         call->result = HTTP_FORBIDDEN;
         snprintf(call->error, sizeof(call->error), "%s",
-                 call->is_forbidden ? "the service's address is one that may not be called (see allow_private_network)"
-                                    : "the base_url is not an https:// address (http:// needs allow_private_network)");
+                 call->is_forbidden ? "the service's address is one that may not be "
+                                      "called (see allow_private_network)"
+                                    : "the base_url is not an https:// address (http:// "
+                                      "needs allow_private_network)");
     } else if (call->is_too_large) {
         call->result = HTTP_TOO_LARGE;
         snprintf(call->error, sizeof(call->error), "the answer is larger than the limit");
@@ -335,7 +348,8 @@ static void set_constants(struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, client->allow_private_network ? "http,https" : "https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR,
+                     client->allow_private_network ? "http,https" : "https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* also none from the environment */
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -347,7 +361,8 @@ static void set_constants(struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 3600L);
     if (client->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_US / 1000);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)HTTP_CONNECT_TIMEOUT_US / 1000);
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 60L);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 60L);
     curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, 600L);
@@ -365,7 +380,8 @@ static void set_constants(struct http_call *call)
 static void add_header(struct http_call *call, const char *name, const char *value)
 {
     /* "Name;" is libcurl's spelling of a header with an empty value */
-    _free_ char *line = *value ? mem_format("%s: %s", name, value) : mem_format("%s;", name);
+    _free_ char *line =
+        *value ? mem_format("%s: %s", name, value) : mem_format("%s;", name);
 
     call->request_headers = curl_slist_append(call->request_headers, line);
     explicit_bzero(line, strlen(line));
@@ -392,8 +408,10 @@ static void set_body(struct http_call *call, const struct http_call_options *opt
     if (strcmp(method, "HEAD") == 0) {
         curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
     } else if (options->body || strcmp(method, "GET") != 0) {
-        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)options->body_len);
-        curl_easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS, options->body ? options->body : "");
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)options->body_len);
+        curl_easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS,
+                         options->body ? options->body : "");
     }
     curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method);
 }
@@ -421,7 +439,8 @@ static struct http_call *call_get(struct http_client *client)
     return call;
 }
 
-struct http_call *http_client_call(struct http_client *client, const struct http_call_options *options)
+struct http_call *http_client_call(struct http_client *client,
+                                   const struct http_call_options *options)
 {
     struct http_call *call = call_get(client);
     uint64_t timeout_us = options->timeout_us ? options->timeout_us : TIMEOUT_US;
@@ -450,7 +469,8 @@ void http_client_abort(struct http_call *call)
 
 /* --- life --- */
 
-struct http_client *http_client_new(struct loop *loop, const struct http_client_options *options)
+struct http_client *http_client_new(struct loop *loop,
+                                    const struct http_client_options *options)
 {
     struct http_client *client = mem_alloc(sizeof(*client));
     long connections = options->connections_max ? (long)options->connections_max : 32;
@@ -514,7 +534,8 @@ unsigned http_call_status(const struct http_call *call)
 
 const char *http_call_header(const struct http_call *call, const char *name)
 {
-    const char *at = (const char *)call->headers.bytes, *end = at + call->headers.len, *found = NULL;
+    const char *at = (const char *)call->headers.bytes, *end = at + call->headers.len,
+               *found = NULL;
 
     while (at < end) {
         const char *value = at + strlen(at) + 1;

@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* client - HTTP out: calls on the loop; the only place that knows libcurl
  *
- * HTTP/1.1 over verified TLS, no redirects, no proxy from the environment, no cookies, no netrc.  Verification cannot
- * be switched off.  The address that is dialled is judged (lib/http/address.h), so no spelling of a URL and no name
- * that changes its mind reaches a forbidden one.  Texts of errors never hold a URL, a header or a body. */
+ * HTTP/1.1 over verified TLS, no redirects, no proxy from the environment, no cookies, no
+ * netrc.  Verification cannot be switched off.  The address that is dialled is judged
+ * (lib/http/address.h), so no spelling of a URL and no name that changes its mind reaches
+ * a forbidden one.  Texts of errors never hold a URL, a header or a body. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,13 +16,16 @@ struct http_client;
 struct http_call;
 
 enum {
-    HTTP_ANSWER_MAX = 4 << 20,         /* of an answer's body, where the call says nothing; larger: HTTP_TOO_LARGE */
-    HTTP_ANSWER_HEADERS_MAX = 64 << 10,/* of an answer's headers; larger: HTTP_TOO_LARGE */
+    HTTP_ANSWER_MAX = 4 << 20, /* of an answer's body, where the call says nothing;
+                                  larger: HTTP_TOO_LARGE */
+    HTTP_ANSWER_HEADERS_MAX = 64
+                              << 10, /* of an answer's headers; larger: HTTP_TOO_LARGE */
     HTTP_CONNECT_TIMEOUT_US = 3000000,
 };
 
 struct http_client_options {
-    unsigned connections_max;   /* open at once; calls beyond it wait, their timeout running. 0 = 32 */
+    unsigned connections_max;   /* open at once; calls beyond it wait, their timeout
+                                   running. 0 = 32 */
     bool allow_private_network; /* loopback and private networks, and http:// */
     const char *ca_file;        /* PEM; NULL: the system's */
 };
@@ -41,7 +45,8 @@ struct http_call_options {
     size_t body_len;
     uint64_t timeout_us; /* of the whole call; 0 = 30 s */
     size_t answer_max;   /* bytes of body; 0 = HTTP_ANSWER_MAX */
-    bool is_once;        /* a new connection: libcurl sends a request again when a kept one turns out dead */
+    bool is_once; /* a new connection: libcurl sends a request again when a kept one turns
+                     out dead */
     /* Called once, from the loop, never from inside http_client_call; may start calls. */
     void (*on_done)(void *user, const struct http_call *call);
     void *user;
@@ -55,11 +60,13 @@ enum http_result {
     HTTP_FORBIDDEN, /* the URL or the address is not one that may be called */
 };
 
-struct http_client *http_client_new(struct loop *loop, const struct http_client_options *options);
+struct http_client *http_client_new(struct loop *loop,
+                                    const struct http_client_options *options);
 /* Drops calls that run, without on_done. Not from inside on_done. */
 void http_client_free(struct http_client *client);
 /* Start a call. */
-struct http_call *http_client_call(struct http_client *client, const struct http_call_options *options);
+struct http_call *http_client_call(struct http_client *client,
+                                   const struct http_call_options *options);
 /* Drop a call, without on_done. Not after on_done. */
 void http_client_abort(struct http_call *call);
 unsigned http_client_running(const struct http_client *client);
@@ -69,6 +76,7 @@ enum http_result http_call_result(const struct http_call *call);
 unsigned http_call_status(const struct http_call *call); /* 0 unless HTTP_ANSWERED */
 /* NULL when absent; the last of several. Names in any case. */
 const char *http_call_header(const struct http_call *call, const char *name);
-const void *http_call_body(const struct http_call *call, size_t *ret_len); /* a NUL stands behind it */
+const void *http_call_body(const struct http_call *call,
+                           size_t *ret_len); /* a NUL stands behind it */
 /* Why there is no answer, for people. */
 const char *http_call_error(const struct http_call *call);

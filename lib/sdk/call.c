@@ -28,14 +28,15 @@ struct call {
     struct sb_outcome outcome;
     enum call_result result;
     enum record_class class;
-    bool was_started; /* an HTTP call was made */
+    bool was_started; /* the connector was asked: this delivery counts as an attempt */
 };
 
 static const char requested[] = ".requested";
 
 /* --- life --- */
 
-/* Ids that are not UUIDs repeat between sources; the key's name has to tell those apart. */
+/* Ids that are not UUIDs repeat between sources; the key's name has to tell those apart.
+ */
 static char *stable_id(const struct record *r)
 {
     char text[ID_TEXT_SIZE];
@@ -54,7 +55,9 @@ static char *stable_id(const struct record *r)
 
 static char *shown_id(const struct record *r)
 {
-    char *foreign = r->flags & RECORD_FOREIGN_ID ? attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ID) : NULL;
+    char *foreign = r->flags & RECORD_FOREIGN_ID
+                        ? attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ID)
+                        : NULL;
     char text[ID_TEXT_SIZE];
 
     if (foreign)
@@ -63,8 +66,9 @@ static char *shown_id(const struct record *r)
     return mem_text(text);
 }
 
-struct call *call_new(const struct integration *integration, const struct record *record, struct position position,
-                      uint64_t committed_us, unsigned attempt, bool in_doubt)
+struct call *call_new(const struct integration *integration, const struct record *record,
+                      struct position position, uint64_t committed_us, unsigned attempt,
+                      bool in_doubt)
 {
     struct call *call = mem_alloc(sizeof(*call));
     const struct record *r = mem_copy(record, record->len);
@@ -74,8 +78,14 @@ struct call *call_new(const struct integration *integration, const struct record
     call->request.integration = integration;
     call->outcome.integration = integration;
     call->event = (struct sb_event){
-        .integration = integration, .record = r, .position = position, .committed_us = committed_us,
-        .attempt = attempt, .in_doubt = in_doubt, .type = mem_copy(record_type(r), r->type_len), .id = shown_id(r),
+        .integration = integration,
+        .record = r,
+        .position = position,
+        .committed_us = committed_us,
+        .attempt = attempt,
+        .in_doubt = in_doubt,
+        .type = mem_copy(record_type(r), r->type_len),
+        .id = shown_id(r),
         .key = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_KEY),
         .json = js_parse((const char *)record_data(r), r->data_len, error, sizeof(error)),
     };
@@ -94,7 +104,8 @@ static void event_fini(struct sb_event *event)
 static void request_fini(struct sb_request *request)
 {
     for (size_t i = 0; i < request->n_headers; i++) {
-        explicit_bzero(request->headers[i].value, strlen(request->headers[i].value)); /* credentials */
+        explicit_bzero(request->headers[i].value,
+                       strlen(request->headers[i].value)); /* credentials */
         free(request->headers[i].name);
         free(request->headers[i].value);
     }
@@ -179,10 +190,12 @@ static bool fail(struct call *call, enum record_class class, const char *format,
 
 static bool may_repeat(const struct call *call)
 {
-    return call->webhook || (call->operation && call->operation->repeat != SB_REPEAT_NEVER);
+    return call->webhook ||
+           (call->operation && call->operation->repeat != SB_REPEAT_NEVER);
 }
 
-/* The service may have done it: again where that is harmless, otherwise a person must look. */
+/* The service may have done it: again where that is harmless, otherwise a person must
+ * look. */
 static void unclear(struct call *call)
 {
     if (may_repeat(call))
@@ -196,8 +209,8 @@ static void spoiled(struct call *call)
 {
     bool is_harmless = call->webhook || call->operation->repeat == SB_REPEAT_SAFE;
 
-    fail(call, is_harmless ? CLASS_permanent : CLASS_unknown, "the connector's own mistake: %s",
-         call->outcome.mistake);
+    fail(call, is_harmless ? CLASS_permanent : CLASS_unknown,
+         "the connector's own mistake: %s", call->outcome.mistake);
 }
 
 static void succeed(struct call *call)
@@ -229,7 +242,8 @@ static void take_verdict(struct call *call, enum sb_verdict verdict)
         return;
     case SB_DEFAULT:
     default:
-        fail(call, CLASS_permanent, "the connector's own mistake: a verdict that is not allowed here");
+        fail(call, CLASS_permanent,
+             "the connector's own mistake: a verdict that is not allowed here");
     }
 }
 
@@ -240,7 +254,8 @@ static bool handles(const struct call *call, const char *operation)
     const char *type = call->event.type, *connector = call->integration->connector->name;
     size_t n = strlen(connector), m = strlen(operation);
 
-    return strncmp(type, connector, n) == 0 && type[n] == '.' && strncmp(type + n + 1, operation, m) == 0 &&
+    return strncmp(type, connector, n) == 0 && type[n] == '.' &&
+           strncmp(type + n + 1, operation, m) == 0 &&
            strcmp(type + n + 1 + m, requested) == 0;
 }
 
@@ -275,12 +290,14 @@ static bool may_attempt(struct call *call, uint64_t now_us)
         return true;
     if (o->repeat == SB_REPEAT_NEVER)
         return !event->in_doubt || fail(call, CLASS_unknown,
-                                        "an earlier attempt ended without an answer and may have had its effect; %s "
+                                        "an earlier attempt ended without an answer and "
+                                        "may have had its effect; %s "
                                         "must not be sent twice: look it up and resolve",
                                         o->name);
     return age_us < (uint64_t)o->key_lifetime_s * 1000000 ||
            fail(call, CLASS_unknown,
-                "an earlier attempt may have had its effect and the idempotency key's lifetime (%u s) is over: look it "
+                "an earlier attempt may have had its effect and the idempotency key's "
+                "lifetime (%u s) is over: look it "
                 "up and resolve",
                 o->key_lifetime_s);
 }
@@ -294,15 +311,18 @@ static bool assemble(struct call *call)
     size_t n = strlen(base);
 
     if (request->mistake)
-        return fail(call, CLASS_permanent, "the request could not be made: %s", request->mistake);
+        return fail(call, CLASS_permanent, "the request could not be made: %s",
+                    request->mistake);
     if (!request->method)
-        return fail(call, CLASS_permanent, "the connector's own mistake: no request was made");
+        return fail(call, CLASS_permanent,
+                    "the connector's own mistake: no request was made");
     while (n && base[n - 1] == '/')
         n--;
-    call->url = mem_format("%.*s%s%s%s", (int)n, base, buf_str(&request->path), request->query.len ? "?" : "",
-                           buf_str(&request->query));
+    call->url = mem_format("%.*s%s%s%s", (int)n, base, buf_str(&request->path),
+                           request->query.len ? "?" : "", buf_str(&request->query));
     for (size_t i = 0; i < request->n_headers; i++)
-        call->fields[call->n_fields++] = (struct http_field){ request->headers[i].name, request->headers[i].value };
+        call->fields[call->n_fields++] =
+            (struct http_field){request->headers[i].name, request->headers[i].value};
     if (request->json) {
         buf_clear(&request->body);
         js_write(request->json, 0, &request->body);
@@ -314,13 +334,12 @@ static bool assemble(struct call *call)
                        : request->form.len ? "application/x-www-form-urlencoded"
                                            : request->content_type;
     if (type)
-        call->fields[call->n_fields++] = (struct http_field){ "Content-Type", type };
+        call->fields[call->n_fields++] = (struct http_field){"Content-Type", type};
     if (o->repeat == SB_REPEAT_KEYED) {
         call->idempotency_key = stable_id(call->event.record);
-        call->fields[call->n_fields++] =
-            (struct http_field){ o->key_header ? o->key_header : "Idempotency-Key", call->idempotency_key };
+        call->fields[call->n_fields++] = (struct http_field){
+            o->key_header ? o->key_header : "Idempotency-Key", call->idempotency_key};
     }
-    call->was_started = true;
     return true;
 }
 
@@ -328,7 +347,8 @@ static bool begin_operation(struct call *call, uint64_t now_us)
 {
     if (!may_attempt(call, now_us))
         return false;
-    enum sb_verdict verdict = call->operation->request(&call->event, &call->request, &call->outcome);
+    enum sb_verdict verdict =
+        call->operation->request(&call->event, &call->request, &call->outcome);
     if (verdict == SB_DONE)
         return assemble(call);
     if (verdict == SB_UNCLEAR) /* nothing was sent, so there is nothing unclear */
@@ -343,15 +363,18 @@ bool call_begin(struct call *call, uint64_t now_us)
     uint64_t deadline_us = call_deadline_us(call);
 
     if (deadline_us && now_us > deadline_us)
-        return fail(call, CLASS_deadline, "the deadline passed before an attempt could start");
+        return fail(call, CLASS_deadline,
+                    "the deadline passed before an attempt could start");
     find_handler(call);
+    call->was_started = call->operation || call->webhook;
     if (call->operation)
         return begin_operation(call, now_us);
     if (call->webhook) {
         take_verdict(call, call->webhook->handle(&call->event, &call->outcome));
         return false;
     }
-    return fail(call, CLASS_permanent, "the connector %s (integration %s) has no operation or webhook for %s",
+    return fail(call, CLASS_permanent,
+                "the connector %s (integration %s) has no operation or webhook for %s",
                 integration->connector->name, integration->name, call->event.type);
 }
 
@@ -361,10 +384,16 @@ void call_http(const struct call *call, struct http_call_options *ret_options)
     const struct sb_request *request = &call->request;
 
     *ret_options = (struct http_call_options){
-        .method = request->method, .url = call->url, .headers = call->fields, .n_headers = call->n_fields,
-        .body = request->body.len ? request->body.bytes : NULL, .body_len = request->body.len,
-        .timeout_us = o->timeout_ms ? (uint64_t)o->timeout_ms * 1000 : call->integration->timeout_us,
-        .answer_max = o->answer_max, .is_once = o->repeat == SB_REPEAT_NEVER,
+        .method = request->method,
+        .url = call->url,
+        .headers = call->fields,
+        .n_headers = call->n_fields,
+        .body = request->body.len ? request->body.bytes : NULL,
+        .body_len = request->body.len,
+        .timeout_us = o->timeout_ms ? (uint64_t)o->timeout_ms * 1000
+                                    : call->integration->timeout_us,
+        .answer_max = o->answer_max,
+        .is_once = o->repeat == SB_REPEAT_NEVER,
     };
 }
 
@@ -372,7 +401,7 @@ void call_http(const struct call *call, struct http_call_options *ret_options)
 
 static uint64_t retry_after_date(const char *text, uint64_t now_us)
 {
-    struct tm tm = { 0 };
+    struct tm tm = {0};
     const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 
     if (!end || *end)
@@ -393,7 +422,8 @@ static bool whole(const char *text, uint64_t *ret)
     return true;
 }
 
-uint64_t call_retry_after_us(const char *retry_after, const char *retry_after_ms, uint64_t now_us)
+uint64_t call_retry_after_us(const char *retry_after, const char *retry_after_ms,
+                             uint64_t now_us)
 {
     const uint64_t max_us = CALL_RETRY_AFTER_MAX_S * (uint64_t)1000000;
     uint64_t number, us = 0;
@@ -414,18 +444,21 @@ static const char *should_retry(const struct http_call *answer)
     return value ? value : http_call_header(answer, "stripe-should-retry");
 }
 
-/* The rules where the connector leaves it to us. 425, 429 and 503 say that nothing was done; after 500, 502 and 504 that is
- * not known. */
+/* The rules where the connector leaves it to us. 425, 429 and 503 say that nothing was
+ * done; after 500, 502 and 504 that is not known. */
 static void apply_rules(struct call *call, const struct http_call *answer)
 {
     unsigned status = http_call_status(answer);
     const char *wish = should_retry(answer);
     bool is_undone = status == 408 || status == 425 || status == 429 || status == 503;
-    bool is_wished = wish && strcmp(wish, "true") == 0, is_unwished = wish && strcmp(wish, "false") == 0;
+    bool is_wished = wish && strcmp(wish, "true") == 0,
+         is_unwished = wish && strcmp(wish, "false") == 0;
 
     if (!*call->outcome.message)
-        snprintf(call->outcome.message, sizeof(call->outcome.message), "the service answered %u", status);
-    if (is_unwished && status >= 500 && !is_undone && call->operation->repeat != SB_REPEAT_SAFE)
+        snprintf(call->outcome.message, sizeof(call->outcome.message),
+                 "the service answered %u", status);
+    if (is_unwished && status >= 500 && !is_undone &&
+        call->operation->repeat != SB_REPEAT_SAFE)
         conclude(call, CALL_FAILED, CLASS_unknown);
     else if (is_unwished)
         conclude(call, CALL_FAILED, CLASS_permanent);
@@ -443,7 +476,8 @@ static void end_without_answer(struct call *call, const struct http_call *answer
 
     switch (http_call_result(answer)) {
     case HTTP_NOT_SENT:
-        snprintf(call->outcome.message, sizeof(call->outcome.message), "the call was not sent: %s", why);
+        snprintf(call->outcome.message, sizeof(call->outcome.message),
+                 "the call was not sent: %s", why);
         conclude(call, CALL_RETRY, CLASS_none);
         return;
     case HTTP_FORBIDDEN:
@@ -453,8 +487,8 @@ static void end_without_answer(struct call *call, const struct http_call *answer
     case HTTP_TOO_LARGE:
     case HTTP_ANSWERED:
     default:
-        snprintf(call->outcome.message, sizeof(call->outcome.message), "the call was sent and no answer could be used: %s",
-                 why);
+        snprintf(call->outcome.message, sizeof(call->outcome.message),
+                 "the call was sent and no answer could be used: %s", why);
         unclear(call);
     }
 }
@@ -465,12 +499,15 @@ static void end_with_answer(struct call *call, const struct http_call *http)
     size_t n;
     const char *body = http_call_body(http, &n);
     char error[120];
-    struct sb_answer answer = { .http = http, .json = n ? js_parse(body, n, error, sizeof(error)) : NULL };
+    struct sb_answer answer = {
+        .http = http, .json = n ? js_parse(body, n, error, sizeof(error)) : NULL};
 
     if (status >= 200 && status < 300) {
-        take_verdict(call, call->operation->succeeded(&call->event, &answer, &call->outcome));
+        take_verdict(call,
+                     call->operation->succeeded(&call->event, &answer, &call->outcome));
     } else {
-        enum sb_verdict verdict = call->operation->failed(&call->event, &answer, &call->outcome);
+        enum sb_verdict verdict =
+            call->operation->failed(&call->event, &answer, &call->outcome);
         if (verdict == SB_DEFAULT)
             apply_rules(call, http);
         else
@@ -487,8 +524,9 @@ void call_end(struct call *call, const struct http_call *http, uint64_t now_us)
     }
     end_with_answer(call, http);
     if (call->result == CALL_RETRY && !call->outcome.after_us)
-        call->outcome.after_us = call_retry_after_us(http_call_header(http, "retry-after"),
-                                                     http_call_header(http, "retry-after-ms"), now_us);
+        call->outcome.after_us =
+            call_retry_after_us(http_call_header(http, "retry-after"),
+                                http_call_header(http, "retry-after-ms"), now_us);
 }
 
 enum call_result call_result(const struct call *call)
@@ -518,13 +556,16 @@ const struct sb_outcome *call_outcome(const struct call *call)
 
 /* --- records --- */
 
-/* No secret of the integration reaches the log, whatever a service echoes. Both texts have the same length. */
+/* No secret of the integration reaches the log, whatever a service echoes. Both texts
+ * have the same length. */
 static void redact(const struct call *call, char *text, size_t n)
 {
     const struct integration *integration = call->integration;
 
     for (const struct sb_secret *s = integration->connector->secrets; s && s->name; s++) {
-        const char *value = integration->secret ? integration->secret(integration->secret_user, s->name) : NULL;
+        const char *value = integration->secret
+                                ? integration->secret(integration->secret_user, s->name)
+                                : NULL;
         size_t len = value ? strlen(value) : 0;
         char *at = text;
         while (len >= 6 && (at = memmem(at, n - (size_t)(at - text), value, len))) {
@@ -563,7 +604,8 @@ static void outcome_attrs(const struct call *call, struct buf *attrs)
     if (o->has_cost) {
         attrs_int(attrs, ATTR_COST, o->cost);
         attrs_text(attrs, ATTR_CURRENCY, o->currency);
-        attrs_text(attrs, ATTR_COST_KIND, o->cost_kind == SB_ACTUAL ? "actual" : "estimated");
+        attrs_text(attrs, ATTR_COST_KIND,
+                   o->cost_kind == SB_ACTUAL ? "actual" : "estimated");
     }
     attrs_text(attrs, ATTR_CURSOR, o->cursor);
     if (o->more)
@@ -584,14 +626,24 @@ static void write_outcome(struct call *call, uint64_t now_us, struct buf *out)
     redact(call, (char *)data.bytes, data.len);
     id_new(now_us, id);
     struct record_parts parts = {
-        .kind = RECORD_OUTCOME, .status = call->result == CALL_SUCCESS ? STATUS_SUCCESS : STATUS_FAILED,
-        .error_class = call->class, .flags = data.len ? RECORD_JSON : 0,
-        .attempt = (uint8_t)(call->event.attempt < 255 ? call->event.attempt : 255), .type = type, .id = id,
-        .cause = r->id, .time_us = now_us, .settles = call->event.position,
-        .integration = integration_hash(call->integration->name), .attrs = attrs.bytes, .attr_len = attrs.len,
-        .data = data.bytes, .data_len = data.len,
+        .kind = RECORD_OUTCOME,
+        .status = call->result == CALL_SUCCESS ? STATUS_SUCCESS : STATUS_FAILED,
+        .error_class = call->class,
+        .flags = data.len ? RECORD_JSON : 0,
+        .attempt = (uint8_t)(call->event.attempt < 255 ? call->event.attempt : 255),
+        .type = type,
+        .id = id,
+        .cause = r->id,
+        .time_us = now_us,
+        .settles = call->event.position,
+        .integration = integration_hash(call->integration->name),
+        .attrs = attrs.bytes,
+        .attr_len = attrs.len,
+        .data = data.bytes,
+        .data_len = data.len,
     };
-    if (record_add(out, &parts) < 0) { /* the data is what can be too large; the effect took place all the same */
+    if (record_add(out, &parts) <
+        0) { /* the data is what can be too large; the effect took place all the same */
         static const char note[] = "{\"left_out\":\"the outcome's data was over 1 MiB\"}";
         parts.data = note;
         parts.data_len = sizeof(note) - 1;
@@ -601,7 +653,8 @@ static void write_outcome(struct call *call, uint64_t now_us, struct buf *out)
     buf_fini(&data);
 }
 
-/* False when one is over the limit. The ids follow from the request's, so that a repeated run repeats them. */
+/* False when one is over the limit. The ids follow from the request's, so that a repeated
+ * run repeats them. */
 static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
 {
     const struct record *r = call->event.record;
@@ -615,8 +668,15 @@ static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
         redact(call, (char *)data.bytes, data.len);
         id_derive(call->event.id, i, id);
         struct record_parts parts = {
-            .kind = RECORD_FACT, .flags = RECORD_JSON, .type = fact->type, .id = id, .cause = r->id, .key = fact->key,
-            .time_us = now_us, .integration = integration_hash(call->integration->name), .data = data.bytes,
+            .kind = RECORD_FACT,
+            .flags = RECORD_JSON,
+            .type = fact->type,
+            .id = id,
+            .cause = r->id,
+            .key = fact->key,
+            .time_us = now_us,
+            .integration = integration_hash(call->integration->name),
+            .data = data.bytes,
             .data_len = data.len,
         };
         fits = record_add(out, &parts) >= 0;
@@ -628,16 +688,21 @@ static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
 static void write_retry(const struct call *call, struct buf *out)
 {
     struct control_retry data = {
-        .block = call->event.position.block, .index = call->event.position.index,
-        .group = integration_hash(call->integration->name), .due_us = call->outcome.after_us,
+        .block = call->event.position.block,
+        .index = call->event.position.index,
+        .group = integration_hash(call->integration->name),
+        .due_us = call->outcome.after_us,
         .attempts = call->was_started ? 1 : 0,
     };
     struct buf attrs = BUF_NULL;
 
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_ERROR_MSG, call->outcome.message);
-    struct record_parts parts = { .kind = RECORD_RETRY, .attrs = attrs.bytes, .attr_len = attrs.len, .data = &data,
-                                  .data_len = sizeof(data) };
+    struct record_parts parts = {.kind = RECORD_RETRY,
+                                 .attrs = attrs.bytes,
+                                 .attr_len = attrs.len,
+                                 .data = &data,
+                                 .data_len = sizeof(data)};
     record_add(out, &parts);
     buf_fini(&attrs);
 }
@@ -657,7 +722,8 @@ void call_write(struct call *call, uint64_t now_us, struct buf *out)
     if (write_facts(call, now_us, out) && out->len - before <= RECORD_GROUP_MAX)
         return;
     out->len = before;
-    call->outcome.mistake = mem_text("the facts of one outcome are over 2 MiB, or one is over 1 MiB");
+    call->outcome.mistake =
+        mem_text("the facts of one outcome are over 2 MiB, or one is over 1 MiB");
     spoiled(call);
     write_outcome(call, now_us, out);
 }

@@ -1,9 +1,11 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* call - one delivery through a connector's functions: event in, HTTP request out, answer in, records out
+/* call - one delivery through a connector's functions: event in, HTTP request out, answer
+ * in, records out
  *
- * No socket, no loop, no clock: the runtime carries it, the unit tests drive it by hand.  In the order of its life:
- * call_new -> call_begin -> (the HTTP call) -> call_end -> call_write. */
+ * No socket, no loop, no clock: the runtime carries it, the unit tests drive it by hand.
+ * In the order of its life: call_new -> call_begin -> (the HTTP call) -> call_end ->
+ * call_write. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,10 +19,10 @@
 struct json;
 
 enum {
-    CALL_MESSAGE_MAX = 1000,     /* bytes of an error message; longer ones are cut */
-    CALL_FACTS_MAX = 1000,       /* per outcome; more: the outcome is Failed */
-    CALL_HEADERS_MAX = 32,       /* of a request; more: the outcome is Failed */
-    CALL_CURSOR_MAX = 1000,      /* bytes; longer: the outcome is Failed */
+    CALL_MESSAGE_MAX = 1000,       /* bytes of an error message; longer ones are cut */
+    CALL_FACTS_MAX = 1000,         /* per outcome; more: the outcome is Failed */
+    CALL_HEADERS_MAX = 32,         /* of a request; more: the outcome is Failed */
+    CALL_CURSOR_MAX = 1000,        /* bytes; longer: the outcome is Failed */
     CALL_RETRY_AFTER_MAX_S = 3600, /* a longer Retry-After is cut to this */
 };
 
@@ -89,17 +91,19 @@ struct sb_outcome {
 struct call;
 
 /* A delivered record; copied. committed_us is its block's timestamp. */
-struct call *call_new(const struct integration *integration, const struct record *record, struct position position,
-                      uint64_t committed_us, unsigned attempt, bool in_doubt);
+struct call *call_new(const struct integration *integration, const struct record *record,
+                      struct position position, uint64_t committed_us, unsigned attempt,
+                      bool in_doubt);
 void call_free(struct call *call);
 struct position call_position(const struct call *call);
 const char *call_id(const struct call *call);
 uint64_t call_deadline_us(const struct call *call);
 
-/* Find the operation or webhook and run its first function. True: an HTTP call is to be made, as call_http says. False:
- * the result is known already. */
+/* Find the operation or webhook and run its first function. True: an HTTP call is to be
+ * made, as call_http says. False: the result is known already. */
 bool call_begin(struct call *call, uint64_t now_us);
-/* The HTTP call to make; texts live as long as the call. on_done and user are the caller's to set. */
+/* The HTTP call to make; texts live as long as the call. on_done and user are the
+ * caller's to set. */
 void call_http(const struct call *call, struct http_call_options *ret_options);
 /* The HTTP call is over: run the second function, or the rules. */
 void call_end(struct call *call, const struct http_call *answer, uint64_t now_us);
@@ -114,5 +118,7 @@ const struct sb_outcome *call_outcome(const struct call *call);
 /* Append the result's records: an outcome and facts, or a retry. They are one group. */
 void call_write(struct call *call, uint64_t now_us, struct buf *out);
 
-/* The wait a Retry-After header asks for, in microseconds; 0 when there is none or it is not well-formed. */
-uint64_t call_retry_after_us(const char *retry_after, const char *retry_after_ms, uint64_t now_us);
+/* The wait a Retry-After header asks for, in microseconds; 0 when there is none or it is
+ * not well-formed. */
+uint64_t call_retry_after_us(const char *retry_after, const char *retry_after_ms,
+                             uint64_t now_us);

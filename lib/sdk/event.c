@@ -69,13 +69,14 @@ const char *sb_mode(const struct sb_event *event)
     return event->integration->mode;
 }
 
-static const struct sb_option *declared(const struct integration *integration, const char *name)
+static const struct sb_option *declared(const struct integration *integration,
+                                        const char *name)
 {
     for (const struct sb_option *o = integration->connector->options; o && o->name; o++)
         if (strcmp(o->name, name) == 0)
             return o;
-    fprintf(stderr, "%s: the option \"%s\" is read but not in the table of options\n", integration->connector->name,
-            name);
+    fprintf(stderr, "%s: the option \"%s\" is read but not in the table of options\n",
+            integration->connector->name, name);
     abort();
 }
 

@@ -23,7 +23,7 @@ static void escape(struct buf *out, const char *text, size_t n, const char *also
         if (is_plain(c) || (c && strchr(also_plain, c)))
             buf_add(out, &text[i], 1);
         else
-            buf_add(out, (const char[]){ '%', digits[c >> 4], digits[c & 15] }, 3);
+            buf_add(out, (const char[]){'%', digits[c >> 4], digits[c & 15]}, 3);
     }
 }
 

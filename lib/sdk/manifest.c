@@ -17,17 +17,26 @@
 static void check_operation(const struct sb_operation *o, struct buf *errors)
 {
     if (!text_is_name(o->name))
-        buf_format(errors, "operation \"%s\": a name is 1 to 64 of a-z 0-9 _ - and begins with a letter\n", o->name);
+        buf_format(errors,
+                   "operation \"%s\": a name is 1 to 64 of a-z 0-9 _ - and begins with a "
+                   "letter\n",
+                   o->name);
     if (!o->request)
         buf_format(errors, "operation %s has no request function\n", o->name);
     if (!o->succeeded)
-        buf_format(errors, "operation %s has no succeeded function: a call has a succeeded and a failed branch\n",
+        buf_format(errors,
+                   "operation %s has no succeeded function: a call has a succeeded and a "
+                   "failed branch\n",
                    o->name);
     if (!o->failed)
-        buf_format(errors, "operation %s has no failed function: a call has a succeeded and a failed branch\n",
+        buf_format(errors,
+                   "operation %s has no failed function: a call has a succeeded and a "
+                   "failed branch\n",
                    o->name);
     if (o->repeat == SB_REPEAT_KEYED && !o->key_lifetime_s)
-        buf_format(errors, "operation %s is keyed but does not say for how long a key lives (key_lifetime_s)\n",
+        buf_format(errors,
+                   "operation %s is keyed but does not say for how long a key lives "
+                   "(key_lifetime_s)\n",
                    o->name);
     if (o->is_poll && o->repeat == SB_REPEAT_NEVER)
         buf_format(errors, "operation %s is a poll and must be repeatable\n", o->name);
@@ -60,7 +69,9 @@ bool manifest_check(const struct sb_connector *c, struct buf *errors)
     size_t before = errors->len;
 
     if (!c->name || !text_is_name(c->name))
-        buf_format(errors, "the connector's name is 1 to 64 of a-z 0-9 _ - and begins with a letter\n");
+        buf_format(
+            errors,
+            "the connector's name is 1 to 64 of a-z 0-9 _ - and begins with a letter\n");
     if (!c->version || !*c->version)
         buf_format(errors, "the connector has no version\n");
     if ((!c->operations || !c->operations->name) && (!c->webhooks || !c->webhooks->event))
@@ -80,7 +91,7 @@ bool manifest_check(const struct sb_connector *c, struct buf *errors)
 
 static const char *repeat_name(enum sb_repeat repeat)
 {
-    static const char *const names[] = { "never", "safe", "keyed" };
+    static const char *const names[] = {"never", "safe", "keyed"};
 
     return names[repeat];
 }
@@ -119,7 +130,7 @@ static struct json *webhook(const struct sb_webhook *w)
 
 static struct json *option(const struct sb_option *o)
 {
-    static const char *const types[] = { "text", "int", "bool" };
+    static const char *const types[] = {"text", "int", "bool"};
     struct json *out = js_object();
 
     js_set_text(out, "name", o->name);
@@ -164,12 +175,12 @@ static struct json *words(const char *text)
 }
 
 /* A list of a table's rows, as each row's function gives them. */
-#define ROWS(out, key, type, table, end, make)                          \
-    do {                                                                \
-        struct json *list_ = js_array();                                \
-        for (const struct type *row_ = (table); row_ && row_->end; row_++) \
-            js_push(list_, make(row_));                                 \
-        js_set(out, key, list_);                                        \
+#define ROWS(out, key, type, table, end, make)                                           \
+    do {                                                                                 \
+        struct json *list_ = js_array();                                                 \
+        for (const struct type *row_ = (table); row_ && row_->end; row_++)               \
+            js_push(list_, make(row_));                                                  \
+        js_set(out, key, list_);                                                         \
     } while (0)
 
 void manifest_write(const struct sb_connector *c, int indent, struct buf *to)
@@ -228,18 +239,22 @@ static const struct sb_option *option_find(const struct sb_connector *c, const c
 static void check_options(const struct integration *integration, struct buf *errors)
 {
     const struct sb_connector *c = integration->connector;
-    static const char *const what[] = { "a text", "a whole number", "true or false" };
+    static const char *const what[] = {"a text", "a whole number", "true or false"};
 
     for (size_t i = 0; i < integration->n_options; i++)
         if (!option_find(c, integration->option_names[i]))
-            buf_format(errors, "integrations.%s.options.%s: the connector %s has no such option\n", integration->name,
-                       integration->option_names[i], c->name);
+            buf_format(
+                errors,
+                "integrations.%s.options.%s: the connector %s has no such option\n",
+                integration->name, integration->option_names[i], c->name);
     for (const struct sb_option *o = c->options; o && o->name; o++) {
         const char *value = value_of(integration, o->name);
         if (!value && o->required)
-            buf_format(errors, "integrations.%s.options.%s is needed: %s\n", integration->name, o->name, o->help);
+            buf_format(errors, "integrations.%s.options.%s is needed: %s\n",
+                       integration->name, o->name, o->help);
         else if (value && !value_fits(o->type, value))
-            buf_format(errors, "integrations.%s.options.%s: expected %s\n", integration->name, o->name, what[o->type]);
+            buf_format(errors, "integrations.%s.options.%s: expected %s\n",
+                       integration->name, o->name, what[o->type]);
     }
 }
 
@@ -250,9 +265,12 @@ bool manifest_fits(const struct integration *integration, struct buf *errors)
 
     check_options(integration, errors);
     for (const struct sb_secret *s = c->secrets; s && s->name; s++) {
-        const char *value = integration->secret ? integration->secret(integration->secret_user, s->name) : NULL;
+        const char *value = integration->secret
+                                ? integration->secret(integration->secret_user, s->name)
+                                : NULL;
         if (!s->optional && (!value || !*value))
-            buf_format(errors, "integrations.%s.secrets.%s is needed: %s\n", integration->name, s->name, s->what);
+            buf_format(errors, "integrations.%s.secrets.%s is needed: %s\n",
+                       integration->name, s->name, s->what);
     }
     if (!integration->base_url)
         buf_format(errors, "integrations.%s.base_url is needed\n", integration->name);

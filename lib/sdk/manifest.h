@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* manifest - a connector's tables: checked, as JSON, and against an integration's options and secrets
+/* manifest - a connector's tables: checked, as JSON, and against an integration's options
+ * and secrets
  *
- * The keys are public: the broker reads `name`, `operations[].name`, `webhooks[].event`, `webhooks[].becomes` and
- * `publishes[]`; the document is generated from the rest. */
+ * The keys are public: the broker reads `name`, `operations[].name`, `webhooks[].event`,
+ * `webhooks[].becomes` and `publishes[]`; the document is generated from the rest. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,5 +17,6 @@ struct sb_connector;
 bool manifest_check(const struct sb_connector *connector, struct buf *errors);
 /* Append the manifest; indent 0 is compact. */
 void manifest_write(const struct sb_connector *connector, int indent, struct buf *out);
-/* Do the integration's options and secrets fit the tables? One line per error, without any value of a secret. */
+/* Do the integration's options and secrets fit the tables? One line per error, without
+ * any value of a secret. */
 bool manifest_fits(const struct integration *integration, struct buf *errors);

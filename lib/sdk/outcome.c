@@ -11,7 +11,8 @@
 #include "lib/base/text.h"
 #include "lib/sdk/call.h"
 
-/* The text, at most CALL_MESSAGE_MAX bytes and not cut inside a character; control characters become spaces. */
+/* The text, at most CALL_MESSAGE_MAX bytes and not cut inside a character; control
+ * characters become spaces. */
 static void say(struct sb_outcome *outcome, const char *format, va_list args)
 {
     char *text = outcome->message;
@@ -40,7 +41,8 @@ enum sb_verdict sb_fail(struct sb_outcome *outcome, const char *format, ...)
     return SB_FAILED;
 }
 
-enum sb_verdict sb_retry(struct sb_outcome *outcome, uint64_t after_ms, const char *format, ...)
+enum sb_verdict sb_retry(struct sb_outcome *outcome, uint64_t after_ms,
+                         const char *format, ...)
 {
     va_list args;
 
@@ -74,7 +76,8 @@ struct sb_json *sb_result(struct sb_outcome *outcome)
     return (struct sb_json *)outcome->data;
 }
 
-void sb_cost(struct sb_outcome *outcome, enum sb_cost_kind kind, const char *currency, int64_t millionths)
+void sb_cost(struct sb_outcome *outcome, enum sb_cost_kind kind, const char *currency,
+             int64_t millionths)
 {
     if (strlen(currency) != 3) {
         mistake(outcome, "a cost's currency has three letters", currency);
@@ -84,13 +87,16 @@ void sb_cost(struct sb_outcome *outcome, enum sb_cost_kind kind, const char *cur
     outcome->cost_kind = kind;
     outcome->cost = millionths;
     for (int i = 0; i < 3; i++) /* providers write usd, ISO 4217 writes USD */
-        outcome->currency[i] = (char)(currency[i] >= 'a' && currency[i] <= 'z' ? currency[i] - 32 : currency[i]);
+        outcome->currency[i] =
+            (char)(currency[i] >= 'a' && currency[i] <= 'z' ? currency[i] - 32
+                                                            : currency[i]);
 }
 
 void sb_next_cursor(struct sb_outcome *outcome, const char *cursor)
 {
     if (!cursor || strlen(cursor) > CALL_CURSOR_MAX) {
-        mistake(outcome, "a cursor is missing or longer than 1,000 bytes", cursor ? cursor : "");
+        mistake(outcome, "a cursor is missing or longer than 1,000 bytes",
+                cursor ? cursor : "");
         return;
     }
     free(outcome->cursor);
@@ -113,7 +119,8 @@ static bool publishes(const struct sb_connector *connector, const char *type)
 struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char *key)
 {
     if (!publishes(outcome->integration->connector, type)) {
-        mistake(outcome, "a fact's type is not among those the connector publishes", type);
+        mistake(outcome, "a fact's type is not among those the connector publishes",
+                type);
         return NULL;
     }
     if (outcome->n_facts == CALL_FACTS_MAX) {
@@ -121,8 +128,10 @@ struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char
         return NULL;
     }
     if (outcome->n_facts % 16 == 0)
-        outcome->facts = mem_resize(outcome->facts, (outcome->n_facts + 16) * sizeof(*outcome->facts));
+        outcome->facts =
+            mem_resize(outcome->facts, (outcome->n_facts + 16) * sizeof(*outcome->facts));
     struct call_fact *fact = &outcome->facts[outcome->n_facts++];
-    *fact = (struct call_fact){ .type = mem_text(type), .key = mem_text(key), .data = js_object() };
+    *fact = (struct call_fact){
+        .type = mem_text(type), .key = mem_text(key), .data = js_object()};
     return (struct sb_json *)fact->data;
 }

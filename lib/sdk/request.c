@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* The request part of include/signalbox/connector.h.  A mistake is kept, not returned: the author writes a list of
- * what the request is, and the call ends Failed/permanent with the first thing that was wrong in it. */
+/* The request part of include/signalbox/connector.h.  A mistake is kept, not returned:
+ * the author writes a list of what the request is, and the call ends Failed/permanent
+ * with the first thing that was wrong in it. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 #include "lib/sdk/call.h"
 #include "lib/sdk/form.h"
 
-static void mistake(struct sb_request *request, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void mistake(struct sb_request *request, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static void mistake(struct sb_request *request, const char *format, ...)
 {
@@ -40,16 +42,18 @@ static bool is_printable(const char *text)
 
 static bool is_token(const char *text)
 {
-    return *text && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") ==
-                        strlen(text);
+    return *text && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012"
+                                 "3456789!#$%&'*+-.^_`|~") == strlen(text);
 }
 
 void sb_call(struct sb_request *request, const char *method, const char *path)
 {
     if (request->method)
         mistake(request, "sb_call was used twice");
-    else if (!is_token(method) || *path != '/' || !is_printable(path) || strpbrk(path, " ?#"))
-        mistake(request, "sb_call needs a method and a path that begins with / and has no space, ? or #");
+    else if (!is_token(method) || *path != '/' || !is_printable(path) ||
+             strpbrk(path, " ?#"))
+        mistake(request, "sb_call needs a method and a path that begins with / and has "
+                         "no space, ? or #");
     else {
         request->method = mem_text(method);
         buf_text(&request->path, path);
@@ -80,10 +84,12 @@ static void add_header(struct sb_request *request, const char *name, char *value
 
 void sb_header(struct sb_request *request, const char *name, const char *value)
 {
-    static const char *const ours[] = { "Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect" };
+    static const char *const ours[] = {"Host", "Content-Length", "Transfer-Encoding",
+                                       "Connection", "Expect"};
 
     if (!is_token(name) || !is_printable(value)) {
-        mistake(request, "a header's name or value has characters that are not allowed there");
+        mistake(request,
+                "a header's name or value has characters that are not allowed there");
         return;
     }
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
@@ -98,12 +104,16 @@ void sb_header(struct sb_request *request, const char *name, const char *value)
 static const char *secret(struct sb_request *request, const char *name)
 {
     const struct integration *integration = request->integration;
-    const char *value = integration->secret ? integration->secret(integration->secret_user, name) : NULL;
+    const char *value =
+        integration->secret ? integration->secret(integration->secret_user, name) : NULL;
 
     if (!value || !*value)
-        mistake(request, "the secret \"%s\" of the integration %s is not configured", name, integration->name);
+        mistake(request, "the secret \"%s\" of the integration %s is not configured",
+                name, integration->name);
     else if (!is_printable(value))
-        mistake(request, "the secret \"%s\" of the integration %s contains a line break or another control character",
+        mistake(request,
+                "the secret \"%s\" of the integration %s contains a line break or "
+                "another control character",
                 name, integration->name);
     else
         return value;
@@ -169,7 +179,8 @@ static struct buf *fields(struct sb_request *request)
 
     if (!request->method)
         mistake(request, "sb_call must come before fields");
-    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "DELETE") == 0)
+    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
+        strcmp(method, "DELETE") == 0)
         return &request->query;
     return &request->form;
 }
@@ -193,7 +204,8 @@ void sb_field_bool(struct sb_request *request, const char *name, bool value)
     sb_field(request, name, value ? "true" : "false");
 }
 
-void sb_field_json(struct sb_request *request, const char *name, const struct sb_json *value)
+void sb_field_json(struct sb_request *request, const char *name,
+                   const struct sb_json *value)
 {
     if (value)
         form_json(fields(request), name, (const struct json *)value);
@@ -212,7 +224,8 @@ struct sb_json *sb_json_body(struct sb_request *request)
     return (struct sb_json *)request->json;
 }
 
-void sb_body(struct sb_request *request, const char *content_type, const void *bytes, size_t n)
+void sb_body(struct sb_request *request, const char *content_type, const void *bytes,
+             size_t n)
 {
     if (!is_printable(content_type)) {
         mistake(request, "a content type has characters that are not allowed there");

@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* runtime - a connector's process: deliveries from the bus through lib/sdk/call.h, many calls at once on one loop
+/* runtime - a connector's process: deliveries from the bus through lib/sdk/call.h, many
+ * calls at once on one loop
  *
  * sb_connector_main is built on it; tests use it without a process around it. */
 #pragma once
@@ -15,9 +16,11 @@ struct loop;
 struct runtime;
 
 enum {
-    RUNTIME_CONCURRENCY = 32,          /* calls at once where the configuration says nothing */
-    RUNTIME_BATCH_MAX = 256 << 10,     /* results are sent off when this much is there, or at the end of the turn */
-    RUNTIME_LEASE_US = 30000000,       /* after so long without the broker its calls are dropped: others may have them */
+    RUNTIME_CONCURRENCY = 32, /* calls at once where the configuration says nothing */
+    RUNTIME_BATCH_MAX = 256 << 10, /* results are sent off when this much is there, or at
+                                      the end of the turn */
+    RUNTIME_LEASE_US = 30000000,   /* after so long without the broker its calls are
+                                      dropped: others may have them */
 };
 
 /* What the runtime needs of the bus: lib/sdk/peer.h, or a test. */
@@ -27,17 +30,20 @@ struct runtime_bus {
     void (*started)(void *user, struct position position);
 };
 
-struct runtime *runtime_new(struct loop *loop, struct http_client *http, const struct integration *integration,
-                            unsigned concurrency, const struct runtime_bus *bus);
+struct runtime *runtime_new(struct loop *loop, struct http_client *http,
+                            const struct integration *integration, unsigned concurrency,
+                            const struct runtime_bus *bus);
 /* Drops what runs. */
 void runtime_free(struct runtime *runtime);
 void runtime_deliver(struct runtime *runtime, const struct message *deliver);
 void runtime_settled(struct runtime *runtime, uint64_t batch);
-/* A result was refused whole: its groups are sent again one by one, so that only the one at fault is lost. */
+/* A result was refused whole: its groups are sent again one by one, so that only the one
+ * at fault is lost. */
 void runtime_refused(struct runtime *runtime, uint64_t batch, const char *detail);
 void runtime_down(struct runtime *runtime);
 void runtime_joined(struct runtime *runtime);
-/* Start no further calls; `stopped` is called once none runs and all results are on their way. */
+/* Start no further calls; `stopped` is called once none runs and all results are on their
+ * way. */
 void runtime_stop(struct runtime *runtime, void (*stopped)(void *user), void *user);
 unsigned runtime_running(const struct runtime *runtime);
 unsigned runtime_waiting(const struct runtime *runtime);

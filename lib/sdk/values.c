@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* The JSON part of include/signalbox/connector.h: struct sb_json is struct json under its public name. */
+/* The JSON part of include/signalbox/connector.h: struct sb_json is struct json under its
+ * public name. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,7 +106,8 @@ static bool place(struct json *container, const char *name, struct json *value)
         js_set(container, name, value);
         return true;
     }
-    if (js_is_array(container) && is_index(name) && strtoul(name, NULL, 10) == js_count(container)) {
+    if (js_is_array(container) && is_index(name) &&
+        strtoul(name, NULL, 10) == js_count(container)) {
         js_push(container, value);
         return true;
     }
@@ -113,7 +115,8 @@ static bool place(struct json *container, const char *name, struct json *value)
     return false;
 }
 
-/* Walk to the container of the path's last segment, making what is missing. Takes `value` over. */
+/* Walk to the container of the path's last segment, making what is missing. Takes `value`
+ * over. */
 static bool put(struct sb_json *json, const char *path, struct json *value)
 {
     struct json *container = (struct json *)json;
@@ -135,7 +138,8 @@ static bool put(struct sb_json *json, const char *path, struct json *value)
             js_free(value);
             return false;
         }
-        container = (struct json *)(uintptr_t)js_get(container, name); /* a part of what we may change */
+        container = (struct json *)(uintptr_t)js_get(
+            container, name); /* a part of what we may change */
     }
 }
 
