@@ -337,6 +337,7 @@ int ledger_audit(struct ledger *ledger, struct ledger_audit *ret, ledger_fn pend
         uint64_t applied = ledger->views ? views_applied(ledger->views)
                                          : 0; /* before the log's end is looked up */
         *ret = (struct ledger_audit){0};
+        ledger_forget(ledger);
         ledger_refresh(ledger);
         rc = scan(&a);
         if (rc == 0) {
@@ -360,6 +361,7 @@ long ledger_verify(struct ledger *ledger, void (*fn)(void *user, const char *fin
     uint64_t first, last;
     int why = STORE_OK;
 
+    ledger_forget(ledger);
     ledger_refresh(ledger);
     uint64_t applied = ledger->views ? views_applied(ledger->views) : 0;
     if (applied > ledger->last)

@@ -166,6 +166,13 @@ static struct cached *load(struct ledger *ledger, uint64_t number, int *ret_why)
     return ledger->recent = c;
 }
 
+void ledger_forget(struct ledger *ledger)
+{
+    for (int i = 0; i < CACHE_BLOCKS; i++)
+        ledger->cache[i].number = 0;
+    ledger->recent = NULL;
+}
+
 const struct block *ledger_block(struct ledger *ledger, uint64_t number, int *ret_why)
 {
     const struct cached *c = load(ledger, number, ret_why);

@@ -97,6 +97,8 @@ static inline int position_compare(struct position a, struct position b)
 
 /* See what the log and the views hold now. */
 void ledger_refresh(struct ledger *ledger);
+/* Drop the blocks kept in memory: what is audited is read again. */
+void ledger_forget(struct ledger *ledger);
 /* The block (checked), or NULL when it is missing or damaged (*ret_why, may be NULL, is
  * then STORE_NOT_FOUND or STORE_DAMAGED or STORE_FAILED, and ledger_error() says more).
  */
