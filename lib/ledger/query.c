@@ -211,7 +211,8 @@ static void failed(struct query *q)
         failures_of(q, number);
     }
     buf_fini(&numbers);
-    qsort(q->hits, q->n_hits, sizeof(*q->hits), newest_first);
+    if (q->n_hits)
+        qsort(q->hits, q->n_hits, sizeof(*q->hits), newest_first);
 }
 
 /* --- the query --- */
@@ -367,7 +368,8 @@ long ledger_follow(struct ledger *ledger, const struct ledger_filter *filter,
     back(&q);
     if (!filter->records)
         settled_older(&q);
-    qsort(q.hits, q.n_hits, sizeof(*q.hits), newest_first);
+    if (q.n_hits)
+        qsort(q.hits, q.n_hits, sizeof(*q.hits), newest_first);
     long told = tell(&q, fn, user);
     *block = q.last;
     settled_fini(&q.settled);
