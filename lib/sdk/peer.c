@@ -14,67 +14,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/id.h"
-#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/loop/loop.h"
-#include "lib/sdk/outbox.h"
-#include "lib/sdk/table.h"
-#include "lib/sdk/waits.h"
+#include "lib/sdk/peer_state.h"
+#include "lib/sdk/running.h"
 #include "lib/wire/wire.h"
 #include "proto/attrs.h"
-#include "proto/control.h"
 
 enum {
-    HELLO_AGAIN_US = 1000000, /* without an answer; the socket may have reached a broker
-                                 that was dying */
-    REOPEN_US = 1000000,      /* after a frame that makes no sense, or BYE */
-    PING_MS_DEFAULT = 2000,
-    PING_MS_MIN = 10,
-    SILENT_PINGS_MAX = 3, /* unanswered; then the connection is made anew */
-    RUNNING_MAX =
-        200000, /* positions in a HELLO or PING: with 16 bytes each they fit a frame */
+    HELLO_AGAIN_US =
+        1000000,          /* unanswered: it may have reached a broker that was dying */
+    SILENT_PINGS_MAX = 3, /* unanswered: the connection is made anew */
 };
-
-/* Refs that are not batch numbers. */
-#define REF_WAIT      (UINT64_C(1) << 63)
-#define REF_ADMIN     (UINT64_C(1) << 62)
-#define REF_SUBSCRIBE (UINT64_C(1) << 61)
-#define REF_REPLAY    (UINT64_C(1) << 60)
-
-enum state { DOWN, JOINING, JOINED, REJECTED };
-
-struct peer {
-    struct loop *loop;
-    struct wire *wire;
-    struct wire_socket *socket;
-    struct peer_options options; /* texts are ours */
-    uint8_t instance[16];
-    enum state state;
-    bool is_linked, is_full; /* the transport is up; a send said AGAIN */
-    bool must_subscribe, must_replay, is_replaying;
-    struct loop_timer *timer;     /* DOWN: reopen; JOINING: HELLO again; JOINED: ping */
-    struct loop_timer *subscribe; /* a refused subscription is tried again */
-    unsigned silent_pings;
-    uint32_t ping_ms;
-    uint64_t window, unanswered,
-        outstanding; /* bytes: allowed; of all unanswered PUBLISHes; of those sent here */
-    struct outbox batches, admins;
-    struct waits waits;
-    struct table started;
-    struct position replay;
-    struct buf frame, map; /* scratch */
-};
-
-/* Call one of the user's callbacks, if there is one. */
-#define TELL(peer, callback, ...)                                                        \
-    do {                                                                                 \
-        if ((peer)->options.callback)                                                    \
-            (peer)->options.callback(__VA_ARGS__);                                       \
-    } while (0)
-
-static void down(struct peer *peer, uint64_t reopen_us);
 
 /* --- small frames --- */
 
@@ -104,7 +56,7 @@ static int send_position(struct peer *peer, enum message_type type, uint64_t ref
     return send_scratch(peer);
 }
 
-static int send_credit(struct peer *peer, uint32_t events, uint32_t bytes)
+int peer_credit(struct peer *peer, uint32_t events, uint32_t bytes)
 {
     struct credit body = {.events = events, .bytes = bytes};
 
@@ -113,87 +65,14 @@ static int send_credit(struct peer *peer, uint32_t events, uint32_t bytes)
     return send_scratch(peer);
 }
 
-/* --- what runs here --- */
-
-/* Call fn for every position that a record of a RESULT settles. */
-static void each_settled(const struct record *r,
-                         void (*fn)(void *user, uint64_t block, uint32_t index),
-                         void *user)
-{
-    if (r->kind == RECORD_OUTCOME) {
-        fn(user, r->cause_block, r->cause_index);
-    } else if (r->kind == RECORD_RETRY && r->data_len >= sizeof(struct control_retry)) {
-        struct control_retry retry;
-        memcpy(&retry, record_data(r), sizeof(retry));
-        fn(user, retry.block, retry.index);
-    } else if (r->kind == RECORD_ACK && r->data_len >= sizeof(struct control_ack)) {
-        struct control_ack ack;
-        memcpy(&ack, record_data(r), sizeof(ack));
-        for (uint32_t i = 0; i < ack.count; i++)
-            fn(user, ack.block, ack.first + i);
-    }
-}
-
-static void each_record(const void *records, size_t n,
-                        void (*fn)(void *user, uint64_t block, uint32_t index),
-                        void *user)
-{
-    const uint8_t *end = (const uint8_t *)records + n;
-
-    for (const struct record *r = records; (const uint8_t *)r < end; r = record_after(r))
-        each_settled(r, fn, user);
-}
-
-static void add_running(void *user, uint64_t block, uint32_t index)
-{
-    struct wire_position position = {.block = block, .index = index};
-    struct buf *out = user;
-
-    if (out->len < RUNNING_MAX * sizeof(position))
-        buf_add(out, &position, sizeof(position));
-}
-
-static void add_started(const struct peer *peer, struct buf *out)
-{
-    const struct table_cell *cell;
-    size_t at = 0;
-
-    while ((cell = table_next(&peer->started, &at)))
-        add_running(out, cell->a, cell->b);
-}
-
-static int compare_positions(const void *left, const void *right)
-{
-    const struct wire_position *a = left, *b = right;
-
-    if (a->block != b->block)
-        return a->block < b->block ? -1 : 1;
-    return a->index < b->index ? -1 : a->index > b->index;
-}
-
-/* What the broker must not give to others: what is started, and what is done but not yet
- * answered. In ascending order. */
-static void collect_running(const struct peer *peer, struct buf *out)
-{
-    add_started(peer, out);
-    for (uint64_t number = peer->batches.first; number < peer->batches.next; number++) {
-        struct frame *frame = outbox_get(&peer->batches, number);
-        if (frame && frame->header.type == MSG_RESULT)
-            each_record(&frame->header + 1, frame->header.body_len, add_running, out);
-    }
-    if (out->len)
-        qsort(out->bytes, out->len / sizeof(struct wire_position),
-              sizeof(struct wire_position), compare_positions);
-}
-
 /* --- joining --- */
 
-static void hello(struct peer *peer)
+void peer_hello(struct peer *peer)
 {
     const struct peer_options *o = &peer->options;
     struct buf running = BUF_NULL;
 
-    collect_running(peer, &running);
+    running_all(&peer->started, &peer->batches, &running);
     attrs_begin(&peer->map);
     attrs_named_int(&peer->map, "version", MESSAGE_VERSION);
     attrs_named_text(&peer->map, "role", o->role);
@@ -230,7 +109,7 @@ static int send_replay(struct peer *peer)
 {
     const struct peer_options *o = &peer->options;
     int result =
-        send_credit(peer, o->credit_events ? o->credit_events : CREDIT_EVENTS_DEFAULT,
+        peer_credit(peer, o->credit_events ? o->credit_events : CREDIT_EVENTS_DEFAULT,
                     o->credit_bytes ? o->credit_bytes : CREDIT_BYTES_DEFAULT);
 
     return result ? result : send_position(peer, MSG_REPLAY, REF_REPLAY, peer->replay);
@@ -265,7 +144,7 @@ static void flush_waits(struct peer *peer)
             waits_sent(&peer->waits, wait);
 }
 
-static void flush(struct peer *peer)
+void peer_flush(struct peer *peer)
 {
     if (peer->state != JOINED || peer->is_full)
         return;
@@ -281,11 +160,11 @@ static void flush(struct peer *peer)
 static void ping(struct peer *peer)
 {
     if (peer->silent_pings++ >= SILENT_PINGS_MAX) {
-        down(peer, 1);
+        peer_down(peer, 1);
         return;
     }
     message_begin(&peer->frame, MSG_PING, 0);
-    add_started(peer, &peer->frame);
+    running_started(&peer->started, &peer->frame);
     (void)send_scratch(
         peer); /* a pipe that stays full ends in the silence counted above */
     loop_timer_in(peer->timer, peer->ping_ms * 1000u);
@@ -294,20 +173,23 @@ static void ping(struct peer *peer)
 /* --- the connection --- */
 
 static void on_frame(void *user, const struct wire_peer *from, const void *bytes,
-                     size_t n);
+                     size_t n)
+{
+    (void)from;
+    peer_hear(user, bytes, n);
+}
 
 static void on_link(void *user, bool is_up)
 {
     struct peer *peer = user;
 
-    peer->is_linked = is_up;
     peer->is_full = false;
     if (peer->state == REJECTED)
         return;
     if (is_up)
-        hello(peer);
+        peer_hello(peer);
     else
-        down(peer, 0);
+        peer_down(peer, 0);
 }
 
 static void on_writable(void *user)
@@ -317,8 +199,8 @@ static void on_writable(void *user)
     bool was_full = peer->is_full;
     peer->is_full = false;
     if (was_full && peer->state == JOINING)
-        hello(peer);
-    flush(peer);
+        peer_hello(peer);
+    peer_flush(peer);
 }
 
 static int open_socket(struct peer *peer, char *error, size_t error_size)
@@ -332,15 +214,12 @@ static int open_socket(struct peer *peer, char *error, size_t error_size)
         .user = peer,
     };
 
-    peer->is_linked = false;
     peer->is_full = false;
     peer->socket = wire_open(peer->wire, &options, error, error_size);
     return peer->socket ? 0 : -1;
 }
 
-/* The session is over; with reopen_us the socket is made anew after that time, else it
- * reconnects by itself. */
-static void down(struct peer *peer, uint64_t reopen_us)
+void peer_down(struct peer *peer, uint64_t reopen_us)
 {
     bool was_joined = peer->state == JOINED;
 
@@ -362,13 +241,11 @@ static void on_timer(void *user)
     if (peer->state == JOINED) {
         ping(peer);
     } else if (peer->state == JOINING && peer->silent_pings++ < SILENT_PINGS_MAX) {
-        hello(peer);
+        peer_hello(peer);
     } else if (peer->state != REJECTED) {
-        down(peer, 0);
+        peer_down(peer, 0);
         wire_close(peer->socket);
-        if (open_socket(
-                peer, error,
-                sizeof(error))) /* it was usable before: no descriptors left, say */
+        if (open_socket(peer, error, sizeof(error))) /* no descriptors left, say */
             loop_timer_in(peer->timer, REOPEN_US);
     }
 }
@@ -378,310 +255,7 @@ static void subscribe_again(void *user)
     struct peer *peer = user;
 
     peer->must_subscribe = true;
-    flush(peer);
-}
-
-/* --- what the broker says --- */
-
-static int64_t map_int(const struct message *m, const char *name, int64_t otherwise)
-{
-    struct attr_value value;
-
-    if (!attrs_find_named(message_body(m), m->body_len, name, &value) ||
-        value.type != ATTR_IS_INT)
-        return otherwise;
-    return value.number;
-}
-
-static void tell_lost(struct peer *peer, const struct message *m)
-{
-    struct wire_position lost;
-    struct attr_value value;
-
-    if (!attrs_find_named(message_body(m), m->body_len, "lost", &value) ||
-        value.type != ATTR_IS_BIN)
-        return;
-    for (size_t at = 0; at + sizeof(lost) <= value.text_len; at += sizeof(lost)) {
-        memcpy(&lost, value.text + at, sizeof(lost));
-        if (table_drop(&peer->started, lost.block, lost.index))
-            TELL(peer, on_lost, peer->options.user,
-                 (struct position){lost.block, lost.index});
-    }
-}
-
-static void on_welcome(struct peer *peer, const struct message *m)
-{
-    if (peer->state != JOINING)
-        return; /* of a HELLO that was sent twice: what was said since stands behind both
-                 */
-    int64_t window = map_int(m, "window", WINDOW_BYTES_DEFAULT);
-    int64_t ping_ms = map_int(m, "ping_ms", PING_MS_DEFAULT);
-    peer->state = JOINED;
-    peer->window = window < 0 ? 0 : (uint64_t)window;
-    peer->ping_ms = ping_ms < PING_MS_MIN ? PING_MS_MIN
-                    : ping_ms > 60000     ? 60000
-                                          : (uint32_t)ping_ms;
-    peer->silent_pings = 0;
-    peer->outstanding = 0;
-    peer->must_subscribe = peer->options.group != NULL;
-    peer->must_replay = peer->is_replaying;
-    outbox_rewind(&peer->batches);
-    outbox_rewind(&peer->admins);
-    waits_rewind(&peer->waits);
-    loop_timer_in(peer->timer, peer->ping_ms * 1000u);
-    tell_lost(peer, m);
-    flush(peer);
-    TELL(peer, on_joined, peer->options.user);
-}
-
-/* A batch is answered: give its bytes back to the window. The frame lives until
- * forget_batch. */
-static void forget_batch(struct peer *peer, const struct frame *frame)
-{
-    uint32_t bytes = frame->header.type == MSG_PUBLISH ? frame->header.body_len : 0;
-
-    peer->unanswered -= bytes;
-    peer->outstanding -= peer->outstanding < bytes ? peer->outstanding : bytes;
-    outbox_drop(&peer->batches, frame->header.ref);
-}
-
-static bool is_left_out(const struct verdict *verdicts, uint32_t n, uint32_t event)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (verdicts[i].index == event)
-            return true;
-    return false;
-}
-
-/* The broker will send the outcomes of this batch by itself; after a reconnect they must
- * be asked for. */
-static void remember_waits(struct peer *peer, const struct frame *frame,
-                           const struct published *published,
-                           const struct verdict *verdicts)
-{
-    const struct record *r = (const struct record *)(&frame->header + 1);
-    const uint8_t *end = (const uint8_t *)r + frame->header.body_len;
-    uint32_t index = published->first, event = 0, keys = 0;
-
-    for (; (const uint8_t *)r < end; r = record_after(r)) {
-        if (!record_is_event(r)) {
-            keys++; /* stored with its event or not at all */
-            continue;
-        }
-        bool is_stored = !is_left_out(verdicts, published->verdicts, event);
-        index += is_stored ? keys : 0;
-        struct wait wait = {.request = {published->block, index},
-                            .ref = frame->header.ref,
-                            .index = event,
-                            .is_of_batch = true,
-                            .is_sent = true};
-        if (is_stored && r->kind == RECORD_REQUEST)
-            waits_add(&peer->waits, &wait);
-        index += is_stored;
-        event++;
-        keys = 0;
-    }
-}
-
-static void on_published(struct peer *peer, const struct message *m)
-{
-    const struct published *published = message_body(m);
-    struct frame *frame = outbox_get(&peer->batches, m->ref);
-
-    if (!frame || frame->header.type != MSG_PUBLISH)
-        return; /* answered before */
-    if (m->body_len < sizeof(*published) ||
-        published->verdicts >
-            (m->body_len - sizeof(*published)) / sizeof(struct verdict)) {
-        down(peer, REOPEN_US);
-        return;
-    }
-    const struct verdict *verdicts = (const struct verdict *)(published + 1);
-    if ((frame->header.flags & MESSAGE_WANTS_OUTCOME) && published->block)
-        remember_waits(peer, frame, published, verdicts);
-    forget_batch(peer, frame);
-    TELL(peer, on_published, peer->options.user, m->ref, published, verdicts,
-         published->verdicts);
-    flush(peer);
-}
-
-static void on_settled(struct peer *peer, const struct message *m)
-{
-    struct frame *frame = outbox_get(&peer->batches, m->ref);
-
-    if (!frame || frame->header.type != MSG_RESULT)
-        return;
-    forget_batch(peer, frame);
-    TELL(peer, on_settled, peer->options.user, m->ref);
-}
-
-static void on_deliver(struct peer *peer, const struct message *m)
-{
-    if (peer->is_replaying && !peer->options.group) {
-        const struct slice *slice = NULL;
-        const struct record *records;
-        const char *why;
-        while ((slice = message_slice(m, slice, &records, &why)))
-            peer->replay = (struct position){slice->block, slice->index + slice->count};
-        if (send_credit(peer, m->count, m->body_len) != WIRE_SENT)
-            peer->must_replay =
-                true; /* the pipe is full: start anew from here, with new credit */
-    }
-    TELL(peer, on_deliver, peer->options.user, m);
-}
-
-static void on_outcome(struct peer *peer, const struct message *m)
-{
-    bool is_asked = m->ref & REF_WAIT;
-    struct wait *wait = is_asked ? waits_take_number(&peer->waits, m->ref & ~REF_WAIT)
-                                 : waits_take_batch(&peer->waits, m->ref, m->count);
-    const struct record *outcome;
-    const char *why;
-    const struct slice *slice = message_slice(m, NULL, &outcome, &why);
-
-    if (wait && slice && slice->count == 1)
-        TELL(peer, on_outcome, peer->options.user, wait->ref, wait->index, slice,
-             outcome);
-    else if (wait)
-        down(peer, REOPEN_US);
-    free(wait);
-}
-
-static void on_answer(struct peer *peer, const struct message *m)
-{
-    _free_ char *json = attrs_copy_named(message_body(m), m->body_len, "body");
-    struct attr_value ok;
-
-    if (!(m->ref & REF_ADMIN) || !outbox_get(&peer->admins, m->ref & ~REF_ADMIN))
-        return;
-    outbox_drop(&peer->admins, m->ref & ~REF_ADMIN);
-    bool is_ok = attrs_find_named(message_body(m), m->body_len, "ok", &ok) && ok.number;
-    TELL(peer, on_answer, peer->options.user, m->ref, is_ok, json ? json : "null");
-}
-
-/* --- refusals --- */
-
-struct refusal {
-    unsigned code;
-    const char *detail;
-    uint32_t retry_after_ms;
-};
-
-static void hello_refused(struct peer *peer, const struct refusal *why)
-{
-    if (why->retry_after_ms) {
-        loop_timer_in(peer->timer, why->retry_after_ms * UINT64_C(1000));
-        return;
-    }
-    peer->state = REJECTED;
-    loop_timer_stop(peer->timer);
-    TELL(peer, on_rejected, peer->options.user, why->code, why->detail);
-}
-
-static void subscribe_refused(struct peer *peer, const struct refusal *why)
-{
-    if (why->retry_after_ms)
-        loop_timer_in(peer->subscribe, why->retry_after_ms * UINT64_C(1000));
-    else
-        TELL(peer, on_rejected, peer->options.user, why->code, why->detail);
-}
-
-static void admin_refused(struct peer *peer, uint64_t ref, const struct refusal *why)
-{
-    struct json *json = js_set_text(js_object(), "code", error_info(why->code)->name);
-    struct buf text = BUF_NULL;
-
-    js_write(js_set_text(json, "detail", why->detail), 0, &text);
-    js_free(json);
-    outbox_drop(&peer->admins, ref & ~REF_ADMIN);
-    TELL(peer, on_answer, peer->options.user, ref, false, buf_str(&text));
-    buf_fini(&text);
-}
-
-static void wait_refused(struct peer *peer, struct wait *wait, const struct refusal *why)
-{
-    if (wait)
-        TELL(peer, on_refused, peer->options.user, wait->ref, why->code, why->detail,
-             why->retry_after_ms);
-    free(wait);
-}
-
-static void batch_refused(struct peer *peer, uint64_t number, const struct refusal *why)
-{
-    struct frame *frame = outbox_get(&peer->batches, number);
-
-    if (frame)
-        forget_batch(peer, frame);
-    else
-        free(waits_take_batch(&peer->waits, number,
-                              0)); /* committed, but there is nothing to wait for */
-    TELL(peer, on_refused, peer->options.user, number, why->code, why->detail,
-         why->retry_after_ms);
-    flush(peer);
-}
-
-static void on_refused(struct peer *peer, const struct message *m)
-{
-    _free_ char *code = attrs_copy_named(message_body(m), m->body_len, "code");
-    _free_ char *detail = attrs_copy_named(message_body(m), m->body_len, "detail");
-    int64_t retry_ms = map_int(m, "retry_after_ms", 0);
-    struct refusal why = {
-        .code = code ? error_find(code, strlen(code)) : 0,
-        .retry_after_ms = retry_ms < 0         ? 0
-                          : retry_ms > 3600000 ? 3600000
-                                               : (uint32_t)retry_ms,
-    };
-
-    why.detail = detail ? detail : error_info(why.code)->sentence;
-    if (why.code == ERR_not_joined) { /* whatever it was about: the broker does not know
-                                         us any more */
-        if (peer->state == JOINED) {
-            down(peer, 0);
-            hello(peer);
-        }
-    } else if (m->ref == 0 && peer->state == JOINING) {
-        hello_refused(peer, &why);
-    } else if (m->ref & REF_WAIT) {
-        wait_refused(peer, waits_take_number(&peer->waits, m->ref & ~REF_WAIT), &why);
-    } else if (m->ref & REF_ADMIN) {
-        if (outbox_get(&peer->admins, m->ref & ~REF_ADMIN))
-            admin_refused(peer, m->ref, &why);
-    } else if (m->ref == REF_SUBSCRIBE) {
-        subscribe_refused(peer, &why);
-    } else {
-        batch_refused(peer, m->ref, &why);
-    }
-}
-
-static void on_bye(struct peer *peer, const struct message *m)
-{
-    (void)m;
-    down(peer, REOPEN_US);
-}
-
-static void on_frame(void *user, const struct wire_peer *from, const void *bytes,
-                     size_t n)
-{
-    static void (*const handlers[])(struct peer * peer, const struct message *m) = {
-        [MSG_WELCOME] = on_welcome, [MSG_PUBLISHED] = on_published,
-        [MSG_REFUSED] = on_refused, [MSG_DELIVER] = on_deliver,
-        [MSG_SETTLED] = on_settled, [MSG_OUTCOME] = on_outcome,
-        [MSG_ANSWER] = on_answer,   [MSG_BYE] = on_bye,
-    };
-    struct peer *peer = user;
-    const char *why;
-    const struct message *m = message_check(bytes, n, &why);
-
-    (void)from;
-    if (!m) { /* whatever answers there is not our broker */
-        down(peer, REOPEN_US);
-        return;
-    }
-    peer->silent_pings = 0;
-    bool is_for_all = m->type == MSG_WELCOME || m->type == MSG_REFUSED;
-    if (m->type < sizeof(handlers) / sizeof(*handlers) && handlers[m->type] &&
-        (peer->state == JOINED || (peer->state == JOINING && is_for_all)))
-        handlers[m->type](peer, m);
+    peer_flush(peer);
 }
 
 /* --- life --- */
@@ -783,13 +357,8 @@ uint64_t peer_publish(struct peer *peer, const void *records, size_t n, bool wai
                    count_events(records, n), /* ref_bits= */ 0, records, n);
     uint64_t number = frame->header.ref;
     peer->unanswered += n;
-    flush(peer);
+    peer_flush(peer);
     return number;
-}
-
-static void drop_started(void *user, uint64_t block, uint32_t index)
-{
-    table_drop(user, block, index);
 }
 
 uint64_t peer_result(struct peer *peer, const void *records, size_t n)
@@ -799,9 +368,8 @@ uint64_t peer_result(struct peer *peer, const void *records, size_t n)
         outbox_add(&peer->batches, MSG_RESULT, 0, count_events(records, n),
                    /* ref_bits= */ 0, records, n);
     uint64_t number = frame->header.ref;
-    if (peer->started.len)
-        each_record(records, n, drop_started, &peer->started);
-    flush(peer);
+    running_settle(&peer->started, records, n);
+    peer_flush(peer);
     return number;
 }
 
@@ -815,7 +383,7 @@ void peer_wait(struct peer *peer, struct position request, uint64_t ref)
     struct wait wait = {.request = request, .ref = ref};
 
     waits_add(&peer->waits, &wait);
-    flush(peer);
+    peer_flush(peer);
 }
 
 uint64_t peer_admin(struct peer *peer, const char *command, const char *args_json)
@@ -826,7 +394,7 @@ uint64_t peer_admin(struct peer *peer, const char *command, const char *args_jso
     struct frame *frame = outbox_add(&peer->admins, MSG_ADMIN, 0, 0, REF_ADMIN,
                                      peer->map.bytes, peer->map.len);
     uint64_t ref = frame->header.ref;
-    flush(peer);
+    peer_flush(peer);
     return ref;
 }
 
@@ -834,5 +402,5 @@ void peer_replay(struct peer *peer, struct position from)
 {
     peer->replay = from;
     peer->is_replaying = peer->must_replay = true;
-    flush(peer);
+    peer_flush(peer);
 }

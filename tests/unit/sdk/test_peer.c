@@ -906,6 +906,36 @@ static void outcomes_still_missing_are_asked_for_after_a_reconnect(void **state)
     assert_int_equal(s->seen, s->n_heard);
 }
 
+static void idempotency_keys_count_where_an_outcome_is_asked_for(void **state)
+{
+    struct stage *s = *state;
+    struct control_idempotency key = {.body_hash = 1};
+    struct record_parts keys = {
+        .kind = RECORD_IDEMPOTENCY, .data = &key, .data_len = sizeof(key)};
+    struct record_parts request = {.kind = RECORD_REQUEST,
+                                   .type = "payment.charge.requested"};
+    struct buf records = BUF_NULL;
+    struct wire_position position;
+
+    join(s, NULL);
+    for (int i = 0; i < 2;
+         i++) { /* key, request, key, request: the block holds them at 4 to 7 */
+        record_add(&records, &keys);
+        record_add(&records, &request);
+    }
+    assert_int_equal(peer_publish(s->peer, records.bytes, records.len, true), 1);
+    assert_int_equal(expect(s, MSG_PUBLISH)->header.count, 2);
+    answer_published(s, 1, 7, 4);
+    turn_until(s, &s->published, 1);
+    say_outcome(s, 1, 0);
+    turn_until(s, &s->outcomes, 1);
+    restart_bus(s);
+    expect(s, MSG_HELLO);
+    memcpy(&position, expect(s, MSG_WAIT)->body.bytes, sizeof(position));
+    assert_int_equal(position.index, 7);
+    buf_fini(&records);
+}
+
 static void waits_of_the_user_keep_his_ref(void **state)
 {
     struct stage *s = *state;
@@ -1040,6 +1070,7 @@ int main(void)
         TEST(free_says_bye),
         TEST(the_outcome_of_a_published_request_comes_once),
         TEST(outcomes_still_missing_are_asked_for_after_a_reconnect),
+        TEST(idempotency_keys_count_where_an_outcome_is_asked_for),
         TEST(waits_of_the_user_keep_his_ref),
         TEST(a_question_has_one_answer),
         TEST(a_replay_goes_on_where_it_was),
