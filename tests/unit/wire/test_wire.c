@@ -414,6 +414,8 @@ static void a_peer_of_another_user_is_refused(void **state)
     (void)send(fd, "\0\5howdy", 7, MSG_NOSIGNAL); /* it may be closed already */
     turn_for(stage, 50000);
     assert_int_equal(stage->a.frames, 0);
+    assert_int_equal(wire_dropped(stage->a.socket),
+                     0); /* refused at the door, not later */
     close(fd);
     fd = connect_zmtp(stage); /* the same as ourselves */
     write_raw(fd, "\0\5howdy", 7);
