@@ -1,0 +1,276 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* The process: what the parts are made of, what the bus says to them, and how it ends. At
+ * the end no new request is taken, calls that wait are answered with 202, and what is on
+ * its way into the log is waited for. */
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "gateway/call.h"
+#include "gateway/hold.h"
+#include "gateway/problem.h"
+#include "gateway/query.h"
+#include "gateway/route.h"
+#include "gateway/webhook.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/config/config.h"
+#include "lib/http/server.h"
+#include "lib/ledger/ledger.h"
+#include "lib/loop/loop.h"
+#include "lib/sdk/peer.h"
+#include "lib/service/service.h"
+#include "lib/wire/wire.h"
+
+enum {
+    FULL_FOR_US = 3 * 1000 * 1000,
+    STOP_CHECK_US = 20 * 1000,
+    STOP_US = 6 * 1000 * 1000
+};
+
+struct ledger *gateway_ledger(struct gateway *gateway, char *error, size_t error_size)
+{
+    if (!gateway->ledger)
+        gateway->ledger = ledger_open(gateway->log_dir, error, error_size);
+    return gateway->ledger;
+}
+
+void gateway_note_refusal(struct gateway *gateway, unsigned error)
+{
+    gateway->was_full =
+        error == ERR_log_full || error == ERR_overloaded || error == ERR_unavailable;
+    if (gateway->was_full)
+        gateway->full_us = loop_steady_us(gateway->loop);
+}
+
+bool gateway_is_ready(const struct gateway *gateway)
+{
+    bool is_full = gateway->was_full &&
+                   loop_steady_us(gateway->loop) - gateway->full_us < FULL_FOR_US;
+    return peer_is_joined(gateway->peer) && !is_full;
+}
+
+/* --- from the bus --- */
+
+static void on_joined(void *user)
+{
+    struct gateway *gateway = user;
+    log_say(LINK_UP, "broker");
+    calls_rejoined(gateway->calls);
+    hold_joined(gateway->hold);
+}
+
+static void on_down(void *user)
+{
+    (void)user;
+    log_say(LINK_DOWN, "broker");
+}
+
+static void on_rejected(void *user, unsigned error, const char *detail)
+{
+    struct gateway *gateway = user;
+    log_say(FATAL, "the broker does not let us join: %s: %s", error_info(error)->name,
+            detail ? detail : "");
+    loop_stop(gateway->loop, EXIT_FAILURE);
+}
+
+static void on_published(void *user, uint64_t batch, const struct published *published,
+                         const struct verdict *verdicts, uint32_t n)
+{
+    (void)published;
+    struct gateway *gateway = user;
+    gateway->was_full = false;
+    hold_published(gateway->hold, batch, verdicts, n);
+}
+
+/* A batch of ours, or a WAIT under a ref of ours: whose it is not lets it pass. */
+static void on_refused(void *user, uint64_t batch, unsigned error, const char *detail,
+                       uint32_t retry_after_ms)
+{
+    struct gateway *gateway = user;
+    calls_wait_refused(gateway->calls, batch);
+    hold_refused(gateway->hold, batch, error, detail, retry_after_ms);
+}
+
+static void on_outcome(void *user, uint64_t ref, uint32_t index,
+                       const struct slice *slice, const struct record *outcome)
+{
+    struct gateway *gateway = user;
+    calls_outcome(gateway->calls, ref, index, slice, outcome);
+}
+
+static void on_answer(void *user, uint64_t ref, bool ok, const char *json)
+{
+    struct gateway *gateway = user;
+    queries_answer(gateway->queries, ref, ok, json);
+}
+
+static uint64_t publish(void *user, const void *records, size_t n, bool waits)
+{
+    struct gateway *gateway = user;
+    return peer_publish(gateway->peer, records, n, waits);
+}
+
+static bool is_joined(void *user)
+{
+    struct gateway *gateway = user;
+    return peer_is_joined(gateway->peer);
+}
+
+/* --- from HTTP --- */
+
+static void on_request(void *user, struct http_request *request)
+{
+    route_request(user, request);
+}
+
+static void on_gone(void *user, struct http_request *request)
+{
+    (void)user;
+    struct pending *pending = http_user(request);
+    if (pending)
+        pending->request = NULL;
+}
+
+static void on_refused_request(void *user, unsigned status, struct http_reply *ret_reply)
+{
+    (void)user;
+    problem_fill(status, ret_reply);
+}
+
+/* --- the process --- */
+
+static int open_token(struct gateway *gateway, char *error, size_t error_size)
+{
+    const char *path = gateway->config->gateway.token_file;
+    _free_ char *beside =
+        path ? mem_text(path) : mem_format("%s/api-token", gateway->config->data);
+    bool is_new = false;
+    if (mkdir(gateway->config->data, 0700) != 0 && errno != EEXIST) {
+        snprintf(error, error_size, "cannot make %s: %s", gateway->config->data,
+                 strerror(errno));
+        return -1;
+    }
+    if (token_load(beside, &gateway->token, &is_new, error, error_size) != 0)
+        return -1;
+    if (is_new)
+        log_say(TOKEN_MADE, "file=%s", beside);
+    gateway->token_scope = mem_format("token:%s", gateway->token.name);
+    return 0;
+}
+
+static int open_bus(struct gateway *gateway, const struct secrets *secrets, char *error,
+                    size_t error_size)
+{
+    _free_ char *endpoint = config_bus_endpoint(gateway->config);
+    struct peer_options options = {
+        .endpoint = endpoint,
+        .role = "gateway",
+        .name = "gateway",
+        .key = secrets_get(secrets, "bus.gateway"),
+        .user = gateway,
+        .on_joined = on_joined,
+        .on_down = on_down,
+        .on_rejected = on_rejected,
+        .on_published = on_published,
+        .on_refused = on_refused,
+        .on_outcome = on_outcome,
+        .on_answer = on_answer,
+    };
+    gateway->wire = wire_new(gateway->loop);
+    gateway->peer = peer_new(gateway->loop, gateway->wire, &options, error, error_size);
+    return gateway->peer ? 0 : -1;
+}
+
+static int open_server(struct gateway *gateway, char *error, size_t error_size)
+{
+    const struct http_server_options options = {
+        .address = gateway->config->gateway.address,
+        .port = gateway->config->gateway.port,
+        .body_max = gateway->config->gateway.max_body,
+        .connections_max = gateway->config->gateway.max_connections,
+        .on_request = on_request,
+        .on_gone = on_gone,
+        .on_refused = on_refused_request,
+        .user = gateway,
+    };
+    gateway->server = http_server_new(gateway->loop, &options, error, error_size);
+    return gateway->server ? 0 : -1;
+}
+
+/* Everything that was made, in reverse; half-made too. */
+static void shut(struct gateway *gateway)
+{
+    http_server_free(gateway->server);
+    if (gateway->peer)
+        peer_free(gateway->peer);
+    if (gateway->wire)
+        wire_free(gateway->wire);
+    hold_free(gateway->hold);
+    queries_free(gateway->queries);
+    calls_free(gateway->calls);
+    webhook_close(gateway);
+    if (gateway->ledger)
+        ledger_close(gateway->ledger);
+    loop_timer_free(gateway->stop_timer);
+    free(gateway->token_scope);
+    free(gateway->log_dir);
+    free(gateway);
+}
+
+static int start(struct service_run *run, char *error, size_t error_size)
+{
+    struct gateway *gateway = run->state = mem_alloc(sizeof(*gateway));
+    gateway->loop = run->loop;
+    gateway->config = run->config;
+    gateway->log_dir = config_log_dir(run->config);
+    gateway->calls = calls_new(gateway);
+    gateway->queries = queries_new(gateway);
+    gateway->hold = hold_new(run->loop, &(struct hold_bus){gateway, publish, is_joined});
+    if (open_token(gateway, error, error_size) != 0 ||
+        webhook_open(gateway, run->secrets, error, error_size) != 0 ||
+        open_bus(gateway, run->secrets, error, error_size) != 0 ||
+        open_server(gateway, error, error_size) != 0) {
+        shut(gateway);
+        return -1;
+    }
+    log_say(PROCESS_READY, "http://%s:%u", gateway->config->gateway.address,
+            http_server_port(gateway->server));
+    service_ready(run);
+    return 0;
+}
+
+static void on_stop_check(void *user)
+{
+    struct gateway *gateway = user;
+    struct loop *loop = gateway->loop;
+    if (hold_count(gateway->hold) > 0 && loop_steady_us(loop) < gateway->stop_by_us) {
+        loop_timer_in(gateway->stop_timer, STOP_CHECK_US);
+        return;
+    }
+    shut(gateway);
+    loop_stop(loop, EXIT_SUCCESS);
+}
+
+static void stop(struct service_run *run)
+{
+    struct gateway *gateway = run->state;
+    http_server_quiesce(gateway->server);
+    calls_stop(gateway->calls);
+    gateway->stop_by_us = loop_steady_us(run->loop) + STOP_US;
+    gateway->stop_timer = loop_timer_new(run->loop, on_stop_check, gateway);
+    loop_timer_in(gateway->stop_timer, STOP_CHECK_US);
+}
+
+const struct service gateway_service = {
+    .name = "signalbox-gateway",
+    .summary = "HTTP in: verified webhooks, calls, queries",
+    .needs_config = true,
+    .start = start,
+    .stop = stop,
+};

@@ -1,0 +1,73 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* gateway - what the files of this process share */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/scheme.h"
+#include "gateway/token.h"
+
+struct config;
+struct hold;
+struct http_request;
+struct http_server;
+struct ledger;
+struct loop;
+struct peer;
+struct loop_timer;
+struct secrets;
+struct service;
+struct wire;
+struct calls;
+struct queries;
+
+/* What an unanswered request waits with: the first member of whatever http_user() is. */
+struct pending {
+    struct http_request *request; /* NULL once the server has taken it back */
+};
+
+/* A webhook address. */
+struct endpoint {
+    const char *path, *integration_name;
+    char *scope; /* of its idempotency keys */
+    uint32_t integration;
+    const struct scheme *scheme;
+    struct scheme_key *keys;
+    size_t n_keys;
+    uint64_t tolerance_s;
+    /* Refusals told in the current second, and those that were only counted since. */
+    uint64_t second;
+    uint32_t told, untold;
+};
+
+struct gateway {
+    struct loop *loop;
+    const struct config *config;
+    struct http_server *server;
+    struct wire *wire;
+    struct peer *peer;
+    struct hold *hold;
+    struct calls *calls;
+    struct queries *queries;
+    struct token token;
+    char *token_scope; /* of idempotency keys given with this token */
+    struct endpoint *endpoints;
+    size_t n_endpoints;
+    char *log_dir;
+    struct ledger *ledger; /* opened when first asked, the log may not be there yet */
+    uint64_t full_us; /* steady time of the last refusal because the log or the broker is
+                         full */
+    bool was_full;
+    struct loop_timer *stop_timer;
+    uint64_t stop_by_us;
+};
+
+extern const struct service gateway_service;
+
+/* The log for reading; NULL with a reason when it is not there. */
+struct ledger *gateway_ledger(struct gateway *gateway, char *error, size_t error_size);
+/* Remember that the log takes nothing, for /readyz. */
+void gateway_note_refusal(struct gateway *gateway, unsigned error);
+bool gateway_is_ready(const struct gateway *gateway);

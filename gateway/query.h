@@ -1,0 +1,31 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* query - what can be read: the log, one event, its trace, the audit, the state of things
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gateway;
+struct http_request;
+struct queries;
+
+struct queries *queries_new(struct gateway *gateway);
+void queries_free(struct queries *queries);
+/* From the bus: the answer to an ADMIN of ours. */
+void queries_answer(struct queries *queries, uint64_t ref, bool ok, const char *json);
+
+void query_event(struct gateway *gateway, struct http_request *request,
+                 const char *const *params);
+void query_trace(struct gateway *gateway, struct http_request *request,
+                 const char *const *params);
+void query_log(struct gateway *gateway, struct http_request *request,
+               const char *const *params);
+void query_audit(struct gateway *gateway, struct http_request *request,
+                 const char *const *params);
+void query_status(struct gateway *gateway, struct http_request *request,
+                  const char *const *params);
+void query_health(struct gateway *gateway, struct http_request *request,
+                  const char *const *params);
+void query_ready(struct gateway *gateway, struct http_request *request,
+                 const char *const *params);

@@ -1,0 +1,145 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/route.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/call.h"
+#include "gateway/event.h"
+#include "gateway/gateway.h"
+#include "gateway/problem.h"
+#include "gateway/query.h"
+#include "gateway/webhook.h"
+#include "lib/base/mem.h"
+#include "lib/http/server.h"
+
+enum { PARAMS_MAX = 2, PARAM_SIZE = 512 };
+
+typedef void (*handler_fn)(struct gateway *gateway, struct http_request *request,
+                           const char *const *params);
+
+struct route {
+    const char *method, *path; /* a segment * is a parameter */
+    enum token_scope scope;
+    handler_fn handle;
+};
+
+static const struct route routes[] = {
+    {"POST", "/webhooks/*", SCOPE_NONE, webhook_handle},
+    {"POST", "/v1/events", SCOPE_PUBLISH, event_publish},
+    {"POST", "/v1/calls/*/*", SCOPE_CALL, call_start},
+    {"GET", "/v1/events/*", SCOPE_READ, query_event},
+    {"GET", "/v1/events/*/trace", SCOPE_READ, query_trace},
+    {"GET", "/v1/log", SCOPE_READ, query_log},
+    {"GET", "/v1/audit", SCOPE_READ, query_audit},
+    {"GET", "/v1/status", SCOPE_READ, query_status},
+    {"GET", "/healthz", SCOPE_NONE, query_health},
+    {"GET", "/readyz", SCOPE_NONE, query_ready},
+};
+enum { N_ROUTES = sizeof(routes) / sizeof(routes[0]) };
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if ((c | 32) >= 'a' && (c | 32) <= 'f')
+        return (c | 32) - 'a' + 10;
+    return -1;
+}
+
+/* A segment's text without %XX. Decoded after the split, so that %2F is no slash. */
+static bool decode(const char *text, size_t n, char out[PARAM_SIZE])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n && len < PARAM_SIZE - 1; i++, len++) {
+        out[len] = text[i];
+        if (text[i] != '%')
+            continue;
+        int high = i + 2 < n ? hex_digit(text[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+        if (low < 0 || high * 16 + low == 0)
+            return false;
+        out[len] = (char)(high * 16 + low);
+        i += 2;
+    }
+    out[len] = 0;
+    return len > 0 && len < PARAM_SIZE - 1;
+}
+
+/* Does the target's path fit the pattern? Fills in the parameters. */
+static bool fits(const char *pattern, const char *target, size_t n,
+                 char params[PARAMS_MAX][PARAM_SIZE])
+{
+    const char *end = target + n;
+    unsigned found = 0;
+    while (*pattern) {
+        if (*pattern != '*') {
+            if (target == end || *target != *pattern)
+                return false;
+            pattern++;
+            target++;
+            continue;
+        }
+        const char *slash = memchr(target, '/', (size_t)(end - target));
+        size_t len = slash ? (size_t)(slash - target) : (size_t)(end - target);
+        if (!decode(target, len, params[found++]))
+            return false;
+        target += len;
+        pattern++;
+    }
+    return target == end;
+}
+
+static void add_allowed(char *allowed, size_t size, const char *method)
+{
+    size_t n = strlen(allowed);
+    snprintf(allowed + n, size - n, "%s%s%s", n ? ", " : "", method,
+             strcmp(method, "GET") ? "" : ", HEAD");
+}
+
+static bool has_method(const struct route *route, const char *method)
+{
+    return !strcmp(method, route->method) ||
+           (!strcmp(method, "HEAD") && !strcmp(route->method, "GET"));
+}
+
+static bool may(struct gateway *gateway, const struct route *route,
+                struct http_request *request)
+{
+    if (route->scope == SCOPE_NONE)
+        return true;
+    if (!token_matches(&gateway->token, http_header(request, "Authorization"))) {
+        problem_reply(request, ERR_unauthorized, "send Authorization: Bearer TOKEN", 0);
+        return false;
+    }
+    if (!(gateway->token.scopes & route->scope)) {
+        problem_reply(request, ERR_forbidden, NULL, 0);
+        return false;
+    }
+    return true;
+}
+
+void route_request(struct gateway *gateway, struct http_request *request)
+{
+    const char *target = http_target(request);
+    size_t n = strcspn(target, "?");
+    char params[PARAMS_MAX][PARAM_SIZE], allowed[64] = "";
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        const struct route *route = &routes[i];
+        if (!fits(route->path, target, n, params))
+            continue;
+        if (!has_method(route, http_method(request))) {
+            add_allowed(allowed, sizeof(allowed), route->method);
+            continue;
+        }
+        if (may(gateway, route, request))
+            route->handle(gateway, request, (const char *const[]){params[0], params[1]});
+        return;
+    }
+    if (allowed[0])
+        problem_reply_method(request, allowed);
+    else
+        problem_reply(request, ERR_not_found, NULL, 0);
+}

@@ -1,0 +1,98 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* scheme - how a webhook is verified: one row for each way of signing
+ *
+ * A row says where the signature, the time and the event's name stand, which bytes are
+ * signed, and with what key. Verification works on the raw bytes of header and body; the
+ * body is parsed by nobody before it has passed. A row whose signature does not cover the
+ * body cannot be written. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SCHEME_HEADER_MAX = 4096,   /* of a signature header; longer: refused */
+    SCHEME_SIGNATURES_MAX = 16, /* candidates in one header; more: refused */
+    SCHEME_KEYS_MAX = 16,
+};
+
+enum scheme_syntax {
+    SYNTAX_PAIRS,  /* t=TIME,v1=SIGNATURE[,v1=...], other labels ignored, the last time
+                      wins (Stripe) */
+    SYNTAX_PREFIX, /* LABEL=SIGNATURE, one only (GitHub, Slack) */
+    SYNTAX_SPACED, /* LABEL,SIGNATURE LABEL,SIGNATURE, other labels ignored (Standard
+                      Webhooks) */
+};
+enum scheme_encoding { ENCODING_HEX /* lower case only */, ENCODING_BASE64 };
+enum scheme_key_form {
+    KEY_TEXT,         /* the secret as it is, its prefix included */
+    KEY_WHSEC_BASE64, /* base64 after the prefix whsec_ */
+};
+
+struct scheme {
+    const char *name;
+    const char *signature_header;
+    enum scheme_syntax syntax;
+    const char *label;       /* of the signature: "v1" */
+    const char *time_header; /* NULL: the pair t, or the row has no time */
+    const char *id_header;   /* part {id} of what is signed */
+    const char
+        *signed_bytes; /* template of {time} {id} {body} and literals; ends in {body} */
+    enum scheme_encoding encoding; /* of HMAC-SHA256 */
+    enum scheme_key_form key;
+    uint64_t past_s, future_s; /* tolerance; 0: that side is not checked */
+    const char *event_id;      /* dotted path in the JSON body, or "header:NAME" */
+    const char *event_type;
+};
+
+/* The row of a name, NULL when there is none; all rows up to a NULL name. */
+const struct scheme *scheme_find(const char *name);
+const struct scheme *scheme_rows(void);
+
+struct scheme_key {
+    uint8_t *bytes;
+    size_t len;
+};
+/* A secret in the form in which the row uses it; false when it is not of that form. Free
+ * with scheme_key_fini. */
+bool scheme_key_init(struct scheme_key *key, const struct scheme *scheme,
+                     const char *secret);
+/* Wipes. */
+void scheme_key_fini(struct scheme_key *key);
+
+/* What a sender gave; all borrowed. */
+struct scheme_input {
+    const char *signature; /* the header's value, NULL when it is absent */
+    const char *time;      /* that of the time header, if the row has one */
+    const char *id;
+    unsigned repeats; /* headers among these three that came more than once */
+    const void *body;
+    size_t body_len;
+};
+
+enum scheme_result {
+    SCHEME_OK,
+    SCHEME_NO_HEADER, /* a header is missing */
+    SCHEME_REPEATED,  /* a header came twice */
+    SCHEME_MALFORMED, /* a header is not of the row's syntax, or over its bounds */
+    SCHEME_MISMATCH,  /* no signature matches any key */
+    SCHEME_STALE,     /* signed rightly, but too long ago */
+    SCHEME_FUTURE,    /* signed rightly, but for later */
+};
+struct scheme_verdict {
+    enum scheme_result result;
+    int key; /* which one matched, -1 none */
+    bool has_time;
+    int64_t age_s;       /* of has_time: now - the time signed */
+    bool is_late;        /* of a mismatch: the time is over the tolerance too */
+    unsigned signatures; /* candidates seen */
+};
+
+/* Verify. A past_s other than 0 replaces the row's, on the sides that the row checks. */
+void scheme_verify(const struct scheme *scheme, const struct scheme_key *keys,
+                   size_t n_keys, uint64_t past_s, uint64_t now_s,
+                   const struct scheme_input *input, struct scheme_verdict *ret_verdict);
+/* Why, for the operator; never a secret nor a part of the body. */
+void scheme_explain(const struct scheme_verdict *verdict, size_t n_keys, size_t body_len,
+                    char *ret_text, size_t size);

@@ -1,0 +1,18 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* webhook - a provider's event: verified, committed, answered */
+#pragma once
+#include <stddef.h>
+
+struct config;
+struct gateway;
+struct http_request;
+struct secrets;
+
+/* Make the endpoints of the configuration, with their secrets. 0, or -1 with a reason. */
+int webhook_open(struct gateway *gateway, const struct secrets *secrets, char *error,
+                 size_t error_size);
+void webhook_close(struct gateway *gateway);
+/* POST /webhooks/{path} */
+void webhook_handle(struct gateway *gateway, struct http_request *request,
+                    const char *const *params);
