@@ -15,12 +15,12 @@
  *
  * A webhook has one: the provider's event -> the domain's event.  All end with a verdict:
  *
- *     return SB_DONE;                                     the outcome is Success
- *     return sb_fail(outcome, "amount must be above 0");  the outcome is Failed, and why
- *     return sb_retry(outcome, 0, "busy");                another attempt later
- *     return sb_unclear(outcome, "not JSON");             the effect cannot be told from
- * this answer return SB_DEFAULT;                                  (failed only) the SDK's
- * rules decide
+ *     return SB_DONE;                        Success
+ *     return sb_fail(outcome, "...");        Failed/permanent, and why
+ *     return sb_retry(outcome, 0, "...");    another attempt later
+ *     return sb_unclear(outcome, "...");     the effect cannot be told from this answer
+ *     return sb_unknown(outcome, "...");     Failed/unknown: a person must look
+ *     return sb_default(outcome, "...");     (failed only) the SDK's rules decide
  *
  * Lifetimes: everything handed to a function, and every text read from it, lives until
  * that function returns. Everything handed to the SDK is copied, except the tables, which
@@ -48,8 +48,8 @@ enum sb_verdict {
     SB_FAILED,  /* what sb_fail() returns */
     SB_RETRY,   /* what sb_retry() returns */
     SB_UNCLEAR, /* what sb_unclear() returns */
-    SB_DEFAULT, /* of `failed`: 408, 425, 429 and 5xx are tried again, the rest is
-                   Failed/permanent */
+    SB_UNKNOWN, /* what sb_unknown() returns */
+    SB_DEFAULT, /* what sb_default() returns */
 };
 
 /* --- verdicts --- */
@@ -68,6 +68,16 @@ enum sb_verdict sb_retry(struct sb_outcome *outcome, uint64_t after_ms,
 /* The service may or may not have done it.  Tried again where the operation may be
  * repeated; otherwise the outcome is Failed/unknown and a person must look. */
 enum sb_verdict sb_unclear(struct sb_outcome *outcome, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The service did something, and only a person or a later webhook can tell what became of
+ * it.  Not tried again. */
+enum sb_verdict sb_unknown(struct sb_outcome *outcome, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Of `failed` only: the SDK decides by the answer.  x-should-retry and
+ * stripe-should-retry are obeyed; 408, 425, 429 and 503 are tried again; other 5xx are
+ * like sb_unclear; the rest is Failed/permanent. */
+enum sb_verdict sb_default(struct sb_outcome *outcome, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* --- JSON --- *
@@ -90,6 +100,12 @@ bool sb_bool(const struct sb_json *json, const char *path, bool *ret);
 /* Elements of the array, or members of the object, at a path; 0 for anything else. */
 size_t sb_count(const struct sb_json *json, const char *path);
 bool sb_is_object(const struct sb_json *json, const char *path);
+/* The value of an object's member number `index` in the order of the text, and its name
+ * in *ret_name (may be NULL); NULL when there are fewer. */
+const struct sb_json *sb_member(const struct sb_json *object, size_t index,
+                                const char **ret_name);
+/* The element number `index` of an array, from 0; NULL when there are fewer. */
+const struct sb_json *sb_element(const struct sb_json *array, size_t index);
 /* The name of the first member of the object `json` that is in none of the
  * NULL-terminated `names`, else NULL. */
 const char *sb_stranger(const struct sb_json *json, const char *const *names);
@@ -102,6 +118,10 @@ bool sb_put_int(struct sb_json *json, const char *path, int64_t number);
 bool sb_put_bool(struct sb_json *json, const char *path, bool value);
 bool sb_put(struct sb_json *json, const char *path,
             const struct sb_json *value); /* a deep copy */
+
+/* Append an empty object to the array at a path, which is made when absent; returns it to
+ * be filled, NULL as above. */
+struct sb_json *sb_append(struct sb_json *json, const char *path);
 
 /* --- the event --- */
 
@@ -185,7 +205,8 @@ const void *sb_answer_raw(const struct sb_answer *answer, size_t *ret_len);
 
 /* --- the outcome --- */
 
-/* The outcome's data, an object to fill with sb_put_*. */
+/* The outcome's data, an object to fill with sb_put_*.  It is stored with a failure too.
+ */
 struct sb_json *sb_result(struct sb_outcome *outcome);
 /* What it cost: millionths of the currency's unit (ISO 4217: "USD").  From `price`: an
  * upper bound, before the call. */

@@ -236,13 +236,6 @@ static void check_socket_path(const struct checking *c)
             n, IPC_PATH_MAX);
 }
 
-static void check_log(const struct checking *c)
-{
-    if (c->config->log.reserve > c->config->log.segment_size)
-        problem_add(c->problems, mark_of(node_member(c->root, "log"), "reserve"),
-                    "`reserve` is larger than `segment_size`; expected at most as large");
-}
-
 void check_config(const struct config *config, const struct node *root,
                   struct problems *problems)
 {
@@ -250,7 +243,6 @@ void check_config(const struct config *config, const struct node *root,
 
     check_names(&c);
     check_socket_path(&c);
-    check_log(&c);
     for (size_t i = 0; i < config->n_integrations; i++) {
         const struct config_integration *in = &config->integrations[i];
         const struct node *node = find(&c, "integrations", in->name);

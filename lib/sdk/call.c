@@ -240,6 +240,9 @@ static void take_verdict(struct call *call, enum sb_verdict verdict)
     case SB_UNCLEAR:
         unclear(call);
         return;
+    case SB_UNKNOWN:
+        conclude(call, CALL_FAILED, CLASS_unknown);
+        return;
     case SB_DEFAULT:
     default:
         fail(call, CLASS_permanent,
@@ -351,7 +354,8 @@ static bool begin_operation(struct call *call, uint64_t now_us)
         call->operation->request(&call->event, &call->request, &call->outcome);
     if (verdict == SB_DONE)
         return assemble(call);
-    if (verdict == SB_UNCLEAR) /* nothing was sent, so there is nothing unclear */
+    if (verdict == SB_UNCLEAR ||
+        verdict == SB_UNKNOWN) /* nothing was sent, so there is nothing unclear */
         verdict = SB_FAILED;
     take_verdict(call, verdict);
     return false;

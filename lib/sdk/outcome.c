@@ -63,6 +63,26 @@ enum sb_verdict sb_unclear(struct sb_outcome *outcome, const char *format, ...)
     return SB_UNCLEAR;
 }
 
+enum sb_verdict sb_unknown(struct sb_outcome *outcome, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(outcome, format, args);
+    va_end(args);
+    return SB_UNKNOWN;
+}
+
+enum sb_verdict sb_default(struct sb_outcome *outcome, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(outcome, format, args);
+    va_end(args);
+    return SB_DEFAULT;
+}
+
 static void mistake(struct sb_outcome *outcome, const char *what, const char *value)
 {
     if (!outcome->mistake)

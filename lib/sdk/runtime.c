@@ -296,8 +296,10 @@ static void lease_over(void *user)
     check_stopped(runtime);
 }
 
+/* What has not begun is the broker's again (peer.h): kept, it would be called twice. */
 void runtime_down(struct runtime *runtime)
 {
+    queue_drop(&runtime->waiting);
     if (!loop_timer_is_set(runtime->lease))
         loop_timer_in(runtime->lease, RUNTIME_LEASE_US);
 }

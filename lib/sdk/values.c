@@ -70,6 +70,27 @@ bool sb_is_object(const struct sb_json *json, const char *path)
     return js_is_object(at(json, path));
 }
 
+const struct sb_json *sb_member(const struct sb_json *object, size_t index,
+                                const char **ret_name)
+{
+    const struct json *value = NULL;
+    const char *name = NULL;
+    void *cursor = NULL;
+
+    if (index >= js_count(at(object, "")) || !js_is_object(at(object, "")))
+        return NULL;
+    for (size_t i = 0; i <= index; i++)
+        value = js_next(at(object, ""), &cursor, &name);
+    if (ret_name)
+        *ret_name = name;
+    return (const struct sb_json *)value;
+}
+
+const struct sb_json *sb_element(const struct sb_json *array, size_t index)
+{
+    return (const struct sb_json *)js_at(at(array, ""), index);
+}
+
 static bool is_one_of(const char *name, const char *const *names)
 {
     for (; *names; names++)
@@ -161,4 +182,17 @@ bool sb_put_bool(struct sb_json *json, const char *path, bool value)
 bool sb_put(struct sb_json *json, const char *path, const struct sb_json *value)
 {
     return !value || put(json, path, js_copy((const struct json *)value));
+}
+
+struct sb_json *sb_append(struct sb_json *json, const char *path)
+{
+    if (json && !at(json, path) && !put(json, path, js_array()))
+        return NULL;
+    struct json *array =
+        (struct json *)(uintptr_t)at(json, path); /* a part of what we may change */
+    if (!js_is_array(array))
+        return NULL;
+    struct json *element = js_object();
+    js_push(array, element);
+    return (struct sb_json *)element;
 }

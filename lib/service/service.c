@@ -33,6 +33,7 @@ enum {
     STOP_MAX_S =
         15, /* from the request to stop until the process is killed by its own alarm */
     OPTIONS_MAX = 32,
+    FILES_WANTED = 65536, /* open descriptors */
 };
 
 /* The options of every process. */
@@ -180,12 +181,18 @@ const char *service_option(const struct service_run *run, const char *name)
 static void harden(const struct life *life)
 {
     const struct rlimit none = {0, 0};
+    struct rlimit files;
 
     /* LeakSanitizer must trace its own process, which an undumpable one forbids. */
 #ifndef SANITIZED
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these values */
 #endif
     (void)setrlimit(RLIMIT_CORE, &none); /* lowering is always allowed */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
+        /* ZeroMQ aborts the process when it runs out; as many as we may have, then */
+        files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(077);
     if (life->secrets_fd >= 0 || life->ready_fd >= 0) {

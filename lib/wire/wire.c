@@ -35,7 +35,8 @@ enum {
     HEARTBEAT_TTL_MS = 8000,
     HANDSHAKE_MS = 3000,
     RECONNECT_MS = 50,
-    RECONNECT_MAX_MS = 2000,
+    RECONNECT_MAX_MS = 250, /* local sockets: trying often costs nothing, and a broker
+                               restarts in a second */
     BACKLOG = 1024,
     LINGER_GENTLE_MS = 250,
     PARTS_MAX = 8, /* of a ZAP request; further parts are dropped */

@@ -348,13 +348,20 @@ static void topics_reach_their_subscribers_only(void **state)
 
 /* --- foreign senders: ZMTP 3.0 by hand on a plain socket --- */
 
+static uid_t connect_as; /* 0: as we are */
+
 static int connect_raw(struct stage *stage)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     strcpy(address.sun_path, stage->path);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    if (connect_as)
+        assert_int_equal(seteuid(connect_as), 0);
+    int refused = connect(fd, (struct sockaddr *)&address, sizeof(address));
+    if (connect_as)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(refused, 0);
     return fd;
 }
 
@@ -389,6 +396,30 @@ a_peer_made_by_hand_is_heard(void **state) /* else the next tests prove nothing 
     turn_until(stage, &stage->a.frames, 1);
     assert_memory_equal(stage->a.last, "howdy", 5);
     assert_int_equal(wire_dropped(stage->a.socket), 0);
+    close(fd);
+}
+
+/* Only root can be somebody else: SO_PEERCRED is who one was when connecting. */
+static void a_peer_of_another_user_is_refused(void **state)
+{
+    struct stage *stage = *state;
+
+    if (geteuid() != 0)
+        skip();
+    assert_non_null(open_end(stage, &stage->a, WIRE_ROUTER, true, 0));
+    assert_int_equal(chmod(stage->dir, 0711) | chmod(stage->path, 0666), 0);
+    connect_as = 65534;
+    int fd = connect_zmtp(stage);
+    connect_as = 0;
+    (void)send(fd, "\0\5howdy", 7, MSG_NOSIGNAL); /* it may be closed already */
+    turn_for(stage, 50000);
+    assert_int_equal(stage->a.frames, 0);
+    assert_int_equal(wire_dropped(stage->a.socket),
+                     0); /* refused at the door, not later */
+    close(fd);
+    fd = connect_zmtp(stage); /* the same as ourselves */
+    write_raw(fd, "\0\5howdy", 7);
+    turn_until(stage, &stage->a.frames, 1);
     close(fd);
 }
 
@@ -508,6 +539,7 @@ int main(void)
         TEST(a_gentle_close_lets_the_last_words_out),
         TEST(topics_reach_their_subscribers_only),
         TEST(a_peer_made_by_hand_is_heard),
+        TEST(a_peer_of_another_user_is_refused),
         TEST(multipart_messages_are_dropped_and_counted),
         TEST(a_frame_over_the_limit_ends_its_connection_only),
         TEST(garbage_and_http_on_the_socket_do_no_harm),

@@ -1,0 +1,8 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* commands - the functions behind main.c's table, one file each */
+#pragma once
+
+struct cli;
+
+int cmd_config(struct cli *cli, int argc, char **argv);

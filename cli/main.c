@@ -1,0 +1,94 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "lib/base/log.h"
+#include "lib/base/text.h"
+#include "lib/config/config.h"
+
+const struct cli_command cli_commands[] = {
+    {"config", "check | reference", "check the configuration; print what may stand in it",
+     cmd_config},
+    {NULL, NULL, NULL, NULL},
+};
+
+static int help(void)
+{
+    printf("signalbox - a self-hosted integration broker\n\n"
+           "usage: signalbox COMMAND [ARGUMENT...] [-c FILE] [--json]\n\n");
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        printf("  %-10s %s\n  %10s   signalbox %s%s%s\n", c->name, c->summary, "",
+               c->name, *c->args ? " " : "", c->args);
+    printf(
+        "\n-c FILE names the configuration (./signalbox.yaml); --json prints one object "
+        "a line.\n"
+        "Exit status: 0 done, 1 the thing asked about failed, 2 usage or configuration,\n"
+        "3 the system is not reachable, 4 still pending.\n");
+    return CLI_DONE;
+}
+
+static int unknown(const char *word)
+{
+    const char *names[64] = {NULL};
+    size_t n = 0;
+
+    for (const struct cli_command *c = cli_commands; c->name && n < 63; c++)
+        names[n++] = c->name;
+    const char *near = text_nearest(word, names);
+    return cli_fail(CLI_USAGE, "there is no command `%s`%s%s%s; see signalbox help", word,
+                    near ? "; did you mean `" : "", near ? near : "", near ? "`" : "");
+}
+
+/* -c FILE and --json before the command. Returns the index of the command, or argc. */
+static int global_arguments(struct cli *cli, int argc, char **argv)
+{
+    int i = 1;
+
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            cli->json = true;
+        else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+            cli->config_path = argv[++i];
+        else
+            break;
+    }
+    return i;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    int at = global_arguments(cli, argc, argv);
+    const char *word = at < argc ? argv[at] : "help";
+
+    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 ||
+        strcmp(word, "-h") == 0)
+        return help();
+    if (strcmp(word, "version") == 0 || strcmp(word, "--version") == 0) {
+        puts("signalbox " SIGNALBOX_VERSION);
+        return CLI_DONE;
+    }
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        if (strcmp(c->name, word) == 0)
+            return c->fn(cli, argc - at, argv + at);
+    return unknown(word);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.config_path = "./" CONFIG_FILE};
+
+    log_open("signalbox");
+    (void)umask(077); /* cannot fail */
+    int status = run(&cli, argc, argv);
+    config_free(cli.config);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        status =
+            status ? status : cli_fail(CLI_FAILED, "the output could not be written");
+    return status;
+}

@@ -1,0 +1,382 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* payment - take payments, give refunds, read a payment service's events
+ *
+ * Amounts are whole numbers in the currency's smallest unit (cents; yen as they are),
+ * everywhere.  What can be told from the input alone fails before any call.  Charges and
+ * refunds carry an idempotency key, so that an attempt whose answer was lost is sent
+ * again without charging twice. */
+#include <string.h>
+
+#include "stripe.h"
+
+enum { EVENTS_PER_PAGE = 100, KEY_LIFETIME_S = 24 * 3600 };
+
+static const struct sb_option options[] = {
+    {"api_version", SB_TEXT, STRIPE_VERSION, false, "the Stripe-Version header"},
+    {"account", SB_TEXT, NULL, false, "Stripe Connect: act for this account (acct_...)"},
+    {"exact_fee", SB_BOOL, "true", false,
+     "ask for the balance transaction, so that the cost is actual"},
+    {"fee_basis_points", SB_INT, NULL, false,
+     "estimate of the fee: hundredths of a percent of the amount (290 is 2.9 %)"},
+    {"fee_fixed", SB_INT, NULL, false,
+     "estimate of the fee: added per charge, in the smallest unit of its currency"},
+    {.name = NULL},
+};
+
+static const struct sb_secret secrets[] = {
+    {"api_key",
+     "a secret or restricted key (sk_test_..., sk_live_..., rk_...) from the Stripe "
+     "dashboard, Developers, API keys",
+     "roll the key in the dashboard with an overlap, `signalbox secret rotate`, then let "
+     "the old one expire",
+     false},
+    {.name = NULL},
+};
+
+/* --- charge: {amount, currency, payment_method | customer, description, metadata,
+ * receipt_email} --- */
+
+/* Amount and currency, as both operations need them. */
+static bool amount_ok(const struct sb_json *data, struct sb_outcome *outcome)
+{
+    int64_t amount;
+
+    if (sb_int(data, "amount", &amount) && amount > 0)
+        return true;
+    sb_fail(
+        outcome,
+        "amount must be a whole number above 0, in the currency's smallest unit (cents)");
+    return false;
+}
+
+static bool members_ok(const struct sb_json *data, const char *const *names,
+                       struct sb_outcome *outcome)
+{
+    const char *stranger = sb_stranger(data, names);
+
+    if (!sb_is_object(data, ""))
+        sb_fail(outcome, "the data must be a JSON object");
+    else if (stranger)
+        sb_fail(outcome, "\"%s\" is not a member this operation knows", stranger);
+    else if (!stripe_metadata_ok(data, "metadata"))
+        sb_fail(outcome, "metadata must be an object of texts");
+    else
+        return true;
+    return false;
+}
+
+/* Are these absent or texts? */
+static bool texts_ok(const struct sb_json *data, const char *const *names,
+                     struct sb_outcome *outcome)
+{
+    for (; *names; names++) {
+        const char *text = sb_text(data, *names);
+        if (sb_has(data, *names) && (!text || !*text)) {
+            sb_fail(outcome, "%s must be a text that is not empty", *names);
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum sb_verdict charge_request(const struct sb_event *event,
+                                      struct sb_request *request,
+                                      struct sb_outcome *outcome)
+{
+    static const char *const known[] = {"amount",        "currency",    "payment_method",
+                                        "customer",      "description", "metadata",
+                                        "receipt_email", NULL};
+    static const char *const texts[] = {"payment_method", "customer", "description",
+                                        "receipt_email", NULL};
+    const struct sb_json *data = sb_data(event);
+    char currency[4];
+    int64_t amount = 0;
+
+    if (!members_ok(data, known, outcome) || !amount_ok(data, outcome) ||
+        !texts_ok(data, texts, outcome))
+        return SB_FAILED;
+    if (!stripe_currency(sb_text(data, "currency"), currency))
+        return sb_fail(outcome, "currency must be three letters, like \"eur\"");
+    if (!sb_has(data, "payment_method") && !sb_has(data, "customer"))
+        return sb_fail(outcome, "payment_method is missing (pm_...): there is nothing to "
+                                "charge; a customer with a "
+                                "default payment method may be given instead");
+    sb_int(data, "amount", &amount);
+    stripe_call(event, request, "POST", "/v1/payment_intents");
+    sb_field_int(request, "amount", amount);
+    sb_field(request, "currency", currency);
+    sb_field_bool(request, "confirm", true);
+    sb_field_bool(request, "error_on_requires_action", true); /* nobody is there to act */
+    sb_field_bool(request, "automatic_payment_methods[enabled]", true);
+    sb_field(request, "automatic_payment_methods[allow_redirects]", "never");
+    sb_field(request, "payment_method", sb_text(data, "payment_method"));
+    sb_field(request, "customer", sb_text(data, "customer"));
+    sb_field(request, "description", sb_text(data, "description"));
+    sb_field(request, "receipt_email", sb_text(data, "receipt_email"));
+    if (sb_has(data, "metadata"))
+        sb_field_json(request, "metadata", sb_at(data, "metadata"));
+    if (strcmp(sb_option(event, "exact_fee"), "true") == 0)
+        sb_field(request, "expand[0]", "latest_charge.balance_transaction");
+    return SB_DONE;
+}
+
+/* The fee, where Stripe told it. It is in the currency of the account, not of the charge.
+ */
+static void actual_cost(const struct sb_json *transaction, struct sb_outcome *outcome)
+{
+    const char *currency = sb_text(transaction, "currency");
+    int64_t fee;
+
+    if (currency && strlen(currency) == 3 && sb_int(transaction, "fee", &fee))
+        sb_cost(outcome, SB_ACTUAL, currency, stripe_millionths(currency, fee));
+}
+
+static enum sb_verdict not_paid(const char *status, struct sb_outcome *outcome)
+{
+    if (strcmp(status, "processing") == 0 || strcmp(status, "requires_capture") == 0)
+        return sb_unknown(outcome,
+                          "the payment is %s: a webhook (payment.succeeded, "
+                          "payment.failed) will tell; do not "
+                          "charge again before",
+                          status);
+    return sb_fail(outcome, "the payment was not made: Stripe says %s%s", status,
+                   strcmp(status, "requires_action") == 0
+                       ? " (the bank asks for the customer, 3-D Secure)"
+                       : "");
+}
+
+static enum sb_verdict charge_succeeded(const struct sb_event *event,
+                                        const struct sb_answer *answer,
+                                        struct sb_outcome *outcome)
+{
+    const struct sb_json *intent = sb_answer_json(answer);
+    const char *id = sb_text(intent, "id"), *status = sb_text(intent, "status");
+    const char *charge = sb_text(intent, "latest_charge");
+    struct sb_json *result = sb_result(outcome);
+
+    (void)event;
+    if (!id || !status)
+        return sb_unclear(outcome, "Stripe's answer is not a payment intent");
+    sb_put_text(result, "payment_intent", id);
+    sb_put_text(result, "charge", charge ? charge : sb_text(intent, "latest_charge.id"));
+    sb_put_text(result, "status", status);
+    sb_put(result, "amount", sb_at(intent, "amount"));
+    sb_put(result, "currency", sb_at(intent, "currency"));
+    sb_put_text(result, "customer", sb_text(intent, "customer"));
+    sb_put(result, "livemode", sb_at(intent, "livemode"));
+    if (strcmp(status, "succeeded") != 0)
+        return not_paid(status, outcome);
+    actual_cost(sb_at(intent, "latest_charge.balance_transaction"), outcome);
+    return SB_DONE;
+}
+
+static void charge_price(const struct sb_event *event, struct sb_outcome *outcome)
+{
+    const char *currency = sb_text(sb_data(event), "currency");
+    int64_t amount = 0;
+
+    if (!sb_option(event, "fee_basis_points") && !sb_option(event, "fee_fixed"))
+        return; /* no estimate is better than a made-up one */
+    if (!currency || !sb_int(sb_data(event), "amount", &amount))
+        return;
+    double fee =
+        (double)amount * (double)sb_option_int(event, "fee_basis_points") / 10000;
+    int64_t minor_units =
+        (int64_t)fee + ((double)(int64_t)fee < fee) + sb_option_int(event, "fee_fixed");
+    sb_cost(outcome, SB_ESTIMATED, currency, stripe_millionths(currency, minor_units));
+}
+
+/* --- refund: {charge | payment_intent, amount, reason, metadata} --- */
+
+static bool reason_ok(const struct sb_json *data)
+{
+    const char *reason = sb_text(data, "reason");
+
+    return !sb_has(data, "reason") ||
+           (reason &&
+            (strcmp(reason, "duplicate") == 0 || strcmp(reason, "fraudulent") == 0 ||
+             strcmp(reason, "requested_by_customer") == 0));
+}
+
+static enum sb_verdict refund_request(const struct sb_event *event,
+                                      struct sb_request *request,
+                                      struct sb_outcome *outcome)
+{
+    static const char *const known[] = {"charge", "payment_intent", "amount",
+                                        "reason", "metadata",       NULL};
+    static const char *const texts[] = {"charge", "payment_intent", NULL};
+    const struct sb_json *data = sb_data(event);
+    int64_t amount;
+
+    if (!members_ok(data, known, outcome) || !texts_ok(data, texts, outcome))
+        return SB_FAILED;
+    if (sb_has(data, "charge") == sb_has(data, "payment_intent"))
+        return sb_fail(outcome, "give either charge (ch_...) or payment_intent (pi_...)");
+    if (sb_has(data, "amount") && !amount_ok(data, outcome))
+        return SB_FAILED;
+    if (!reason_ok(data))
+        return sb_fail(outcome,
+                       "reason must be duplicate, fraudulent or requested_by_customer");
+    stripe_call(event, request, "POST", "/v1/refunds");
+    sb_field(request, "charge", sb_text(data, "charge"));
+    sb_field(request, "payment_intent", sb_text(data, "payment_intent"));
+    if (sb_int(data, "amount", &amount))
+        sb_field_int(request, "amount", amount);
+    sb_field(request, "reason", sb_text(data, "reason"));
+    if (sb_has(data, "metadata"))
+        sb_field_json(request, "metadata", sb_at(data, "metadata"));
+    return SB_DONE;
+}
+
+static enum sb_verdict refund_succeeded(const struct sb_event *event,
+                                        const struct sb_answer *answer,
+                                        struct sb_outcome *outcome)
+{
+    const struct sb_json *refund = sb_answer_json(answer);
+    const char *id = sb_text(refund, "id"), *status = sb_text(refund, "status");
+    struct sb_json *result = sb_result(outcome);
+
+    (void)event;
+    if (!id)
+        return sb_unclear(outcome, "Stripe's answer is not a refund");
+    sb_put_text(result, "refund", id);
+    sb_put_text(result, "status", status);
+    sb_put(result, "amount", sb_at(refund, "amount"));
+    sb_put(result, "currency", sb_at(refund, "currency"));
+    sb_put_text(result, "charge", sb_text(refund, "charge"));
+    sb_put_text(result, "payment_intent", sb_text(refund, "payment_intent"));
+    if (status && (strcmp(status, "failed") == 0 || strcmp(status, "canceled") == 0))
+        return sb_fail(outcome, "the refund %s: %s", status,
+                       sb_text(refund, "failure_reason")
+                           ? sb_text(refund, "failure_reason")
+                           : "Stripe gave no reason");
+    return SB_DONE; /* pending too: Stripe has taken it on */
+}
+
+/* --- events, a poll: {cursor}; Stripe lists the newest first --- */
+
+static enum sb_verdict events_request(const struct sb_event *event,
+                                      struct sb_request *request,
+                                      struct sb_outcome *outcome)
+{
+    const char *cursor = sb_cursor(event);
+
+    (void)outcome;
+    stripe_call(event, request, "GET", "/v1/events");
+    sb_field_int(request, "limit", EVENTS_PER_PAGE);
+    /* the page just before the cursor, which is to say the oldest events that are newer
+     */
+    sb_field(request, "ending_before", cursor && *cursor ? cursor : NULL);
+    return SB_DONE;
+}
+
+static void list_event(const struct sb_json *event, struct sb_json *entry)
+{
+    sb_put(entry, "id", sb_at(event, "id"));
+    sb_put(entry, "type", sb_at(event, "type"));
+    sb_put(entry, "created", sb_at(event, "created"));
+    sb_put(entry, "object", sb_at(event, "data.object.id"));
+}
+
+static enum sb_verdict events_succeeded(const struct sb_event *event,
+                                        const struct sb_answer *answer,
+                                        struct sb_outcome *outcome)
+{
+    const struct sb_json *page = sb_answer_json(answer), *list = sb_at(page, "data");
+    const char *cursor = sb_cursor(event), *newest = sb_text(list, "0.id");
+    struct sb_json *result = sb_result(outcome);
+    size_t n = sb_count(list, "");
+    bool has_more = false;
+
+    if (!sb_has(page, "data") || sb_is_object(list, ""))
+        return sb_unclear(outcome, "Stripe's answer is not a list of events");
+    sb_put_int(result, "count", (int64_t)n);
+    for (size_t i = n; i-- > 0;) /* oldest first, as they happened */
+        list_event(sb_element(list, i), sb_append(result, "events"));
+    if (newest || cursor)
+        sb_next_cursor(outcome, newest ? newest : cursor);
+    sb_bool(page, "has_more", &has_more);
+    if (has_more && cursor && *cursor &&
+        newest) /* without a cursor, more are older ones */
+        sb_more(outcome);
+    return SB_DONE;
+}
+
+/* --- the tables --- */
+
+static const struct sb_operation operations[] = {
+    {.name = "charge",
+     .summary = "Take a payment: a PaymentIntent, created and confirmed",
+     .transition = "order: unpaid -> paid",
+     .transition_failed = "order: unpaid -> payment failed",
+     SB_BRANCHES(charge_request, charge_succeeded, stripe_failed),
+     .repeat = SB_REPEAT_KEYED,
+     .key_lifetime_s = KEY_LIFETIME_S,
+     .price = charge_price,
+     .price_text = "percent of the amount and a fixed fee per successful charge; a "
+                   "refund does not give it back",
+     .degrade = "keep the order unpaid and offer another method",
+     .test = "in test mode with payment_method pm_card_visa; pm_card_visa_chargeDeclined "
+             "is declined"},
+    {.name = "refund",
+     .summary = "Give a payment back, in part or in full",
+     .transition = "payment: paid -> refunded",
+     .transition_failed = "payment: stays paid",
+     SB_BRANCHES(refund_request, refund_succeeded, stripe_failed),
+     .repeat = SB_REPEAT_KEYED,
+     .key_lifetime_s = KEY_LIFETIME_S,
+     .price_text = "none",
+     .degrade = "tell support; the money is still there",
+     .test = "in test mode, of a charge made before"},
+    {.name = "events",
+     .summary =
+         "List what happened since the last run: the repair path after lost webhooks",
+     SB_BRANCHES(events_request, events_succeeded, stripe_failed),
+     .repeat = SB_REPEAT_SAFE,
+     .is_poll = true,
+     .price_text = "none",
+     .degrade = "the next run takes up where the last successful one ended",
+     .test = "changes nothing, in any mode"},
+    {.name = NULL},
+};
+
+static const struct sb_failure_mode failures[] = {
+    {"card refused",
+     "permanent: the card was refused (card_declined, insufficient_funds)",
+     "never tried again; offer another method"},
+    {"request refused", "permanent: Stripe refused the request",
+     "the input is wrong; the text names the parameter"},
+    {"API key refused", "permanent: Stripe does not accept the API key",
+     "set the secret api_key, then redrive what failed"},
+    {"not paid yet", "unknown: the payment is processing",
+     "a webhook tells how it ended; resolve by hand if none comes"},
+    {"Stripe busy or down", "exhausted, with the last answer",
+     "tried again under the same key until attempts or deadline end"},
+    {"answer lost", "a retry; unknown once the key's lifetime (24 h) is over",
+     "sent again under the same key, which cannot charge twice"},
+    {"cursor too old", "permanent: Stripe refused the request (parameter ending_before)",
+     "Stripe keeps events for 30 days; the events of the gap are to be fetched by hand"},
+    {.name = NULL},
+};
+
+static const struct sb_connector payment = {
+    .name = "payment",
+    .version = "1",
+    .summary = "signalbox connector: payments (Stripe)",
+    .providers = "stripe",
+    .base_url = "https://api.stripe.com",
+    .options = options,
+    .secrets = secrets,
+    .operations = operations,
+    .webhooks = stripe_webhooks,
+    .failures = failures,
+    .tests = "unit tests of requests and answers without a network; the sandbox answers "
+             "as Stripe does, declines and "
+             "faults included; with a test key, Stripe's own test mode",
+};
+
+int main(int argc, char **argv)
+{
+    return sb_connector_main(&payment, argc, argv);
+}
