@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: The signalbox authors
+# SPDX-License-Identifier: Apache-2.0
+"""The world of the system tests and of bench: real processes in a temporary directory, and a provider to practise on.
+
+`System` is a whole signalbox under `signalbox up`.  `Parts` starts logger and broker alone, handing them their bus keys as
+`up` would; bench uses it, and tests that need one process under a tool such as strace.
+"""
+import base64
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("SIGNALBOX_BUILD", ROOT / "build-check/gcc")).resolve()
+PROGRAMS = {"signalbox": "cli", "signalbox-broker": "broker", "signalbox-logger": "logger", "signalbox-gateway": "gateway",
+            "signalbox-payment": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench"}
+WEBHOOK_SECRET = "whsec_test_of_the_system_tests"
+API_KEY = "sk_test_of_the_system_tests"
+
+
+def program(name, build=None):
+    """The path of one of our programs in a build directory (or an installed one)."""
+    build = Path(build or BUILD)
+    for path in (build / "bin" / name, build / PROGRAMS[name] / name, build / PROGRAMS[name] / name.replace("signalbox-", "") / name):
+        if path.is_file():
+            return str(path)
+    raise FileNotFoundError(f"{name} is not built in {build}")
+
+
+def wait_for(what, condition, seconds=15, pause=0.02):
+    """The first true answer of condition(); fails with what was waited for."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(pause)
+    raise AssertionError(f"after {seconds} s still not: {what}")
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def with_secrets(values):
+    """A descriptor to read the secrets from, as `signalbox up` hands them over."""
+    read, write = os.pipe()
+    os.write(write, json.dumps(values).encode())
+    os.close(write)
+    return read
+
+
+def start(command, values=None, log=None, **more):
+    """Start a process, with secrets on an inherited descriptor when there are any; stderr goes to `log`."""
+    fds = ()
+    if values is not None:
+        fd = with_secrets(values)
+        command = [*command, "--secrets-fd", str(fd)]
+        fds = (fd,)
+    with open(log, "ab") if log else contextlib.nullcontext(subprocess.DEVNULL) as err:
+        process = subprocess.Popen(command, pass_fds=fds, stderr=err, **more)
+    for fd in fds:
+        os.close(fd)
+    return process
+
+
+def stop(process, seconds=10):
+    """Ask a process to end, insist after a while; its exit status."""
+    if process is None or process.poll() is not None:
+        return process and process.returncode
+    process.terminate()
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def http_call(port, method, path, body=None, headers=None, timeout=30):
+    """(status, headers, body as bytes) of one request to loopback."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def stripe_signature(body, secret=WEBHOOK_SECRET, at=None):
+    """The header Stripe would send with these bytes."""
+    at = int(time.time() if at is None else at)
+    mac = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={mac}"
+
+
+def stripe_event(kind="checkout.session.completed", **data):
+    """The bytes of a Stripe event with an id of its own, spaced as Stripe does."""
+    event = {"id": "evt_" + secrets.token_hex(12), "object": "event", "api_version": "2026-10-28.endive", "created": int(time.time()),
+             "data": {"object": {"id": "cs_test_" + secrets.token_hex(8), "object": kind.rsplit(".", 1)[0], **data}},
+             "livemode": False, "pending_webhooks": 1, "request": {"id": None, "idempotency_key": None}, "type": kind}
+    return json.dumps(event, indent=2).encode()
+
+
+class Sandbox:
+    """The practice Stripe."""
+
+    def __init__(self, directory, webhook_url=None, build=None):
+        self.directory, self.build, self.webhook_url = Path(directory), build, webhook_url
+        self.process, self.port = None, 0
+
+    def start(self):
+        command = [program("signalbox-sandbox", self.build), "--port", str(self.port)]
+        if self.webhook_url:
+            command += ["--webhook-url", self.webhook_url]
+        self.process = start(command, {"api_key": API_KEY, "webhook": WEBHOOK_SECRET}, self.directory / "sandbox.err",
+                             stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert line, (self.directory / "sandbox.err").read_text()
+        self.port = json.loads(line)["port"]
+        return self
+
+    def stop(self):
+        stop(self.process)
+
+    def get(self, path):
+        status, _, body = http_call(self.port, "GET", path)
+        assert status == 200, (status, body)
+        return json.loads(body)
+
+    def effects(self):
+        """{idempotency key: charges and refunds it caused}"""
+        return self.get("/sandbox/effects")
+
+    def fault(self, **rule):
+        status, _, body = http_call(self.port, "POST", "/sandbox/faults", json.dumps(rule))
+        assert status == 200, body
+
+    def no_faults(self):
+        http_call(self.port, "DELETE", "/sandbox/faults")
+
+    def webhook(self, event, fault=None, data=None):
+        wish = {"event": event, **({"fault": fault} if fault else {}), **({"data": data} if data else {})}
+        status, _, body = http_call(self.port, "POST", "/sandbox/webhook", json.dumps(wish), timeout=60)
+        assert status == 200, body
+        return json.loads(body)
+
+
+class Parts:
+    """Logger and broker alone, with bus keys of their own. `wrap` is put before the logger's command line."""
+
+    def __init__(self, directory, config, integrations=(), build=None, wrap=()):
+        self.directory, self.build, self.wrap = Path(directory), build, list(wrap)
+        self.config = self.directory / "signalbox.yaml"
+        self.config.write_text(config)
+        self.keys = {f"bus.{name}": secrets.token_hex(16) for name in ("gateway", *integrations)}
+        self.logger = self.broker = None
+        self.endpoint = f"ipc://{self.directory}/run/bus.sock"
+
+    def start_logger(self):
+        self.logger = start([*self.wrap, program("signalbox-logger", self.build), "-c", str(self.config)], None, self.directory / "logger.err")
+
+    def start_broker(self):
+        self.broker = start([program("signalbox-broker", self.build), "-c", str(self.config)], self.keys, self.directory / "broker.err")
+
+    def start(self):
+        self.start_logger()
+        self.start_broker()
+        wait_for("the broker serves", lambda: "PROCESS_READY" in self.log("broker"), 30)
+        return self
+
+    def log(self, name):
+        path = self.directory / f"{name}.err"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def stop(self):
+        stop(self.broker)
+        stop(self.logger)
