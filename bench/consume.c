@@ -119,8 +119,8 @@ int bench_consume(const struct bench_args *args)
     struct peer_options options = {
         .endpoint = args->endpoint,
         .role = "connector",
-        .name = "bench",
-        .group = "bench",
+        .name = "load",
+        .group = "load",
         .key = args->key,
         .manifest = manifest,
         .user = c,

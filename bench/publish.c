@@ -178,7 +178,7 @@ static int run(const struct bench_args *args, const char *type, enum record_kind
 
 int bench_publish(const struct bench_args *args)
 {
-    return run(args, "load.made", RECORD_FACT);
+    return run(args, "ticket.made", RECORD_FACT);
 }
 
 int bench_produce(const struct bench_args *args)

@@ -87,6 +87,11 @@ def stop(process, seconds=10):
         return process.wait()
 
 
+def children(pid):
+    """The pids of a process's children."""
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+
+
 def http_call(port, method, path, body=None, headers=None, timeout=30):
     """(status, headers, body as bytes) of one request to loopback."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -177,8 +182,13 @@ class Parts:
     def start(self):
         self.start_logger()
         self.start_broker()
-        wait_for("the broker serves", lambda: "PROCESS_READY" in self.log("broker"), 30)
+        wait_for("the broker serves", self.serves, 30)
         return self
+
+    def serves(self):
+        for name, process in (("logger", self.logger), ("broker", self.broker)):
+            assert process.poll() is None, f"the {name} ended: {self.log(name)}"
+        return "PROCESS_READY" in self.log("broker")
 
     def log(self, name):
         path = self.directory / f"{name}.err"
@@ -186,4 +196,8 @@ class Parts:
 
     def stop(self):
         stop(self.broker)
+        if self.logger and self.wrap:  # the tool in front of it ends with it
+            for pid in children(self.logger.pid):
+                os.kill(pid, signal.SIGTERM)
+            self.logger.wait(15)
         stop(self.logger)
