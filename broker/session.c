@@ -209,6 +209,17 @@ static bool same_key(const char *a, const char *b)
     return differ == 0;
 }
 
+enum { EARLY_RETRY_MS = 100 };
+
+/* On a first start the integrations are known but their records are not committed yet:
+ * the connector is to come again, not to be turned away. */
+static bool is_coming(struct core *core, const struct hello *h)
+{
+    const struct group *group = group_by_name(core, h->name);
+
+    return group && group->key && !group->record;
+}
+
 static const char *identify(struct core *core, const struct hello *h, enum role *ret_role,
                             struct group **ret_group)
 {
@@ -456,8 +467,12 @@ static void on_hello(struct core *core, uint64_t peer, uint64_t pid,
             why = check_manifest(group, h.manifest);
     }
     if (why) {
-        session_refuse(core, peer, 0, code, why, 0);
-        core->ops->say(core->user, LOG_SESSION_REFUSED, why);
+        bool is_early = code == ERR_bad_identity && is_coming(core, &h);
+
+        session_refuse(core, peer, 0, is_early ? ERR_not_ready : code, why,
+                       is_early ? EARLY_RETRY_MS : 0);
+        if (!is_early)
+            core->ops->say(core->user, LOG_SESSION_REFUSED, why);
     } else {
         join(core, peer, pid, &h, role, group);
     }
