@@ -15,6 +15,16 @@
 const struct cli_command cli_commands[] = {
     {"config", "check | reference", "check the configuration; print what may stand in it",
      cmd_config},
+    {"log",
+     "[--service S] [--type PATTERN] [--integration I] [--status pending|success|failed] "
+     "[--class C] [--since T] [--until T] [--key K] [--limit N] [--follow] [--records] | "
+     "verify",
+     "every request and fact with its status, oldest first; check the log end to end",
+     cmd_log},
+    {"trace", "ID", "a request, its attempts, its outcome, what followed", cmd_trace},
+    {"audit", "",
+     "accepted, success, failed, pending, unaccounted; 1 unless unaccounted is 0",
+     cmd_audit},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -112,6 +112,11 @@ uint64_t ledger_end(struct ledger *ledger)
     return ledger->last;
 }
 
+uint64_t ledger_seen(const struct ledger *ledger)
+{
+    return ledger->last;
+}
+
 static void index_records(struct cached *c)
 {
     const struct block *b = (const struct block *)(const void *)c->bytes.bytes;

@@ -69,6 +69,8 @@ long ledger_follow(struct ledger *ledger, const struct ledger_filter *filter,
                    uint64_t *block, ledger_fn fn, void *user);
 /* The number of the last block there is, 0 when the log is empty. */
 uint64_t ledger_end(struct ledger *ledger);
+/* The last block that the last query knew: where ledger_follow goes on without a gap. */
+uint64_t ledger_seen(const struct ledger *ledger);
 /* The row of one event by id (UUID text or foreign id). False when there is none. */
 bool ledger_find(struct ledger *ledger, const char *id, ledger_fn fn, void *user);
 /* The public JSON of a row: id type kind status service timestamp time key cause
