@@ -38,6 +38,8 @@ struct http_call {
     size_t header_bytes;
     unsigned n_headers;
     bool is_forbidden, is_too_large;
+    bool
+        has_all_headers; /* libcurl takes a connection closed inside them for their end */
     enum http_result result;
     unsigned status;
     char error[160];
@@ -236,10 +238,14 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *user)
         return 0;
     }
     call->header_bytes += n;
-    if (n > 5 && memcmp(bytes, "HTTP/", 5) == 0)
+    if (n > 5 && memcmp(bytes, "HTTP/", 5) == 0) {
         buf_clear(&call->headers); /* the ones before belonged to a 1xx */
-    else
+        call->has_all_headers = false;
+    } else if (n && (*bytes == '\r' || *bytes == '\n')) {
+        call->has_all_headers = true;
+    } else {
         keep_header(call, bytes, n);
+    }
     return n;
 }
 
@@ -303,6 +309,10 @@ static void judge(struct http_call *call, CURLcode code)
     } else if (call->is_too_large) {
         call->result = HTTP_TOO_LARGE;
         snprintf(call->error, sizeof(call->error), "the answer is larger than the limit");
+    } else if (code == CURLE_OK && !call->has_all_headers) {
+        call->result = HTTP_NO_ANSWER;
+        snprintf(call->error, sizeof(call->error),
+                 "the connection was closed inside the answer's headers");
     } else if (code == CURLE_OK) {
         curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
         call->status = (unsigned)status;

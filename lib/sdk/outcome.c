@@ -11,21 +11,30 @@
 #include "lib/base/text.h"
 #include "lib/sdk/call.h"
 
-/* The text, at most CALL_MESSAGE_MAX bytes and not cut inside a character; control
- * characters become spaces. */
+/* Where a text that was cut at `n` bytes has to end so that its last character is whole.
+ */
+static size_t whole_characters(const char *text, size_t n)
+{
+    size_t lead = n;
+
+    while (lead && ((unsigned char)text[lead - 1] & 0xc0) == 0x80)
+        lead--;
+    if (!lead)
+        return n;
+    unsigned char first = (unsigned char)text[lead - 1];
+    size_t len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    return lead - 1 + len <= n ? n : lead - 1;
+}
+
+/* The text, at most CALL_MESSAGE_MAX bytes; control characters become spaces: it is one
+ * line in the log. */
 static void say(struct sb_outcome *outcome, const char *format, va_list args)
 {
     char *text = outcome->message;
     int n = vsnprintf(text, sizeof(outcome->message), format, args);
 
-    if (n >= (int)sizeof(outcome->message)) {
-        size_t end = CALL_MESSAGE_MAX;
-        while (end && ((unsigned char)text[end] & 0xc0) == 0x80)
-            end--;
-        if (end && ((unsigned char)text[end - 1] & 0xc0) == 0xc0)
-            end--;
-        text[end] = 0;
-    }
+    if (n > CALL_MESSAGE_MAX)
+        text[whole_characters(text, CALL_MESSAGE_MAX)] = 0;
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
             *text = ' ';

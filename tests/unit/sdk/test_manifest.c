@@ -1,0 +1,191 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/json.h"
+#include "lib/sdk/call.h"
+#include "lib/sdk/manifest.h"
+
+static enum sb_verdict request(const struct sb_event *e, struct sb_request *r,
+                               struct sb_outcome *o)
+{
+    (void)e, (void)r, (void)o;
+    return SB_DONE;
+}
+static enum sb_verdict answer(const struct sb_event *e, const struct sb_answer *a,
+                              struct sb_outcome *o)
+{
+    (void)e, (void)a, (void)o;
+    return SB_DONE;
+}
+static enum sb_verdict hook(const struct sb_event *e, struct sb_outcome *o)
+{
+    (void)e, (void)o;
+    return SB_DONE;
+}
+
+static void expect_error(const struct sb_connector *c, const char *fragment)
+{
+    struct buf errors = BUF_NULL;
+
+    assert_false(manifest_check(c, &errors));
+    if (!strstr(buf_str(&errors), fragment))
+        fail_msg("\"%s\" is not in: %s", fragment, buf_str(&errors));
+    buf_fini(&errors);
+}
+
+static void an_operation_without_both_branches_does_not_register(void **state)
+{
+    (void)state;
+    const struct sb_operation no_failed[] = {
+        {.name = "a", .request = request, .succeeded = answer}, {.name = NULL}};
+    const struct sb_operation no_succeeded[] = {
+        {.name = "a", .request = request, .failed = answer}, {.name = NULL}};
+    const struct sb_operation no_request[] = {
+        {.name = "a", .succeeded = answer, .failed = answer}, {.name = NULL}};
+
+    expect_error(
+        &(struct sb_connector){.name = "t", .version = "1", .operations = no_failed},
+        "has no failed function");
+    expect_error(
+        &(struct sb_connector){.name = "t", .version = "1", .operations = no_succeeded},
+        "has no succeeded function");
+    expect_error(
+        &(struct sb_connector){.name = "t", .version = "1", .operations = no_request},
+        "has no request function");
+}
+
+static void tables_that_contradict_themselves_are_refused(void **state)
+{
+    (void)state;
+    const struct sb_operation twice[] = {
+        {.name = "a", SB_BRANCHES(request, answer, answer)},
+        {.name = "a", SB_BRANCHES(request, answer, answer)},
+        {.name = NULL}};
+    const struct sb_operation keyed[] = {
+        {.name = "a", SB_BRANCHES(request, answer, answer), .repeat = SB_REPEAT_KEYED},
+        {.name = NULL}};
+    const struct sb_operation poll[] = {
+        {.name = "a", SB_BRANCHES(request, answer, answer), .is_poll = true},
+        {.name = NULL}};
+    const struct sb_webhook hooks[] = {
+        {.event = "x.y", .becomes = "t..bad", .handle = hook}, {.event = NULL}};
+    const struct sb_webhook deaf[] = {{.event = "x.y", .becomes = "t.y"},
+                                      {.event = NULL}};
+    const char *const publishes[] = {"not a type", NULL};
+
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = twice},
+                 "is there twice");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = keyed},
+                 "key_lifetime_s");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = poll},
+                 "must be repeatable");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .webhooks = hooks},
+                 "`becomes` is not a legal");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .webhooks = deaf},
+                 "no handle function");
+    expect_error(&(struct sb_connector){.name = "T!", .version = "1", .webhooks = deaf},
+                 "the connector's name");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1"},
+                 "neither operations nor webhooks");
+    expect_error(
+        &(struct sb_connector){
+            .name = "t", .version = "1", .webhooks = deaf, .publishes = publishes},
+        "publishes \"not a type\"");
+}
+
+static void the_manifest_has_what_the_broker_reads(void **state)
+{
+    (void)state;
+    const struct sb_operation operations[] = {{.name = "charge",
+                                               SB_BRANCHES(request, answer, answer),
+                                               .repeat = SB_REPEAT_KEYED,
+                                               .key_lifetime_s = 60},
+                                              {.name = NULL}};
+    const struct sb_webhook hooks[] = {
+        {.event = "Odd.Type", .becomes = "t.odd", .handle = hook}, {.event = NULL}};
+    const char *const publishes[] = {"t.found", NULL};
+    const struct sb_connector c = {.name = "t",
+                                   .version = "1",
+                                   .providers = "one  two",
+                                   .operations = operations,
+                                   .webhooks = hooks,
+                                   .publishes = publishes};
+    struct buf out = BUF_NULL, errors = BUF_NULL;
+    char error[100];
+
+    assert_true(manifest_check(&c, &errors));
+    manifest_write(&c, 0, &out);
+    struct json *m = js_parse(buf_str(&out), out.len, error, sizeof(error));
+    assert_string_equal(js_text(m, "name", ""), "t");
+    assert_string_equal(js_text(m, "operations.0.name", ""), "charge");
+    assert_string_equal(js_text(m, "operations.0.repeat", ""), "keyed");
+    assert_int_equal(js_int(m, "operations.0.key_lifetime_s", 0), 60);
+    assert_string_equal(js_text(m, "webhooks.0.event", ""), "Odd.Type");
+    assert_string_equal(js_text(m, "webhooks.0.becomes", ""), "t.odd");
+    assert_string_equal(js_text(m, "publishes.0", ""), "t.found");
+    assert_string_equal(js_text(m, "providers.1", ""), "two");
+    js_free(m);
+    buf_fini(&out);
+    buf_fini(&errors);
+}
+
+static const char *no_secret(void *user, const char *name)
+{
+    (void)user, (void)name;
+    return NULL;
+}
+
+static void options_and_secrets_are_held_against_the_tables(void **state)
+{
+    (void)state;
+    const struct sb_option options[] = {{"size", SB_INT, NULL, true, "how large"},
+                                        {"on", SB_BOOL, "true", false, ""},
+                                        {.name = NULL}};
+    const struct sb_secret secrets[] = {
+        {"api_key", "the key", "", false}, {"extra", "", "", true}, {.name = NULL}};
+    const struct sb_connector c = {
+        .name = "t", .version = "1", .options = options, .secrets = secrets};
+    char *names[] = {(char[]){"on"}, (char[]){"color"}},
+         *values[] = {(char[]){"maybe"}, (char[]){"red"}};
+    const struct integration integration = {.connector = &c,
+                                            .name = "i",
+                                            .option_names = names,
+                                            .option_values = values,
+                                            .n_options = 2,
+                                            .secret = no_secret};
+    struct buf errors = BUF_NULL;
+
+    assert_false(manifest_fits(&integration, &errors));
+    assert_non_null(
+        strstr(buf_str(&errors),
+               "integrations.i.options.color: the connector t has no such option"));
+    assert_non_null(
+        strstr(buf_str(&errors), "integrations.i.options.size is needed: how large"));
+    assert_non_null(
+        strstr(buf_str(&errors), "integrations.i.options.on: expected true or false"));
+    assert_non_null(
+        strstr(buf_str(&errors), "integrations.i.secrets.api_key is needed: the key"));
+    assert_non_null(strstr(buf_str(&errors), "integrations.i.base_url is needed"));
+    assert_null(strstr(buf_str(&errors), "extra"));
+    assert_null(strstr(buf_str(&errors), "maybe"));
+    buf_fini(&errors);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_operation_without_both_branches_does_not_register),
+        cmocka_unit_test(tables_that_contradict_themselves_are_refused),
+        cmocka_unit_test(the_manifest_has_what_the_broker_reads),
+        cmocka_unit_test(options_and_secrets_are_held_against_the_tables),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
