@@ -37,6 +37,7 @@ struct http_call {
     struct buf headers; /* "name\0value\0"... of the final answer */
     size_t header_bytes;
     unsigned n_headers;
+    bool was_ready; /* connected, TLS and all: from here on bytes may have gone out */
     bool is_forbidden, is_too_large;
     bool
         has_all_headers; /* libcurl takes a connection closed inside them for their end */
@@ -191,6 +192,7 @@ static int before_request(void *user, char *peer_ip, char *local_ip, int peer_po
     struct http_call *call = user;
 
     (void)local_ip, (void)peer_port, (void)local_port;
+    call->was_ready = true;
     call->is_forbidden = !may_dial_text(call, peer_ip);
     return call->is_forbidden ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
@@ -270,16 +272,6 @@ static void release(struct http_call *call)
     client->idle = call;
 }
 
-/* Did no byte of the request leave? The count is of the request's header, which goes
- * first. */
-static bool nothing_sent(const struct http_call *call)
-{
-    long bytes = 0;
-
-    return curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &bytes) == CURLE_OK &&
-           bytes == 0;
-}
-
 static void say_timeout(struct http_call *call)
 {
     curl_off_t looked_up = 0, connected = 0, ready = 0;
@@ -298,15 +290,18 @@ static void judge(struct http_call *call, CURLcode code)
 {
     long status = 0;
 
-    if (call->is_forbidden || code == CURLE_UNSUPPORTED_PROTOCOL ||
-        code == CURLE_URL_MALFORMAT) {
+    /* "unsupported protocol" is also what libcurl calls an answer that is not HTTP */
+    bool is_bad_url = !call->was_ready &&
+                      (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT);
+
+    if (call->is_forbidden || is_bad_url) {
         call->result = HTTP_FORBIDDEN;
         snprintf(call->error, sizeof(call->error), "%s",
                  call->is_forbidden ? "the service's address is one that may not be "
                                       "called (see allow_private_network)"
                                     : "the base_url is not an https:// address (http:// "
                                       "needs allow_private_network)");
-    } else if (call->is_too_large) {
+    } else if (call->is_too_large || code == CURLE_FILESIZE_EXCEEDED) {
         call->result = HTTP_TOO_LARGE;
         snprintf(call->error, sizeof(call->error), "the answer is larger than the limit");
     } else if (code == CURLE_OK && !call->has_all_headers) {
@@ -318,7 +313,7 @@ static void judge(struct http_call *call, CURLcode code)
         call->status = (unsigned)status;
         call->result = HTTP_ANSWERED;
     } else {
-        call->result = nothing_sent(call) ? HTTP_NOT_SENT : HTTP_NO_ANSWER;
+        call->result = call->was_ready ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
         if (code == CURLE_OPERATION_TIMEDOUT)
             say_timeout(call);
         else /* a fixed sentence; libcurl's error buffer would name host and port */
@@ -463,6 +458,8 @@ struct http_call *http_client_call(struct http_client *client,
     set_headers(call, options);
     set_body(call, options);
     curl_easy_setopt(call->easy, CURLOPT_URL, options->url);
+    /* what is declared; what comes without a length is counted in take_body */
+    curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->answer_max);
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)((timeout_us + 999) / 1000));
     curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, options->is_once ? 1L : 0L);
     curl_multi_add_handle(client->multi, call->easy);

@@ -76,6 +76,13 @@ static void down(void *user)
     runtime_down(p->runtime);
 }
 
+static void lost(void *user, struct position position)
+{
+    struct process *p = user;
+
+    runtime_lost(p->runtime, position);
+}
+
 static void rejected(void *user, unsigned error_code, const char *detail)
 {
     struct process *p = user;
@@ -161,6 +168,7 @@ static int start_runtime(struct process *p, const struct config_integration *c,
         .user = p,
         .on_joined = joined,
         .on_down = down,
+        .on_lost = lost,
         .on_rejected = rejected,
         .on_deliver = deliver,
         .on_settled = settled,

@@ -68,14 +68,14 @@ static void queue_take(struct queue *queue, struct job *job)
     queue->count--;
 }
 
-static bool queue_has(const struct queue *queue, struct position position)
+static struct job *queue_find(const struct queue *queue, struct position position)
 {
-    for (const struct job *job = queue->first; job; job = job->next) {
+    for (struct job *job = queue->first; job; job = job->next) {
         struct position held = call_position(job->call);
         if (held.block == position.block && held.index == position.index)
-            return true;
+            return job;
     }
-    return false;
+    return NULL;
 }
 
 static void job_free(struct job *job)
@@ -84,14 +84,18 @@ static void job_free(struct job *job)
     free(job);
 }
 
+static void drop(struct queue *queue, struct job *job)
+{
+    queue_take(queue, job);
+    if (job->http)
+        http_client_abort(job->http);
+    job_free(job);
+}
+
 static void queue_drop(struct queue *queue)
 {
-    for (struct job *job; (job = queue->first);) {
-        queue_take(queue, job);
-        if (job->http)
-            http_client_abort(job->http);
-        job_free(job);
-    }
+    while (queue->first)
+        drop(queue, queue->first);
 }
 
 /* --- results, batched --- */
@@ -236,12 +240,12 @@ static void start(struct runtime *runtime, struct job *job)
     struct http_call_options options;
 
     queue_take(&runtime->waiting, job);
+    runtime->bus.started(runtime->bus.user, call_position(job->call));
     if (!call_begin(job->call, loop_wall_us(runtime->loop))) {
         finish(runtime, job);
         return;
     }
     queue_add(&runtime->running, job);
-    runtime->bus.started(runtime->bus.user, call_position(job->call));
     call_http(job->call, &options);
     options.on_done = answered;
     options.user = job;
@@ -260,7 +264,8 @@ static void take(struct runtime *runtime, const struct slice *slice, uint32_t of
 {
     struct position position = {.block = slice->block, .index = slice->index + offset};
 
-    if (queue_has(&runtime->running, position) || queue_has(&runtime->waiting, position))
+    if (queue_find(&runtime->running, position) ||
+        queue_find(&runtime->waiting, position))
         return; /* it came again after a reconnect and is in hand */
     struct job *job = mem_alloc(sizeof(*job));
     job->runtime = runtime;
@@ -290,15 +295,15 @@ static void lease_over(void *user)
     struct runtime *runtime = user;
 
     log_say(LINK_DOWN, "to=broker what=\"%u calls are dropped, their leases are over\"",
-            runtime->running.count + runtime->waiting.count);
+            runtime->running.count);
     queue_drop(&runtime->running);
-    queue_drop(&runtime->waiting);
     check_stopped(runtime);
 }
 
 /* What has not begun is the broker's again (peer.h): kept, it would be called twice. */
 void runtime_down(struct runtime *runtime)
 {
+    queue_drop(&runtime->waiting);
     queue_drop(&runtime->waiting);
     if (!loop_timer_is_set(runtime->lease))
         loop_timer_in(runtime->lease, RUNTIME_LEASE_US);
@@ -307,6 +312,19 @@ void runtime_down(struct runtime *runtime)
 void runtime_joined(struct runtime *runtime)
 {
     loop_timer_stop(runtime->lease);
+}
+
+void runtime_lost(struct runtime *runtime, struct position position)
+{
+    struct job *job = queue_find(&runtime->running, position);
+
+    if (!job)
+        return;
+    log_say(CALL_FAILED, "event=%s result=dropped reason=\"its lease is over\"",
+            call_id(job->call));
+    drop(&runtime->running, job);
+    pump(runtime);
+    check_stopped(runtime);
 }
 
 /* --- life --- */

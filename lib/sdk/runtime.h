@@ -40,7 +40,11 @@ void runtime_settled(struct runtime *runtime, uint64_t batch);
 /* A result was refused whole: its groups are sent again one by one, so that only the one
  * at fault is lost. */
 void runtime_refused(struct runtime *runtime, uint64_t batch, const char *detail);
+/* The link is down: what has not begun is forgotten, it comes again. Calls go on until
+ * their leases end. */
 void runtime_down(struct runtime *runtime);
+/* A call whose lease ended meanwhile: it is dropped. */
+void runtime_lost(struct runtime *runtime, struct position position);
 void runtime_joined(struct runtime *runtime);
 /* Start no further calls; `stopped` is called once none runs and all results are on their
  * way. */

@@ -245,7 +245,7 @@ static void a_bad_service_costs_one_call_and_never_the_process(void **state)
         {"HTTP/1.1 abc OK\r\n\r\n", 0, HTTP_NO_ANSWER},
         {"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", 0, HTTP_NO_ANSWER},
         {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n", 0,
-         HTTP_NO_ANSWER},
+         HTTP_TOO_LARGE},
         {filler, 1, HTTP_NO_ANSWER}, /* HTTP/0.9 */
     };
 
