@@ -13,6 +13,10 @@
 #include "lib/config/config.h"
 
 const struct cli_command cli_commands[] = {
+    {"init", "", "write a first configuration", cmd_init},
+    {"secret", "set NAME | list | rotate NAME --keep-old 24h | remove NAME",
+     "keep secrets in the vault; values come from stdin, never from the command line",
+     cmd_secret},
     {"config", "check | reference", "check the configuration; print what may stand in it",
      cmd_config},
     {"log",

@@ -1,0 +1,137 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lib/vault/secretfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/mem.h"
+
+/* --- reading --- */
+
+static const char *unfit(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return "it is not a regular file";
+    if (st->st_mode & 077)
+        return "others can read it; expected mode 0600";
+    if (st->st_uid != geteuid() && st->st_uid != 0)
+        return "it belongs to somebody else";
+    if (st->st_size > SECRET_SIZE_MAX)
+        return "it is larger than 8 KiB";
+    return NULL;
+}
+
+static const char *read_all(int fd, struct buf *out)
+{
+    size_t before = out->len;
+    ssize_t n;
+
+    buf_reserve(out, 2 * (SECRET_SIZE_MAX + 1)); /* once: what is moved is not wiped */
+    while ((n = read(fd, buf_reserve(out, SECRET_SIZE_MAX + 1), SECRET_SIZE_MAX + 1)) >
+           0) {
+        out->len += (size_t)n;
+        if (out->len - before > SECRET_SIZE_MAX)
+            return "it is larger than 8 KiB";
+    }
+    return n < 0 ? strerror(errno) : NULL;
+}
+
+bool secretfile_read(const char *path, struct buf *out, char *error, size_t error_size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    const char *why;
+
+    if (fd < 0) {
+        snprintf(error, error_size, "%s: %s", path,
+                 errno == ELOOP ? "it is a link; expected the file itself"
+                                : strerror(errno));
+        return false;
+    }
+    why = fstat(fd, &st) != 0 ? strerror(errno) : unfit(&st);
+    if (!why)
+        why = read_all(fd, out);
+    close(fd);
+    if (why) {
+        snprintf(error, error_size, "%s: %s", path, why);
+        return false;
+    }
+    if (out->len && out->bytes[out->len - 1] == '\n')
+        out->bytes[--out->len] = 0;
+    return true;
+}
+
+/* --- writing --- */
+
+static bool write_all(int fd, const char *bytes, size_t n)
+{
+    while (n) {
+        ssize_t done = write(fd, bytes, n);
+        if (done < 0 && errno != EINTR)
+            return false;
+        if (done > 0) {
+            bytes += done;
+            n -= (size_t)done;
+        }
+    }
+    return fsync(fd) == 0;
+}
+
+static bool sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    _free_ char *dir = slash ? mem_copy(path, (size_t)(slash - path) + 1) : mem_text(".");
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+static bool failed(const char *path, char *error, size_t error_size)
+{
+    snprintf(error, error_size, "%s: %s", path, strerror(errno));
+    return false;
+}
+
+bool secretfile_create(const char *path, const void *bytes, size_t n, char *error,
+                       size_t error_size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return failed(path, error, error_size);
+    bool good = write_all(fd, bytes, n);
+    if (!good)
+        failed(path, error, error_size);
+    close(fd);
+    if (!good)
+        (void)unlink(path); /* half a secret is worse than none */
+    else if (!sync_directory(path))
+        good = failed(path, error, error_size);
+    return good;
+}
+
+bool secretfile_replace(const char *path, const void *bytes, size_t n, char *error,
+                        size_t error_size)
+{
+    _free_ char *temporary = mem_format("%s.new", path);
+
+    (void)unlink(temporary); /* left by a process that died; usually there is none */
+    if (!secretfile_create(temporary, bytes, n, error, error_size))
+        return false;
+    if (rename(temporary, path) != 0) {
+        failed(path, error, error_size);
+        (void)unlink(temporary);
+        return false;
+    }
+    return sync_directory(path) || failed(path, error, error_size);
+}
