@@ -266,37 +266,40 @@ void calls_outcome(struct calls *calls, uint64_t ref, uint32_t index,
     call_free(call);
 }
 
-void calls_wait_refused(struct calls *calls, uint64_t ref)
+/* Answer all that wait under this ref, of whatever index (0: all), and have their outcome
+ * in the log. */
+static void answer_settled(struct calls *calls, uint64_t ref)
 {
-    struct call *call = ref & own_ref ? find(calls, ref, 0) : NULL;
-    if (!call)
-        return;
-    if (look_up(call).is_settled)
-        call_free(call);
-    /* else the timer has the last word */
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct call *call = calls->buckets[i], *next; call; call = next) {
+            next = call->next;
+            if ((ref == 0 || call->ref == ref) && look_up(call).is_settled)
+                call_free(call);
+        }
 }
 
+void calls_wait_refused(struct calls *calls, uint64_t ref)
+{
+    answer_settled(calls, ref); /* for the others the timer has the last word */
+}
+
+/* The peer registers again by itself; what was settled meanwhile is in the log. */
 void calls_rejoined(struct calls *calls)
 {
-    struct call *all = NULL;
-    for (size_t i = 0; i < BUCKETS; i++)
-        while (calls->buckets[i]) {
-            struct call *call = calls->buckets[i];
-            leave(call);
-            call->next = all;
-            all = call;
-        }
-    while (all) {
-        struct call *call = all;
-        all = call->next;
-        struct look look = look_up(call);
-        if (look.is_settled)
-            call_free(call);
-        else if (look.is_found)
-            wait_at(call, look.position);
-        else /* not in the log yet: until its time is up */
-            enter(call, own_ref | ++calls->last_ref, 0);
-    }
+    answer_settled(calls, 0);
+}
+
+/* The broker does not know any more that this one waits: what the log says, or wait under
+ * another name. */
+static void wait_anew(struct call *call)
+{
+    struct look look = look_up(call);
+    if (look.is_settled)
+        call_free(call);
+    else if (look.is_found)
+        wait_at(call, look.position);
+    else if (!call->is_waiting) /* not in the log yet: until its time is up */
+        enter(call, own_ref | ++call->calls->last_ref, 0);
 }
 
 /* --- committed --- */
@@ -336,8 +339,10 @@ static void on_committed(void *user, const struct hold_result *result)
         reply_running(call);
         call_free(call);
     } else {
-        enter(call, result->batch, result->first);
         start_timer(call);
+        enter(call, result->batch, result->first);
+        if (result->is_place_unknown)
+            wait_anew(call);
     }
 }
 

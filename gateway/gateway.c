@@ -82,19 +82,20 @@ static void on_rejected(void *user, unsigned error, const char *detail)
 static void on_published(void *user, uint64_t batch, const struct published *published,
                          const struct verdict *verdicts, uint32_t n)
 {
-    (void)published;
     struct gateway *gateway = user;
     gateway->was_full = false;
-    hold_published(gateway->hold, batch, verdicts, n);
+    hold_published(gateway->hold, batch, published, verdicts, n);
 }
 
-/* A batch of ours, or a WAIT under a ref of ours: whose it is not lets it pass. */
+/* A batch of ours, or a wait whose outcome is in the log already. */
 static void on_refused(void *user, uint64_t batch, unsigned error, const char *detail,
                        uint32_t retry_after_ms)
 {
     struct gateway *gateway = user;
-    calls_wait_refused(gateway->calls, batch);
-    hold_refused(gateway->hold, batch, error, detail, retry_after_ms);
+    if (error == ERR_already_settled)
+        calls_wait_refused(gateway->calls, batch);
+    else
+        hold_refused(gateway->hold, batch, error, detail, retry_after_ms);
 }
 
 static void on_outcome(void *user, uint64_t ref, uint32_t index,

@@ -304,8 +304,8 @@ static struct batch *take_sent(struct hold *hold, uint64_t number, struct lane *
     return NULL;
 }
 
-void hold_published(struct hold *hold, uint64_t number, const struct verdict *verdicts,
-                    uint32_t n)
+void hold_published(struct hold *hold, uint64_t number, const struct published *published,
+                    const struct verdict *verdicts, uint32_t n)
 {
     struct lane *lane = NULL;
     struct batch *batch = take_sent(hold, number, &lane);
@@ -319,7 +319,8 @@ void hold_published(struct hold *hold, uint64_t number, const struct verdict *ve
     for (size_t i = batch->gone; i < batch->n; i++) {
         struct entry *entry = &batch->entries[i];
         uint32_t first = entry->first - base;
-        struct hold_result result = {.batch = number,
+        struct hold_result result = {.is_place_unknown = published->block == 0,
+                                     .batch = number,
                                      .first = first,
                                      .verdicts = by_event ? by_event + first : NULL};
         answer(hold, entry, &result);

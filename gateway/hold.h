@@ -32,6 +32,7 @@ struct hold_result {
     unsigned error; /* 0: committed; else nothing of it is stored */
     const char *detail;
     uint32_t retry_after_ms; /* 0: trying again does not help */
+    bool is_place_unknown;   /* the broker was started anew: no outcome will be sent */
     uint64_t batch; /* with first + the event's number it names the event in on_outcome */
     uint32_t first;
     /* For each event of the hold_add: NULL when it was stored, else why not. NULL when
@@ -60,7 +61,7 @@ unsigned hold_count(const struct hold *hold);
 
 /* From the bus. */
 void hold_joined(struct hold *hold);
-void hold_published(struct hold *hold, uint64_t batch, const struct verdict *verdicts,
-                    uint32_t n);
+void hold_published(struct hold *hold, uint64_t batch, const struct published *published,
+                    const struct verdict *verdicts, uint32_t n);
 void hold_refused(struct hold *hold, uint64_t batch, unsigned error, const char *detail,
                   uint32_t retry_after_ms);

@@ -15,6 +15,8 @@
 
 enum { ASKERS = 4000 };
 
+static const struct published somewhere = {.block = 1};
+
 /* A bus that keeps what it is given, and the answers of up to ASKERS requests. */
 struct box {
     struct loop *loop;
@@ -100,7 +102,7 @@ static void one_turn_makes_one_batch(void **state)
     assert_int_equal(box->sent, 1);
     assert_string_equal(buf_str(&box->last), "abc");
     assert_int_equal(hold_count(box->hold), 3);
-    hold_published(box->hold, 1, NULL, 0);
+    hold_published(box->hold, 1, &somewhere, NULL, 0);
     assert_int_equal(hold_count(box->hold), 0);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(box->askers[i].answers, 1);
@@ -118,7 +120,7 @@ static void third_batch_waits_for_an_answer(void **state)
         loop_advance(box->loop, 0);
     }
     assert_int_equal(box->sent, HOLD_BATCHES_MAX);
-    hold_published(box->hold, 1, NULL, 0);
+    hold_published(box->hold, 1, &somewhere, NULL, 0);
     assert_int_equal(box->sent, 3);
     assert_string_equal(buf_str(&box->last), "xxx");
 }
@@ -164,7 +166,7 @@ static void held_for_two_seconds_at_most_and_never_sent_after(void **state)
     hold_joined(box->hold);
     assert_string_equal(buf_str(&box->last), "b");
     struct verdict verdict = {.index = 0, .code = VERDICT_DUPLICATE};
-    hold_published(box->hold, box->sent, &verdict, 1);
+    hold_published(box->hold, box->sent, &somewhere, &verdict, 1);
     assert_true(box->askers[1].is_duplicate);
     assert_int_equal(box->askers[0].answers, 1);
 }
@@ -177,7 +179,7 @@ static void batch_without_an_answer_is_given_up(void **state)
         loop_advance(box->loop, 50 * 1000);
     assert_int_equal(box->askers[0].answers, 1);
     assert_int_equal(box->askers[0].error, ERR_unavailable);
-    hold_published(box->hold, 1, NULL, 0); /* late */
+    hold_published(box->hold, 1, &somewhere, NULL, 0); /* late */
     assert_int_equal(box->askers[0].answers, 1);
 }
 
@@ -190,7 +192,7 @@ static void verdicts_reach_their_events(void **state)
     struct verdict verdicts[] = {{.index = 3, .code = VERDICT_DUPLICATE},
                                  {.index = 1, .code = VERDICT_CONFLICT},
                                  {.index = 99, .code = VERDICT_CONFLICT}};
-    hold_published(box->hold, 1, verdicts, 3);
+    hold_published(box->hold, 1, &somewhere, verdicts, 3);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(box->askers[i].is_duplicate, i == 1 || i == 3);
 }
@@ -203,7 +205,7 @@ static void drive(struct box *box, unsigned error)
         if (strstr(buf_str(&box->last), "bad"))
             hold_refused(box->hold, number, error, "not this one", 0);
         else
-            hold_published(box->hold, number, NULL, 0);
+            hold_published(box->hold, number, &somewhere, NULL, 0);
         loop_advance(box->loop, 0);
     }
 }
@@ -222,7 +224,7 @@ static void refused_batch_is_halved_until_one_is_refused(void **state)
         if (strstr(buf_str(&box->last), "bad"))
             hold_refused(box->hold, number, ERR_no_handler, "not this one", 0);
         else
-            hold_published(box->hold, number, NULL, 0);
+            hold_published(box->hold, number, &somewhere, NULL, 0);
     }
     for (size_t i = 0; i < 100; i++) {
         assert_int_equal(box->askers[i].answers, 1);
