@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
@@ -82,6 +83,26 @@ struct maker *maker_new(bool with_views)
         if (!m->views)
             abort();
     }
+    m->number = 1;
+    begin(m);
+    return m;
+}
+
+struct maker *maker_new_in(const char *dir)
+{
+    _free_ char *log = mem_format("%s/log", dir);
+    struct store_options options = {.dir = log, .segment_size = 16 << 20};
+    struct maker *m = mem_alloc(sizeof(*m));
+    char error[256] = "mkdir";
+
+    harm = HARM_NONE;
+    m->store = mkdir(log, 0700) == 0 ? store_open(&options, error, sizeof(error)) : NULL;
+    m->views = m->store ? views_open(log, false, error, sizeof(error)) : NULL;
+    if (!m->views) {
+        fprintf(stderr, "%s: %s\n", log, error);
+        abort();
+    }
+    m->honest = m->store->ops;
     m->number = 1;
     begin(m);
     return m;

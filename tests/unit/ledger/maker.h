@@ -11,6 +11,8 @@
 struct maker;
 
 struct maker *maker_new(bool with_views);
+/* The log on disk, in DIR/log with views beside it; it stays when the maker is freed. */
+struct maker *maker_new_in(const char *dir);
 void maker_free(struct maker *maker);
 /* A ledger over the log made so far; the maker closes it. */
 struct ledger *maker_ledger(struct maker *maker);

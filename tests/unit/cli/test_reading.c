@@ -1,0 +1,260 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* The commands that read the log, over a log on disk that nobody has open. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "lib/base/buf.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/config/config.h"
+#include "tests/unit/ledger/maker.h"
+
+const struct cli_command cli_commands[] = {{"log", "", "", cmd_log},
+                                           {NULL, NULL, NULL, NULL}};
+
+static char dir[64];
+
+/* 1 succeeded after a retry, 2 failed with a text that would move a cursor, 3 pending. */
+static void tell_story(void)
+{
+    _free_ char *data = mem_format("%s/data", dir);
+    assert_int_equal(mkdir(data, 0700), 0);
+    struct maker *m = maker_new_in(data);
+
+    maker_integration(m, "stripe", "Stripe");
+    struct position p =
+        maker_request(m, 1, "payment.charge.requested", "stripe", "order-1");
+    struct position q = maker_request(m, 2, "payment.charge.requested", "stripe", NULL);
+    maker_request(m, 3, "payment.refund.requested", "stripe", NULL);
+    maker_seal(m);
+    maker_retry(m, "stripe", p, 1, "503 from provider");
+    maker_outcome(m, 11, p, 1, CLASS_none, NULL);
+    maker_outcome(m, 12, q, 2, CLASS_permanent, "declined\x1b[2J\nsecond line");
+    maker_seal(m);
+    maker_free(m);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof(dir), "/tmp/test_reading.XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    _free_ char *path = mem_format("%s/signalbox.yaml", dir);
+    FILE *f = fopen(path, "w");
+    fputs("data: ./data\nrun: ./run\n", f);
+    return fclose(f);
+}
+
+static int teardown(void **state)
+{
+    _free_ char *command = mem_format("rm -r %s", dir);
+
+    (void)state;
+    return system(command);
+}
+
+/* Run a command; what it printed is in `out`. */
+static int run(cli_fn fn, struct buf *out, const char *words)
+{
+    _free_ char *path = mem_format("%s/signalbox.yaml", dir),
+                *printed = mem_format("%s/stdout", dir);
+    _free_ char *copy = mem_text(words);
+    struct cli cli = {.config_path = path};
+    char *argv[16];
+    int argc = 0;
+
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    fflush(stdout);
+    int kept = dup(STDOUT_FILENO), file = open(printed, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    dup2(file, STDOUT_FILENO);
+    int status = fn(&cli, argc, argv);
+    fflush(stdout);
+    dup2(kept, STDOUT_FILENO);
+    close(kept);
+    buf_clear(out);
+    out->len = (size_t)pread(file, buf_reserve(out, 65536), 65536, 0);
+    buf_str(out);
+    close(file);
+    config_free(cli.config);
+    return status;
+}
+
+static void assert_says(struct buf *out, const char *words)
+{
+    if (!strstr(buf_str(out), words))
+        fail_msg("expected \"%s\" in:\n%s", words, buf_str(out));
+}
+
+static void nothing_to_read_is_unreachable(void **state)
+{
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    assert_int_equal(run(cmd_log, &out, "log"), CLI_UNREACHABLE);
+    assert_int_equal(run(cmd_audit, &out, "audit"), CLI_UNREACHABLE);
+    assert_int_equal(run(cmd_trace, &out, "trace x"), CLI_UNREACHABLE);
+    assert_string_equal(buf_str(&out), "");
+    buf_fini(&out);
+}
+
+static void log_prints_rows_with_what_to_do_next(void **state)
+{
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_log, &out, "log"), CLI_DONE);
+    assert_says(&out, "TIMESTAMP                SERVICE      EVENT_TYPE");
+    assert_says(
+        &out,
+        "1970-01-01T00:00:01.000Z Stripe       payment.charge.requested       Success");
+    assert_says(&out, "Failed  declined?[2J second line");
+    assert_says(&out, "-> signalbox trace 02020202-0202-0202-0202-020202020202\n");
+    assert_null(memchr(out.bytes, 0x1b, out.len));
+    assert_int_equal(run(cmd_log, &out, "log --status pending --json"), CLI_DONE);
+    assert_says(&out, "\"id\":\"03030303-0303-0303-0303-030303030303\"");
+    assert_int_equal(strchr(buf_str(&out), '\n') - buf_str(&out),
+                     (long)out.len - 1); /* one line */
+    assert_int_equal(run(cmd_log, &out, "log --records --type payment.*.failed"),
+                     CLI_DONE);
+    assert_says(&out, "payment.charge.failed");
+    buf_fini(&out);
+}
+
+static void wrong_usage_is_2(void **state)
+{
+    static const char *const words[] = {"log --status wrong", "log --class exhaustd",
+                                        "log --since never",  "log --limit 0",
+                                        "log --limit x",      "log verfy",
+                                        "log --nothing",      "log verify more"};
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        assert_int_equal(run(cmd_log, &out, words[i]), CLI_USAGE);
+    assert_int_equal(run(cmd_trace, &out, "trace"), CLI_USAGE);
+    assert_int_equal(run(cmd_audit, &out, "audit more"), CLI_USAGE);
+    buf_fini(&out);
+}
+
+static void verify_and_audit_of_a_good_log_are_0(void **state)
+{
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_log, &out, "log verify"), CLI_DONE);
+    assert_says(&out, "up to block 2: good");
+    assert_int_equal(run(cmd_audit, &out, "audit --json"), CLI_DONE);
+    assert_says(
+        &out,
+        "\"accepted\":3,\"success\":1,\"failed\":1,\"pending\":1,\"unaccounted\":0");
+    assert_int_equal(run(cmd_audit, &out, "audit"), CLI_DONE);
+    assert_says(&out, "owner stripe, attempts 0, deadline none 03030303");
+    buf_fini(&out);
+}
+
+/* Change one byte, named by a pattern that stands once in the files of the log. */
+static void spoil(const char *pattern)
+{
+    _free_ char *command =
+        mem_format("for f in %s/data/log/0*.mdb; do perl -0777 -pi -e 's/%s/Z/' $f; done",
+                   dir, pattern);
+
+    assert_int_equal(system(command), 0);
+}
+
+static void verify_and_audit_of_a_damaged_log_are_1(void **state)
+{
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    spoil("(?<=503 fro)m");
+    assert_int_equal(run(cmd_log, &out, "log verify"), CLI_FAILED);
+    assert_says(&out, "block 2: damaged");
+    assert_int_equal(run(cmd_audit, &out, "audit --json"), CLI_FAILED);
+    assert_says(&out, "\"damaged_blocks\":1");
+    assert_int_equal(run(cmd_log, &out, "log"), CLI_DONE); /* what reads is shown */
+    buf_fini(&out);
+}
+
+static void trace_tells_attempts_and_outcome(void **state)
+{
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_trace, &out, "trace 01010101-0101-0101-0101-010101010101"),
+                     CLI_DONE);
+    assert_says(&out, "attempt 1 ended without an outcome: 503 from provider");
+    assert_says(&out, "payment.charge.succeeded");
+    assert_int_equal(
+        run(cmd_trace, &out, "trace --json 0b0b0b0b-0b0b-0b0b-0b0b-0b0b0b0b0b0b"),
+        CLI_DONE);
+    assert_says(&out, "\"attempts\":[{");
+    assert_int_equal(run(cmd_trace, &out, "trace nobody"), CLI_FAILED);
+    buf_fini(&out);
+}
+
+static void cells_are_cut_padded_and_harmless(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned width;
+        bool cut;
+        const char *cell;
+    } cases[] = {
+        {"ab", 4, true, "ab  "},
+        {NULL, 2, true, "  "},
+        {"abcd", 4, true, "abcd"},
+        {"abcde", 4, true, "abc\xe2\x80\xa6"},
+        {"abcde", 4, false, "abcde"},
+        {"\xc3\xa4\xc3\xb6", 3, true, "\xc3\xa4\xc3\xb6 "},
+        {"a\x1b[2J", 0, false, "a?[2J"},
+        {"a\xc2\x9b", 0, false, "a?"},
+        {"a\xff\xc3", 0, false, "a??"},
+        {"a\tb\x7f", 0, false, "a b?"},
+    };
+    struct buf line = BUF_NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        buf_clear(&line);
+        table_cell(&line, cases[i].text, cases[i].width, cases[i].cut);
+        assert_string_equal(buf_str(&line), cases[i].cell);
+    }
+    buf_fini(&line);
+}
+
+#define claim(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        claim(nothing_to_read_is_unreachable),
+        claim(log_prints_rows_with_what_to_do_next),
+        claim(wrong_usage_is_2),
+        claim(verify_and_audit_of_a_good_log_are_0),
+        claim(verify_and_audit_of_a_damaged_log_are_1),
+        claim(trace_tells_attempts_and_outcome),
+        cmocka_unit_test(cells_are_cut_padded_and_harmless),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
