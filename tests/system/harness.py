@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The world of the system tests and of bench: real processes in a temporary directory, and a provider to practise on.
 
-`System` is a whole signalbox under `signalbox up`.  `Parts` starts logger and broker alone, handing them their bus keys as
-`up` would; bench uses it, and tests that need one process under a tool such as strace.
+`System` is a whole signalbox under `signalbox up`.  `Parts` starts logger and broker, and gateway or a connector when asked,
+handing them their keys as `up` would; bench uses it, and tests that need one process under a tool such as strace.
 """
-import base64
 import contextlib
 import hashlib
 import hmac
@@ -118,6 +117,13 @@ def stripe_event(kind="checkout.session.completed", **data):
     return json.dumps(event, indent=2).encode()
 
 
+def port_answers(port, path):
+    """Does a GET say 200?"""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return http_call(port, "GET", path, timeout=2)[0] == 200
+    return False
+
+
 class Sandbox:
     """The practice Stripe."""
 
@@ -171,6 +177,7 @@ class Parts:
         self.config.write_text(config)
         self.keys = {f"bus.{name}": secrets.token_hex(16) for name in ("gateway", *integrations)}
         self.logger = self.broker = None
+        self.others = []
         self.endpoint = f"ipc://{self.directory}/run/bus.sock"
 
     def start_logger(self):
@@ -185,6 +192,18 @@ class Parts:
         wait_for("the broker serves", self.serves, 30)
         return self
 
+    def start_gateway(self, port, **webhook_secrets):
+        """Secrets by `<integration>__<path>`."""
+        values = {"bus.gateway": self.keys["bus.gateway"], **{"webhook." + name.replace("__", "."): value for name, value in webhook_secrets.items()}}
+        self.others.append(start([program("signalbox-gateway", self.build), "-c", str(self.config)], values, self.directory / "gateway.err"))
+        wait_for("the gateway is ready", lambda: port_answers(port, "/readyz"), 20)
+
+    def start_connector(self, name, integration, **values):
+        values = {"bus": self.keys[f"bus.{integration}"], **values}
+        command = [program(f"signalbox-{name}", self.build), "-c", str(self.config), "--integration", integration]
+        self.others.append(start(command, values, self.directory / f"{name}.err"))
+        wait_for("the connector has joined", lambda: f"SESSION_STARTED name={integration}" in self.log("broker"), 20)
+
     def serves(self):
         for name, process in (("logger", self.logger), ("broker", self.broker)):
             assert process.poll() is None, f"the {name} ended: {self.log(name)}"
@@ -195,9 +214,164 @@ class Parts:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def stop(self):
+        for process in self.others:
+            stop(process)
         stop(self.broker)
         if self.logger and self.wrap:  # the tool in front of it ends with it
             for pid in children(self.logger.pid):
                 os.kill(pid, signal.SIGTERM)
             self.logger.wait(15)
         stop(self.logger)
+
+
+CONFIG = """data: ./data
+run: ./run
+gateway: {{ listen: "127.0.0.1:{port}" }}
+log: {{ segment_size: 16MiB, reserve: 4MiB }}
+{extra}
+integrations:
+  stripe:
+    connector: payment
+    provider: stripe
+    service: Stripe
+    base_url: http://127.0.0.1:{sandbox}
+    allow_private_network: true
+    secrets: {{ api_key: file:api_key }}
+    webhooks:
+      - {{ path: stripe, scheme: stripe, secrets: [file:webhook_secret] }}
+    limits: {{ {limits} }}
+"""
+
+
+class System:
+    """A whole signalbox in a directory, with the sandbox as Stripe. `with System(tmp_path) as s: ...`"""
+
+    def __init__(self, directory, extra="", limits="timeout: 5s", home=None, build=None):
+        self.directory, self.build = Path(directory), build
+        self.home = Path(home or directory)  # where configuration, data and run are
+        self.extra, self.limits = extra, limits
+        self.port = free_port()
+        self.sandbox = Sandbox(self.directory, f"http://127.0.0.1:{self.port}/webhooks/stripe", build)
+        self.up = None
+
+    def __enter__(self):
+        self.sandbox.start()
+        try:
+            self.write_config()
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def write_config(self):
+        text = CONFIG.format(port=self.port, sandbox=self.sandbox.port, extra=self.extra, limits=self.limits)
+        (self.home / "signalbox.yaml").write_text(text)
+        for name, value in (("api_key", API_KEY), ("webhook_secret", WEBHOOK_SECRET)):
+            path = self.home / name
+            path.write_text(value)
+            path.chmod(0o600)
+
+    # --- life ---
+
+    def start(self, seconds=20):
+        self.up = start([program("signalbox", self.build), "up", "-c", str(self.home / "signalbox.yaml")], None, self.directory / "up.err",
+                        stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True)
+        wait_for("the system is ready", self.is_ready, seconds)
+
+    def is_ready(self):
+        assert self.up.poll() is None, f"signalbox up ended: {self.said()}"
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return http_call(self.port, "GET", "/readyz", timeout=2)[0] == 200 and self.knows_the_connector()
+        return False
+
+    def knows_the_connector(self):
+        """An endpoint is closed until its connector has said what it handles."""
+        return "payment" in self.pids() and b"payment" in self.api("GET", "/v1/status")[2]
+
+    def stop(self):
+        stop(self.up)
+        self.sandbox.stop()
+
+    def said(self):
+        """What the processes told their operator."""
+        return (self.directory / "up.err").read_text(errors="replace")
+
+    def pids(self):
+        """{"broker": pid, "logger": ..., "gateway": ..., "payment": ...} of what runs now."""
+        found = {}
+        for pid in children(self.up.pid):
+            with contextlib.suppress(OSError):
+                name = Path(os.readlink(f"/proc/{pid}/exe")).name
+                found[name.removeprefix("signalbox-")] = pid
+        return found
+
+    def kill(self, name):
+        pid = self.pids().get(name)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def kill_all(self):
+        """All at once: `up` and everything it started."""
+        os.killpg(self.up.pid, signal.SIGKILL)
+        self.up.wait()
+        wait_for("no process is left", lambda: not alive_below(self.home))
+
+    # --- asking ---
+
+    def token(self):
+        return (self.home / "data/api-token").read_text().strip()
+
+    def api(self, method, path, body=None, headers=None, timeout=30):
+        headers = {"Authorization": f"Bearer {self.token()}", **(headers or {})}
+        if body is not None and not isinstance(body, bytes):
+            body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
+        return http_call(self.port, method, path, body, headers, timeout)
+
+    def webhook(self, body, signature=None, timeout=30):
+        headers = {"Content-Type": "application/json", "Stripe-Signature": signature or stripe_signature(body)}
+        return http_call(self.port, "POST", "/webhooks/stripe", body, headers, timeout)
+
+    def charge(self, key=None, wait="10s", timeout=40, **data):
+        """(status, answer) of a charge over HTTP."""
+        data = {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", **data}
+        headers = {"Idempotency-Key": key} if key else {}
+        status, _, body = self.api("POST", f"/v1/calls/payment/charge?wait={wait}", data, headers, timeout)
+        return status, json.loads(body)
+
+    def cli(self, *args, check=True, **more):
+        done = subprocess.run([program("signalbox", self.build), *args, "-c", str(self.home / "signalbox.yaml")], capture_output=True, text=True,
+                              timeout=120, **more)
+        assert not check or done.returncode == 0, f"{args}: {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done
+
+    def log(self, *args):
+        """Rows of `signalbox log`, as dictionaries."""
+        return [json.loads(line) for line in self.cli("log", "--json", "--limit", "1000000", *args).stdout.splitlines()]
+
+    def audit(self):
+        done = self.cli("audit", "--json", check=False)
+        assert done.returncode in (0, 1), done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def settled(self, seconds=60):
+        """Wait until nothing is pending; the audit then."""
+        def nothing_pending():
+            audit = self.audit()
+            return audit if audit["pending"] == 0 else None
+        return wait_for(f"nothing is pending: {self.audit()}", nothing_pending, seconds, 0.3)
+
+
+def alive_below(directory):
+    """Pids of our programs that run with a configuration below this directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = path.read_bytes().decode(errors="replace")
+            if "signalbox" in line.split("\0", 1)[0] and str(directory) in line and "sandbox" not in line.split("\0", 1)[0]:
+                found.append(int(path.parent.name))
+    return found
