@@ -231,13 +231,10 @@ static int open_checked(struct segment *segment, int fd, bool for_writing)
 
     if (result)
         return result;
-    segment->map_size = facts.map_size;
-    /* A copy may have lost the zeros at its end. Without room to put them back, use what
-     * is there. */
-    bool is_whole;
-    if (for_writing && facts.file_size < facts.map_size &&
-        extend(segment->path, facts.map_size, facts.map_size, &is_whole))
-        segment->map_size = facts.file_size / PAGES_SIZE * PAGES_SIZE;
+    /* A copy may have lost the zeros at its end; what is there must do, and a wrong size
+     * must not matter. */
+    uint64_t whole = facts.file_size / PAGES_SIZE * PAGES_SIZE;
+    segment->map_size = facts.map_size < whole ? facts.map_size : whole;
     int rc = env_new(&segment->env, segment->path, segment->map_size,
                      for_writing ? 0 : MDB_RDONLY);
     if (rc)

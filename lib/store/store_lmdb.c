@@ -21,14 +21,16 @@
 #include <unistd.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/store/internal.h"
 #include "lib/store/segment.h"
 
 enum {
     SPARES_WANTED = 2,
-    SPARES_MAX = 64, /* more changes of segment in one append are refused as full */
-    OPEN_MAX = 32,   /* segments held open for reading */
+    SPARES_MAX = 64,      /* more changes of segment in one append are refused as full */
+    OPEN_MAX = 32,        /* segments held open for reading */
+    REFUSED_US = 1000000, /* how long a damaged file is not looked at again */
     NAME_DIGITS = 20,
     SEGMENT_SIZE_UNIT = 1 << 20,
     STEP = 4 << 20, /* of a file written ahead, at a time */
@@ -40,6 +42,8 @@ struct file {
     uint64_t first;
     char *path;
     struct segment *segment; /* guarded by `opening`; NULL = not open */
+    char *refused; /* why it could not be opened, at refused_us; guarded by `opening` */
+    uint64_t refused_us;
     unsigned users;
     uint64_t used_at;
 };
@@ -79,6 +83,7 @@ static char *spare_path(const struct store_lmdb *lmdb, unsigned number)
 static void file_free(struct file *file)
 {
     segment_close(file->segment);
+    free(file->refused);
     free(file->path);
     free(file);
 }
@@ -225,13 +230,32 @@ static void close_one(struct store_lmdb *lmdb)
     pthread_mutex_unlock(&lmdb->store.lock);
 }
 
+/* Open a file for reading. One that was refused is not looked at again at once, for a
+ * scan asks for each block. */
+static int open_file(struct file *file)
+{
+    uint64_t now = clock_steady_us();
+    int result;
+
+    if (file->refused && now < file->refused_us + REFUSED_US)
+        return store_fail(STORE_DAMAGED, "%s", file->refused);
+    free(file->refused);
+    file->refused = NULL;
+    file->segment = segment_open(file->path, /* for_writing= */ false, &result);
+    if (result == STORE_DAMAGED) {
+        file->refused = mem_text(store_error(NULL));
+        file->refused_us = now;
+    }
+    return result;
+}
+
 /* The open segment of a pinned file. */
 static struct segment *use(struct store_lmdb *lmdb, struct file *file, int *ret_result)
 {
     *ret_result = STORE_OK;
     pthread_mutex_lock(&lmdb->opening);
     if (!file->segment) {
-        file->segment = segment_open(file->path, /* for_writing= */ false, ret_result);
+        *ret_result = open_file(file);
         close_one(lmdb);
     }
     struct segment *segment = file->segment;
