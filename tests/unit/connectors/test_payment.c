@@ -1,0 +1,577 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* The payment connector without a network: requests byte for byte, and what becomes of
+ * each answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/json.h"
+#include "lib/sdk/call.h"
+#include "lib/sdk/manifest.h"
+#include "tests/unit/sdk/answer.h"
+#include "tests/unit/sdk/delivery.h"
+
+int payment_main(int argc, char **argv);
+#define main payment_main
+#include "connectors/payment/payment.c"
+#undef main
+
+/* The process around it is not under test. */
+int sb_connector_main(const struct sb_connector *connector, int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return connector == &payment ? 0 : 1;
+}
+
+static const char *secret(void *user, const char *name)
+{
+    (void)user;
+    return strcmp(name, "api_key") == 0 ? "sk_test_fake0123456789" : NULL;
+}
+
+static char *names[] = {(char[]){"exact_fee"}, (char[]){"fee_basis_points"},
+                        (char[]){"fee_fixed"}};
+static char *values[] = {(char[]){"false"}, (char[]){"290"}, (char[]){"30"}};
+static const struct integration plain = {.connector = &payment,
+                                         .name = "stripe",
+                                         .mode = "test",
+                                         .base_url = "https://api.stripe.com",
+                                         .secret = secret};
+static const struct integration estimated = {.connector = &payment,
+                                             .name = "stripe",
+                                             .mode = "test",
+                                             .base_url = "https://api.stripe.com",
+                                             .secret = secret,
+                                             .option_names = names,
+                                             .option_values = values,
+                                             .n_options = 3};
+
+static void the_tables_are_right_and_fit_an_integration(void **state)
+{
+    (void)state;
+    struct buf errors = BUF_NULL;
+
+    assert_true(manifest_check(&payment, &errors));
+    assert_true(manifest_fits(&plain, &errors));
+    assert_true(manifest_fits(&estimated, &errors));
+    size_t n = 0;
+    while (stripe_webhooks[n].event)
+        n++;
+    assert_true(n >= 12);
+    buf_fini(&errors);
+}
+
+/* --- requests --- */
+
+static void requests_are_these_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *data, *method, *url, *body;
+    } cases[] = {
+        {"payment.charge.requested",
+         "{\"amount\":2000,\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\","
+         "\"description\":\"Order & more\","
+         "\"metadata\":{\"order id\":\"6735 & \\u00fc\"}}",
+         "POST", "https://api.stripe.com/v1/payment_intents",
+         "amount=2000&currency=usd&confirm=true&error_on_requires_action=true&automatic_"
+         "payment_methods[enabled]=true&"
+         "automatic_payment_methods[allow_redirects]=never&payment_method=pm_card_visa&"
+         "description=Order%20%26%20more&"
+         "metadata[order%20id]=6735%20%26%20%C3%BC&expand[0]=latest_charge.balance_"
+         "transaction"},
+        {"payment.charge.requested",
+         "{\"amount\":1,\"currency\":\"jpy\",\"customer\":\"cus_1\"}", "POST",
+         "https://api.stripe.com/v1/payment_intents",
+         "amount=1&currency=jpy&confirm=true&error_on_requires_action=true&automatic_"
+         "payment_methods[enabled]=true&"
+         "automatic_payment_methods[allow_redirects]=never&customer=cus_1&expand[0]="
+         "latest_charge.balance_transaction"},
+        {"payment.refund.requested",
+         "{\"charge\":\"ch_1\",\"amount\":500,\"reason\":\"duplicate\"}", "POST",
+         "https://api.stripe.com/v1/refunds", "charge=ch_1&amount=500&reason=duplicate"},
+        {"payment.refund.requested", "{\"payment_intent\":\"pi_1\"}", "POST",
+         "https://api.stripe.com/v1/refunds", "payment_intent=pi_1"},
+        {"payment.events.requested", "{}", "GET",
+         "https://api.stripe.com/v1/events?limit=100", ""},
+        {"payment.events.requested", "{\"due\":\"x\",\"cursor\":\"evt_9\"}", "GET",
+         "https://api.stripe.com/v1/events?limit=100&ending_before=evt_9", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call = deliver(
+            &plain, (struct delivery){.type = cases[i].type, .data = cases[i].data});
+        struct http_call_options o;
+        if (!call_begin(call, NOW_US))
+            fail_msg("case %zu: %s", i, call_message(call));
+        call_http(call, &o);
+        assert_string_equal(o.method, cases[i].method);
+        assert_string_equal(o.url, cases[i].url);
+        assert_int_equal(o.body_len, strlen(cases[i].body));
+        if (o.body_len)
+            assert_memory_equal(o.body, cases[i].body, o.body_len);
+        call_free(call);
+    }
+}
+
+static void credentials_version_and_key_are_headers(void **state)
+{
+    (void)state;
+    static const char *const expected[][2] = {
+        {"Authorization", "Bearer sk_test_fake0123456789"},
+        {"Stripe-Version", STRIPE_VERSION},
+        {"Content-Type", "application/x-www-form-urlencoded"},
+        {"Idempotency-Key", "01890a5d-ac96-774b-bcce-b302099a8057"},
+    };
+    struct call *call =
+        deliver(&plain, (struct delivery){.type = "payment.refund.requested",
+                                          .data = "{\"charge\":\"ch_1\"}"});
+    struct http_call_options o;
+
+    assert_true(call_begin(call, NOW_US));
+    call_http(call, &o);
+    assert_int_equal(o.n_headers, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(o.headers[i].name, expected[i][0]);
+        assert_string_equal(o.headers[i].value, expected[i][1]);
+    }
+    call_free(call);
+}
+
+static void bad_input_fails_before_any_call_and_says_what_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *data, *fragment;
+    } cases[] = {
+        {"payment.charge.requested", "not json", "must be a JSON object"},
+        {"payment.charge.requested", "[]", "must be a JSON object"},
+        {"payment.charge.requested", "{}", "amount must be a whole number above 0"},
+        {"payment.charge.requested",
+         "{\"amount\":0,\"currency\":\"eur\",\"payment_method\":\"pm\"}",
+         "amount must be"},
+        {"payment.charge.requested",
+         "{\"amount\":-5,\"currency\":\"eur\",\"payment_method\":\"pm\"}",
+         "amount must be"},
+        {"payment.charge.requested",
+         "{\"amount\":10.5,\"currency\":\"eur\",\"payment_method\":\"pm\"}",
+         "amount must be"},
+        {"payment.charge.requested",
+         "{\"amount\":\"10\",\"currency\":\"eur\",\"payment_method\":\"pm\"}",
+         "amount must be"},
+        {"payment.charge.requested", "{\"amount\":10,\"payment_method\":\"pm\"}",
+         "currency must be three letters"},
+        {"payment.charge.requested",
+         "{\"amount\":10,\"currency\":\"euro\",\"payment_method\":\"pm\"}",
+         "currency must be"},
+        {"payment.charge.requested",
+         "{\"amount\":10,\"currency\":\"e1r\",\"payment_method\":\"pm\"}",
+         "currency must be"},
+        {"payment.charge.requested", "{\"amount\":10,\"currency\":\"eur\"}",
+         "payment_method is missing"},
+        {"payment.charge.requested",
+         "{\"amount\":10,\"currency\":\"eur\",\"payment_method\":7}",
+         "payment_method must be a text"},
+        {"payment.charge.requested",
+         "{\"amount\":10,\"ammount\":10,\"currency\":\"eur\"}",
+         "\"ammount\" is not a member"},
+        {"payment.charge.requested",
+         "{\"amount\":10,\"currency\":\"eur\",\"customer\":\"c\",\"metadata\":[1]}",
+         "metadata must be"},
+        {"payment.charge.requested",
+         "{\"amount\":10,\"currency\":\"eur\",\"customer\":\"c\",\"metadata\":{\"a\":{}}"
+         "}",
+         "metadata must be"},
+        {"payment.refund.requested", "{}", "either charge"},
+        {"payment.refund.requested", "{\"charge\":\"ch\",\"payment_intent\":\"pi\"}",
+         "either charge"},
+        {"payment.refund.requested", "{\"charge\":\"ch\",\"amount\":0}",
+         "amount must be"},
+        {"payment.refund.requested", "{\"charge\":\"ch\",\"reason\":\"because\"}",
+         "reason must be"},
+        {"payment.refund.requested", "{\"charge\":\"\"}",
+         "charge must be a text that is not empty"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call = deliver(
+            &plain, (struct delivery){.type = cases[i].type, .data = cases[i].data});
+        assert_false(call_begin(call, NOW_US));
+        assert_int_equal(call_class(call), CLASS_permanent);
+        if (!strstr(call_message(call), cases[i].fragment))
+            fail_msg("case %zu: %s", i, call_message(call));
+        call_free(call);
+    }
+}
+
+/* --- answers --- */
+
+#define CHARGE                                                                           \
+    "{\"amount\":1000,\"currency\":\"eur\",\"payment_method\":\"pm_card_visa\"}"
+
+static struct call *charged(const struct integration *integration,
+                            struct http_call answer)
+{
+    struct call *call =
+        deliver(integration,
+                (struct delivery){.type = "payment.charge.requested", .data = CHARGE});
+
+    assert_true(call_begin(call, NOW_US));
+    call_end(call, &answer, NOW_US);
+    return call;
+}
+
+static void a_charge_succeeds_only_when_the_money_is_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum call_result result;
+        enum record_class class;
+        const char *fragment;
+    } cases[] = {
+        {"{\"id\":\"pi_1\",\"status\":\"succeeded\"}", CALL_SUCCESS, CLASS_none, ""},
+        {"{\"id\":\"pi_1\",\"status\":\"processing\"}", CALL_FAILED, CLASS_unknown,
+         "do not charge again"},
+        {"{\"id\":\"pi_1\",\"status\":\"requires_capture\"}", CALL_FAILED, CLASS_unknown,
+         "requires_capture"},
+        {"{\"id\":\"pi_1\",\"status\":\"requires_action\"}", CALL_FAILED, CLASS_permanent,
+         "3-D Secure"},
+        {"{\"id\":\"pi_1\",\"status\":\"requires_payment_method\"}", CALL_FAILED,
+         CLASS_permanent, "not made"},
+        {"{\"id\":\"pi_1\",\"status\":\"canceled\"}", CALL_FAILED, CLASS_permanent,
+         "not made"},
+        {"{\"object\":\"list\"}", CALL_RETRY, CLASS_none, "not a payment intent"},
+        {"<html>hello</html>", CALL_RETRY, CLASS_none, "not a payment intent"},
+        {"", CALL_RETRY, CLASS_none, "not a payment intent"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call =
+            charged(&plain, (struct http_call){.status = 200, .body = cases[i].body});
+        if (call_result(call) != cases[i].result || call_class(call) != cases[i].class ||
+            !strstr(call_message(call), cases[i].fragment))
+            fail_msg("case %zu: %d %s %s", i, call_result(call),
+                     class_name(call_class(call)), call_message(call));
+        call_free(call);
+    }
+}
+
+static void the_outcome_names_what_was_made(void **state)
+{
+    (void)state;
+    struct call *call = charged(
+        &plain, (struct http_call){
+                    .status = 200,
+                    .body = "{\"id\":\"pi_1\",\"status\":\"succeeded\",\"amount\":1000,"
+                            "\"currency\":\"eur\",\"livemode\":false,\"latest_charge\":"
+                            "{\"id\":\"ch_1\",\"balance_transaction\":{\"id\":\"txn_1\","
+                            "\"fee\":59,\"currency\":\"usd\"}}}"});
+    const struct sb_outcome *o = call_outcome(call);
+
+    assert_string_equal(js_text(o->data, "payment_intent", ""), "pi_1");
+    assert_string_equal(js_text(o->data, "charge", ""), "ch_1");
+    assert_int_equal(js_int(o->data, "amount", 0), 1000);
+    assert_int_equal(o->cost_kind, SB_ACTUAL);
+    assert_string_equal(o->currency, "USD");
+    assert_int_equal(o->cost, 590000);
+    call_free(call);
+}
+
+static void
+the_cost_is_estimated_where_stripe_does_not_tell_and_prices_are_configured(void **state)
+{
+    (void)state;
+    static const struct http_call answer = {
+        .status = 200,
+        .body = "{\"id\":\"pi_1\",\"status\":\"succeeded\",\"latest_charge\":\"ch_1\"}"};
+    struct call *call = charged(&estimated, answer), *other = charged(&plain, answer);
+
+    assert_int_equal(call_outcome(call)->cost_kind, SB_ESTIMATED);
+    assert_int_equal(call_outcome(call)->cost, (29 + 30) * 10000);
+    assert_string_equal(call_outcome(call)->currency, "EUR");
+    assert_string_equal(js_text(call_outcome(call)->data, "charge", ""), "ch_1");
+    assert_false(call_outcome(other)->has_cost);
+    call_free(call);
+    call_free(other);
+}
+
+static void amounts_know_currencies_without_cents(void **state)
+{
+    (void)state;
+    assert_int_equal(stripe_millionths("eur", 1), 10000);
+    assert_int_equal(stripe_millionths("JPY", 1), 1000000);
+    assert_int_equal(stripe_millionths("kwd", 1), 1000);
+    assert_int_equal(stripe_millionths("eur", INT64_MAX), INT64_MAX);
+}
+
+static void every_error_of_stripe_has_its_result(void **state)
+{
+    (void)state;
+    static const struct {
+        struct http_call answer;
+        enum call_result result;
+        enum record_class class;
+        const char *fragment;
+    } cases[] = {
+        {{.status = 402,
+          .body = "{\"error\":{\"type\":\"card_error\",\"code\":\"card_declined\","
+                  "\"decline_code\":"
+                  "\"insufficient_funds\",\"message\":\"Your card has insufficient "
+                  "funds.\"}}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "(card_declined, insufficient_funds): Your card has insufficient funds."},
+        {{.status = 402,
+          .body = "{\"error\":{\"type\":\"card_error\",\"code\":\"expired_card\","
+                  "\"message\":\"m\"}}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "(expired_card): m"},
+        {{.status = 400,
+          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"parameter_"
+                  "invalid_integer\","
+                  "\"param\":\"amount\",\"message\":\"Invalid integer\"}}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "(400, parameter_invalid_integer, parameter amount): Invalid integer"},
+        {{.status = 404,
+          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"resource_"
+                  "missing\"}}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "(404, resource_missing): it gave no reason"},
+        {{.status = 400,
+          .body = "{\"error\":{\"type\":\"idempotency_error\",\"message\":\"m\"}}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "idempotency key"},
+        {{.status = 401,
+          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Invalid "
+                  "API Key provided: "
+                  "sk_test_****6789\"}}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "check the secret \"api_key\" of the integration stripe (mode test)"},
+        {{.status = 403, .body = "{\"error\":{\"type\":\"permission_error\"}}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "rights of the restricted key"},
+        {{.status = 409, .body = "{\"error\":{\"code\":\"idempotency_key_in_use\"}}"},
+         CALL_RETRY,
+         CLASS_none,
+         "idempotency_key_in_use"},
+        {{.status = 429,
+          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"lock_"
+                  "timeout\"}}"},
+         CALL_RETRY,
+         CLASS_none,
+         "lock_timeout"},
+        {{.status = 429}, CALL_RETRY, CLASS_none, "busy"},
+        {{.status = 500, .body = "{\"error\":{\"type\":\"api_error\"}}"},
+         CALL_RETRY,
+         CLASS_none,
+         "500, api_error"},
+        {{.status = 500, .headers = {{"stripe-should-retry", "false"}}},
+         CALL_FAILED,
+         CLASS_unknown,
+         "500"},
+        {{.status = 503, .body = "<html>"}, CALL_RETRY, CLASS_none, "503"},
+        {{.status = 302}, CALL_FAILED, CLASS_permanent, "302"},
+        {{.result = HTTP_NO_ANSWER, .error = "cut"}, CALL_RETRY, CLASS_none, "cut"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call = charged(&plain, cases[i].answer);
+        if (call_result(call) != cases[i].result || call_class(call) != cases[i].class ||
+            !strstr(call_message(call), cases[i].fragment))
+            fail_msg("case %zu: %d %s %s", i, call_result(call),
+                     class_name(call_class(call)), call_message(call));
+        assert_null(strstr(call_message(call), "sk_test"));
+        call_free(call);
+    }
+}
+
+static void a_refund_that_stripe_gives_up_is_a_failure(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum call_result result;
+    } cases[] = {
+        {"{\"id\":\"re_1\",\"status\":\"succeeded\"}", CALL_SUCCESS},
+        {"{\"id\":\"re_1\",\"status\":\"pending\"}", CALL_SUCCESS},
+        {"{\"id\":\"re_1\",\"status\":\"failed\",\"failure_reason\":\"lost_or_stolen_"
+         "card\"}",
+         CALL_FAILED},
+        {"{\"id\":\"re_1\",\"status\":\"canceled\"}", CALL_FAILED},
+        {"{}", CALL_RETRY},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call =
+            deliver(&plain, (struct delivery){.type = "payment.refund.requested",
+                                              .data = "{\"charge\":\"ch_1\"}"});
+        const struct http_call answer = {.status = 200, .body = cases[i].body};
+        assert_true(call_begin(call, NOW_US));
+        call_end(call, &answer, NOW_US);
+        assert_int_equal(call_result(call), cases[i].result);
+        call_free(call);
+    }
+}
+
+/* --- the poll --- */
+
+static void a_poll_lists_oldest_first_and_leaves_the_newest_as_cursor(void **state)
+{
+    (void)state;
+    static const char page[] = "{\"object\":\"list\",\"has_more\":true,\"data\":["
+                               "{\"id\":\"evt_3\",\"type\":\"c\",\"created\":3,\"data\":{"
+                               "\"object\":{\"id\":\"pi_3\"}}},"
+                               "{\"id\":\"evt_2\",\"type\":\"b\",\"created\":2}]}";
+    static const struct {
+        const char *data, *body, *cursor;
+        size_t n;
+        bool more;
+    } cases[] = {
+        {"{\"cursor\":\"evt_1\"}", page, "evt_3", 2, true},
+        {"{}", page, "evt_3", 2, false}, /* the rest is older */
+        {"{\"cursor\":\"evt_1\"}", "{\"data\":[],\"has_more\":false}", "evt_1", 0, false},
+        {"{}", "{\"data\":[],\"has_more\":false}", NULL, 0, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call =
+            deliver(&plain, (struct delivery){.type = "payment.events.requested",
+                                              .data = cases[i].data});
+        const struct http_call answer = {.status = 200, .body = cases[i].body};
+        assert_true(call_begin(call, NOW_US));
+        call_end(call, &answer, NOW_US);
+        const struct sb_outcome *o = call_outcome(call);
+        assert_non_null(o);
+        assert_int_equal(js_int(o->data, "count", -1), cases[i].n);
+        assert_int_equal(o->more, cases[i].more);
+        if (cases[i].cursor)
+            assert_string_equal(o->cursor, cases[i].cursor);
+        else
+            assert_null(o->cursor);
+        if (cases[i].n) {
+            assert_string_equal(js_text(o->data, "events.0.id", ""), "evt_2");
+            assert_string_equal(js_text(o->data, "events.1.object", ""), "pi_3");
+        }
+        call_free(call);
+    }
+}
+
+/* --- webhooks --- */
+
+static struct call *webhook(const char *type, const char *data)
+{
+    struct call *call = deliver(
+        &plain, (struct delivery){.type = type, .data = data, .flags = RECORD_WEBHOOK});
+
+    assert_false(call_begin(call, NOW_US));
+    return call;
+}
+
+static void every_webhook_turns_its_object_into_the_domains_event(void **state)
+{
+    (void)state;
+    for (const struct sb_webhook *w = stripe_webhooks; w->event; w++) {
+        char type[200], data[400];
+        const char *kind = strncmp(w->event, "checkout", 8) == 0 ? "checkout.session"
+                           : strncmp(w->event, "payment_intent", 14) == 0
+                               ? "payment_intent"
+                           : strncmp(w->event, "charge.dispute", 14) == 0 ? "dispute"
+                                                                          : "charge";
+        snprintf(type, sizeof(type), "stripe.%s", w->event);
+        snprintf(data, sizeof(data),
+                 "{\"id\":\"evt_1\",\"object\":\"event\",\"type\":\"%s\",\"livemode\":"
+                 "false,\"data\":{\"object\":"
+                 "{\"id\":\"x_1\",\"object\":\"%s\",\"status\":\"s\"}}}",
+                 w->event, kind);
+        struct call *call = webhook(type, data);
+        if (!call_outcome(call))
+            fail_msg("%s: %s", w->event, call_message(call));
+        assert_string_equal(js_text(call_outcome(call)->data, "provider_event", ""),
+                            "evt_1");
+        assert_string_equal(js_text(call_outcome(call)->data, "status", ""), "s");
+        call_free(call);
+    }
+}
+
+static void a_completed_checkout_is_paid_only_if_stripe_says_so(void **state)
+{
+    (void)state;
+    static const char *const statuses[] = {"paid", "unpaid", "no_payment_required"};
+
+    for (int i = 0; i < 3; i++) {
+        char data[400];
+        snprintf(data, sizeof(data),
+                 "{\"id\":\"evt_1\",\"data\":{\"object\":{\"id\":\"cs_1\",\"object\":"
+                 "\"checkout.session\",\"payment_intent\":"
+                 "\"pi_1\",\"customer\":{\"id\":\"cus_1\"},\"amount_total\":500,"
+                 "\"payment_status\":\"%s\"}}}",
+                 statuses[i]);
+        struct call *call = webhook("stripe.checkout.session.completed", data);
+        const struct json *result = call_outcome(call)->data;
+        assert_int_equal(js_bool(result, "is_paid", false), i != 1);
+        assert_string_equal(js_text(result, "customer", ""), "cus_1");
+        assert_int_equal(js_int(result, "amount", 0), 500);
+        call_free(call);
+    }
+}
+
+static void webhooks_that_do_not_fit_fail_and_say_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *fragment;
+    } cases[] = {
+        {"no json", "not a Stripe event about a payment_intent"},
+        {"{\"id\":\"evt_1\"}", "not a Stripe event about a payment_intent"},
+        {"{\"id\":\"evt_1\",\"data\":{\"object\":{\"object\":\"charge\"}}}",
+         "not a Stripe event about a payment_intent"},
+        {"{\"id\":\"evt_1\",\"object\":\"v2.core.event\"}", "thin event"},
+        {"{\"id\":\"evt_1\",\"livemode\":true,\"data\":{\"object\":{\"object\":\"payment_"
+         "intent\"}}}",
+         "a live event came to an integration in test mode"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call = webhook("stripe.payment_intent.succeeded", cases[i].data);
+        assert_int_equal(call_class(call), CLASS_permanent);
+        if (!strstr(call_message(call), cases[i].fragment))
+            fail_msg("case %zu: %s", i, call_message(call));
+        call_free(call);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_tables_are_right_and_fit_an_integration),
+        cmocka_unit_test(requests_are_these_bytes),
+        cmocka_unit_test(credentials_version_and_key_are_headers),
+        cmocka_unit_test(bad_input_fails_before_any_call_and_says_what_is_wrong),
+        cmocka_unit_test(a_charge_succeeds_only_when_the_money_is_taken),
+        cmocka_unit_test(the_outcome_names_what_was_made),
+        cmocka_unit_test(
+            the_cost_is_estimated_where_stripe_does_not_tell_and_prices_are_configured),
+        cmocka_unit_test(amounts_know_currencies_without_cents),
+        cmocka_unit_test(every_error_of_stripe_has_its_result),
+        cmocka_unit_test(a_refund_that_stripe_gives_up_is_a_failure),
+        cmocka_unit_test(a_poll_lists_oldest_first_and_leaves_the_newest_as_cursor),
+        cmocka_unit_test(every_webhook_turns_its_object_into_the_domains_event),
+        cmocka_unit_test(a_completed_checkout_is_paid_only_if_stripe_says_so),
+        cmocka_unit_test(webhooks_that_do_not_fit_fail_and_say_why),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
