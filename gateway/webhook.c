@@ -183,8 +183,9 @@ static void note_refusal(struct gateway *gateway, struct endpoint *e,
         snprintf(more, sizeof(more), " (and %u more that were not told)", e->untold);
     e->untold = 0;
     snprintf(text, sizeof(text), "%s%s", why, more);
-    log_say(WEBHOOK_REFUSED, "endpoint=%s integration=%s from=%s: %s", e->path,
-            e->integration_name, http_remote(request), text);
+    log_write(is_unverified ? LOG_WEBHOOK_REFUSED : LOG_WEBHOOK_NOT_TAKEN,
+              "endpoint=%s integration=%s from=%s: %s", e->path, e->integration_name,
+              http_remote(request), text);
     if (is_unverified)
         publish_refusal(gateway, e, text);
 }
@@ -237,8 +238,8 @@ static void reply_id(struct http_request *request, const uint8_t id[16])
 static void reply_refused(struct arrival *arrival, const struct hold_result *result)
 {
     char why[WHY_SIZE];
-    snprintf(why, sizeof(why), "verified, but the broker answered %s: %s",
-             error_info(result->error)->name, result->detail ? result->detail : "");
+    snprintf(why, sizeof(why), "%s: %s", error_info(result->error)->name,
+             result->detail ? result->detail : "");
     note_refusal(arrival->gateway, arrival->endpoint, arrival->pending.request, why,
                  /* is_unverified= */ false);
     gateway_note_refusal(arrival->gateway, result->error);
@@ -332,8 +333,7 @@ static void parse_and_commit(struct gateway *gateway, struct endpoint *e,
                             event_type ? event_type : "");
     if (!body || !event_id || !*event_id || !event_type || type_len > RECORD_TYPE_MAX ||
         !text_is_type(type, (size_t)type_len)) {
-        note_refusal(gateway, e, request,
-                     "verified, but not an event: no JSON, or no id or type in it",
+        note_refusal(gateway, e, request, "not an event: no JSON, or no id or type in it",
                      /* is_unverified= */ false);
         problem_reply(request, ERR_bad_request, "the body is not an event", 0);
     } else {

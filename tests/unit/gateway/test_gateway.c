@@ -1,0 +1,921 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* The whole gateway over a real socket, with a bus of our own behind it: the functions of
+ * lib/sdk/peer.h are here. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "gateway/call.h"
+#include "gateway/gateway.h"
+#include "gateway/hold.h"
+#include "gateway/problem.h"
+#include "gateway/query.h"
+#include "gateway/route.h"
+#include "gateway/webhook.h"
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/hash.h"
+#include "lib/base/id.h"
+#include "lib/base/json.h"
+#include "lib/base/text.h"
+#include "lib/config/config.h"
+#include "lib/http/crypto.h"
+#include "lib/http/server.h"
+#include "lib/loop/loop.h"
+#include "lib/sdk/peer.h"
+#include "lib/service/service.h"
+#include "proto/attrs.h"
+#include "proto/control.h"
+#include "proto/record.h"
+
+#define TOKEN "sbx_test"
+#define AUTH  "Authorization: Bearer " TOKEN "\r\n"
+static const uint8_t first_id[16] = {1,    2,  3,  4,  5,  6,  0x77, 8,
+                                     0x89, 10, 11, 12, 13, 14, 15,   16};
+#define FIRST_ID "01020304-0506-7708-890a-0b0c0d0e0f10"
+
+struct peer {
+    bool is_joined;
+    uint64_t batch;
+    unsigned batches, due; /* due: the last one waits for its answer */
+    bool waits;
+    struct buf records; /* of all batches */
+    /* How batches are answered. */
+    bool is_silent;
+    unsigned refuse, verdict;
+    const char *detail;
+    uint64_t wait_ref;
+    struct position wait_at;
+};
+
+struct box {
+    struct peer peer;
+    struct gateway gateway;
+    struct config config;
+    struct config_integration integration;
+    struct config_webhook webhook;
+    struct secrets *secrets;
+};
+
+bool peer_is_joined(const struct peer *peer)
+{
+    return peer->is_joined;
+}
+
+uint64_t peer_publish(struct peer *peer, const void *records, size_t n, bool wait)
+{
+    peer->due++;
+    peer->batches++;
+    peer->waits = wait;
+    buf_add(&peer->records, records, n);
+    return ++peer->batch;
+}
+
+void peer_wait(struct peer *peer, struct position request, uint64_t ref)
+{
+    peer->wait_ref = ref;
+    peer->wait_at = request;
+}
+
+uint64_t peer_admin(struct peer *peer, const char *command, const char *args_json)
+{
+    (void)args_json;
+    assert_string_equal(command, "status");
+    peer->due++;
+    return ++peer->batch;
+}
+
+struct peer *peer_new(struct loop *loop, struct wire *wire,
+                      const struct peer_options *options, char *error, size_t error_size)
+{
+    (void)loop, (void)wire, (void)options, (void)error, (void)error_size;
+    abort();
+}
+
+void peer_free(struct peer *peer)
+{
+    (void)peer;
+}
+
+static uint64_t publish(void *user, const void *records, size_t n, bool waits)
+{
+    return peer_publish(((struct gateway *)user)->peer, records, n, waits);
+}
+
+static bool is_joined(void *user)
+{
+    return ((struct gateway *)user)->peer->is_joined;
+}
+
+static void on_request(void *user, struct http_request *request)
+{
+    route_request(user, request);
+}
+
+static void on_gone(void *user, struct http_request *request)
+{
+    (void)user;
+    struct pending *pending = http_user(request);
+    if (pending)
+        pending->request = NULL;
+}
+
+static struct secrets *make_secrets(void)
+{
+    int fds[2];
+    char error[128];
+    const char *json = "{\"webhook.stripe.stripe\":[\"whsec_new\",\"whsec_old\"]}";
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], json, strlen(json)), strlen(json));
+    close(fds[1]);
+    return secrets_read(fds[0], error, sizeof(error));
+}
+
+static int open_box(void **state)
+{
+    struct box *box = calloc(1, sizeof(*box));
+    struct gateway *g = &box->gateway;
+    char error[256] = "";
+    static char name[] = "stripe", path[] = "stripe", scheme[] = "stripe";
+    box->webhook.path = path;
+    box->webhook.scheme = scheme;
+    box->integration = (struct config_integration){
+        .name = name, .webhooks = &box->webhook, .n_webhooks = 1};
+    box->config.integrations = &box->integration;
+    box->config.n_integrations = 1;
+    box->config.gateway.idempotency_us = 1000000;
+    box->secrets = make_secrets();
+    box->peer.is_joined = true;
+    g->loop = loop_new();
+    g->config = &box->config;
+    g->peer = &box->peer;
+    static char log_dir[] = "/nonexistent/log", token_scope[] = "token:admin";
+    g->log_dir = log_dir;
+    g->token_scope = token_scope;
+    g->token = (struct token){.name = "admin", .scopes = SCOPE_ALL};
+    crypto_sha256(TOKEN, strlen(TOKEN), g->token.hash);
+    g->hold = hold_new(g->loop, &(struct hold_bus){g, publish, is_joined});
+    g->calls = calls_new(g);
+    g->queries = queries_new(g);
+    assert_int_equal(webhook_open(g, box->secrets, error, sizeof(error)), 0);
+    const struct http_server_options options = {.address = "127.0.0.1",
+                                                .body_max = 2 << 20,
+                                                .on_request = on_request,
+                                                .on_gone = on_gone,
+                                                .user = g};
+    g->server = http_server_new(g->loop, &options, error, sizeof(error));
+    *state = box;
+    return g->server ? 0 : -1;
+}
+
+static int close_box(void **state)
+{
+    struct box *box = *state;
+    struct gateway *g = &box->gateway;
+    http_server_free(g->server);
+    hold_free(g->hold);
+    queries_free(g->queries);
+    calls_free(g->calls);
+    webhook_close(g);
+    loop_free(g->loop);
+    secrets_free(box->secrets);
+    buf_fini(&box->peer.records);
+    free(box);
+    return 0;
+}
+
+/* --- asking --- */
+
+/* Answer what the gateway published. */
+static void answer_bus(struct box *box)
+{
+    struct peer *peer = &box->peer;
+    if (!peer->due || peer->is_silent)
+        return;
+    peer->due = 0;
+    struct published published = {.block = 7};
+    struct verdict verdict = {.code = peer->verdict, .block = 5, .position = 3};
+    memcpy(verdict.first_id, first_id, 16);
+    if (peer->refuse)
+        hold_refused(box->gateway.hold, peer->batch, peer->refuse, peer->detail, 0);
+    else
+        hold_published(box->gateway.hold, peer->batch, &published, &verdict,
+                       peer->verdict ? 1 : 0);
+}
+
+struct answer {
+    int status;
+    struct buf text;
+    struct json *body;
+};
+
+static void answer_fini(struct answer *answer)
+{
+    buf_fini(&answer->text);
+    js_free(answer->body);
+}
+#define _answer_ __attribute__((cleanup(answer_fini)))
+
+static int ask(struct box *box, const char *method, const char *target,
+               const char *headers, const char *body, size_t body_len)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(http_server_port(box->gateway.server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    struct buf text = {0};
+    buf_format(
+        &text,
+        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n",
+        method, target, headers, body_len);
+    buf_add(&text, body, body_len);
+    assert_int_equal(send(fd, text.bytes, text.len, MSG_NOSIGNAL), text.len);
+    buf_fini(&text);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static struct answer hear(struct box *box, int fd, int ms)
+{
+    struct answer answer = {0};
+    uint64_t end = clock_steady_us() + (uint64_t)ms * 1000;
+    ssize_t n = -1;
+    while (clock_steady_us() < end && n != 0) {
+        loop_turn(box->gateway.loop, 2);
+        answer_bus(box);
+        n = recv(fd, buf_reserve(&answer.text, 65536), 65536, 0);
+        if (n > 0)
+            answer.text.len += (size_t)n;
+        if (n < 0 && errno != EAGAIN)
+            break;
+    }
+    close(fd);
+    const char *text = buf_str(&answer.text), *body = strstr(text, "\r\n\r\n");
+    answer.status = strncmp(text, "HTTP/1.1 ", 9) ? 0 : atoi(text + 9);
+    if (body)
+        answer.body = js_parse(body + 4, strlen(body + 4), (char[64]){0}, 64);
+    return answer;
+}
+
+static struct answer get(struct box *box, const char *method, const char *target,
+                         const char *headers, const char *body)
+{
+    return hear(box, ask(box, method, target, headers, body, strlen(body)), 1000);
+}
+
+static struct answer send_webhook(struct box *box, const char *secret,
+                                  const char *signed_body, const char *body,
+                                  const char *more)
+{
+    uint8_t mac[32];
+    char time[32], headers[400];
+    struct buf hex = {0};
+    snprintf(time, sizeof(time), "%llu", (unsigned long long)(clock_wall_us() / 1000000));
+    struct crypto_part parts[] = {
+        {time, strlen(time)}, {".", 1}, {signed_body, strlen(signed_body)}};
+    crypto_hmac_sha256(secret, strlen(secret), parts, 3, mac);
+    text_hex(mac, sizeof(mac), &hex);
+    snprintf(headers, sizeof(headers), "Stripe-Signature: t=%s,v1=%s\r\n%s", time,
+             buf_str(&hex), more);
+    buf_fini(&hex);
+    return get(box, "POST", "/webhooks/stripe", headers, body);
+}
+
+static const struct record *published(struct box *box, unsigned index)
+{
+    const uint8_t *at = box->peer.records.bytes, *end = at + box->peer.records.len;
+    while (at < end) {
+        const char *why;
+        const struct record *r = record_check(at, (size_t)(end - at), &why);
+        assert_non_null(r);
+        if (index-- == 0)
+            return r;
+        at += r->len;
+    }
+    return NULL;
+}
+
+static void assert_type(const struct record *r, const char *type)
+{
+    assert_int_equal(r->type_len, strlen(type));
+    assert_memory_equal(record_type(r), type, r->type_len);
+    assert_true(record_type_ok(r));
+}
+
+static void assert_attr(const struct record *r, enum attr attr, const char *text)
+{
+    char *copy = attrs_copy_text(record_attrs(r), r->attr_len, attr);
+    if (text)
+        assert_string_equal(copy, text);
+    else
+        assert_null(copy);
+    free(copy);
+}
+
+static void assert_data(const struct record *r, const char *text)
+{
+    assert_int_equal(r->data_len, strlen(text));
+    assert_memory_equal(record_data(r), text, r->data_len);
+}
+
+/* --- webhooks --- */
+
+#define EVENT                                                                            \
+    "{\"id\":\"evt_1\", \"type\":\"checkout.session.completed\",\"amount\":1.00}"
+
+static void verified_webhook_is_answered_once_committed(void **state)
+{
+    struct box *box = *state;
+    box->peer.is_silent = true;
+    _answer_ struct answer early = send_webhook(box, "whsec_old", EVENT, EVENT, "");
+    assert_int_equal(early.status, 0);
+    assert_int_equal(box->peer.batches, 1);
+    const struct record *key = published(box, 0), *event = published(box, 1);
+    uint8_t hash[16];
+    hash_pair("webhook:stripe", "evt_1", 5, hash);
+    assert_int_equal(key->kind, RECORD_IDEMPOTENCY);
+    assert_memory_equal(key->id, hash, 16);
+    assert_int_equal(((const struct control_idempotency *)record_data(key))->body_hash,
+                     hash_text(EVENT));
+    assert_int_equal(event->kind, RECORD_FACT);
+    assert_int_equal(event->flags, RECORD_WEBHOOK | RECORD_JSON);
+    assert_int_equal(event->integration, integration_hash("stripe"));
+    assert_type(event, "stripe.checkout.session.completed");
+    assert_attr(event, ATTR_ENDPOINT, "stripe");
+    assert_data(event, EVENT);
+    assert_null(published(box, 2));
+    box->peer.is_silent = false;
+    _answer_ struct answer later = send_webhook(box, "whsec_new", EVENT, EVENT, "");
+    assert_int_equal(later.status, 200);
+    char id[ID_TEXT_SIZE];
+    id_format(published(box, 3)->id, id);
+    assert_string_equal(js_text(later.body, "ids.0", ""), id);
+}
+
+static void duplicate_and_conflict_get_the_first_id(void **state)
+{
+    struct box *box = *state;
+    for (unsigned code = VERDICT_DUPLICATE; code <= VERDICT_CONFLICT; code++) {
+        box->peer.verdict = code;
+        _answer_ struct answer answer = send_webhook(box, "whsec_new", EVENT, EVENT, "");
+        assert_int_equal(answer.status, 200);
+        assert_string_equal(js_text(answer.body, "ids.0", ""), FIRST_ID);
+    }
+}
+
+static void forged_webhook_is_told_nothing_and_leaves_a_fact(void **state)
+{
+    struct box *box = *state;
+    _answer_ struct answer answer = send_webhook(box, "whsec_wrong", EVENT, EVENT, "");
+    assert_int_equal(answer.status, 401);
+    assert_string_equal(js_text(answer.body, "code", ""), "signature_invalid");
+    assert_null(js_get(answer.body, "detail"));
+    const struct record *fact = published(box, 0);
+    assert_type(fact, "signalbox.webhook.refused");
+    assert_int_equal(fact->kind, RECORD_FACT);
+    assert_int_equal(fact->status, STATUS_FAILED);
+    assert_int_equal(fact->error_class, CLASS_unverified);
+    assert_int_equal(fact->integration, integration_hash("stripe"));
+    assert_int_equal(fact->data_len, 0);
+    assert_attr(fact, ATTR_ERROR_MSG,
+                "matches none of 2 secrets; time ok; 65 bytes: wrong secret, test and "
+                "live mixed, or a proxy changed the "
+                "body");
+    assert_null(published(box, 1));
+    _answer_ struct answer tampered =
+        send_webhook(box, "whsec_new", EVENT, EVENT " ", "");
+    assert_int_equal(tampered.status, 401);
+    _answer_ struct answer naked = get(box, "POST", "/webhooks/stripe", "", EVENT);
+    assert_int_equal(naked.status, 401);
+    _answer_ struct answer twice =
+        get(box, "POST", "/webhooks/stripe",
+            "Stripe-Signature: t=1,v1=a\r\nStripe-Signature: t=1,v1=a\r\n", EVENT);
+    assert_int_equal(twice.status, 401);
+}
+
+static void refusals_in_the_log_are_limited(void **state)
+{
+    struct box *box = *state;
+    for (int i = 0; i < 40; i++) {
+        _answer_ struct answer answer = get(box, "POST", "/webhooks/stripe", "", EVENT);
+        assert_int_equal(answer.status, 401);
+    }
+    unsigned facts = 0;
+    while (published(box, facts))
+        facts++;
+    assert_in_range(facts, 10, 20); /* 20: a second ended meanwhile */
+}
+
+static void broker_that_cannot_take_a_webhook_means_come_again(void **state)
+{
+    struct box *box = *state;
+    static const unsigned errors[] = {ERR_not_ready, ERR_log_full, ERR_overloaded,
+                                      ERR_bad_frame};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        box->peer.refuse = errors[i];
+        _answer_ struct answer answer = send_webhook(box, "whsec_new", EVENT, EVENT, "");
+        assert_int_equal(answer.status, 503);
+        assert_non_null(strstr(buf_str(&answer.text), "Retry-After: 1"));
+    }
+}
+
+static void what_is_no_event_is_400_after_verification_only(void **state)
+{
+    struct box *box = *state;
+    static const char *const bodies[] = {"",
+                                         "{",
+                                         "[]",
+                                         "{}",
+                                         "{\"id\":\"evt_1\"}",
+                                         "{\"type\":\"a.b\"}",
+                                         "{\"id\":\"\",\"type\":\"a\"}",
+                                         "{\"id\":1,\"type\":\"a\"}",
+                                         "{\"id\":\"a\",\"type\":\"a b\"}",
+                                         "\xff"};
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        _answer_ struct answer answer =
+            send_webhook(box, "whsec_new", bodies[i], bodies[i], "");
+        assert_int_equal(answer.status, 400);
+    }
+    assert_int_equal(box->peer.batches, 0);
+    _answer_ struct answer answer = send_webhook(box, "whsec_wrong", "{", "{", "");
+    assert_int_equal(answer.status, 401);
+}
+
+static void compressed_webhook_is_415(void **state)
+{
+    struct box *box = *state;
+    _answer_ struct answer answer =
+        send_webhook(box, "whsec_new", EVENT, EVENT, "Content-Encoding: gzip\r\n");
+    assert_int_equal(answer.status, 415);
+    _answer_ struct answer plain =
+        send_webhook(box, "whsec_new", EVENT, EVENT, "Content-Encoding: identity\r\n");
+    assert_int_equal(plain.status, 200);
+}
+
+static void webhook_is_held_while_the_broker_is_away(void **state)
+{
+    struct box *box = *state;
+    box->peer.is_joined = false;
+    _answer_ struct answer answer = {0};
+    int fd = ask(box, "GET", "/readyz", "", "", 0);
+    answer = hear(box, fd, 500);
+    assert_int_equal(answer.status, 503);
+    answer_fini(&answer);
+    answer = send_webhook(box, "whsec_new", EVENT, EVENT, ""); /* listens for a second */
+    assert_int_equal(answer.status, 0);
+    assert_int_equal(box->peer.batches, 0);
+    box->peer.is_joined = true;
+    hold_joined(box->gateway.hold);
+    assert_int_equal(box->peer.batches, 1);
+}
+
+/* --- routes and tokens --- */
+
+static void addresses_methods_and_tokens(void **state)
+{
+    struct box *box = *state;
+    static const struct {
+        const char *method, *target, *headers;
+        int status;
+    } cases[] = {
+        {"GET", "/healthz", "", 200},
+        {"GET", "/readyz", "", 200},
+        {"POST", "/healthz", "", 405},
+        {"GET", "/webhooks/stripe", "", 405},
+        {"PUT", "/webhooks/stripe", "", 405},
+        {"POST", "/webhooks/none", "", 404},
+        {"POST", "/webhooks/", "", 404},
+        {"POST", "/webhooks/stripe/", "", 404},
+        {"POST", "/webhooks/a/b", "", 404},
+        {"GET", "/", "", 404},
+        {"GET", "/v1", "", 404},
+        {"GET", "//healthz", "", 404},
+        {"GET", "/v1/log", "", 401},
+        {"POST", "/v1/events", "", 401},
+        {"POST", "/v1/calls/a/b", "", 401},
+        {"GET", "/v1/audit", "Authorization: Bearer wrong\r\n", 401},
+        {"GET", "/v1/log", "Authorization: Basic " TOKEN "\r\n", 401},
+        {"GET", "/v1/log", AUTH, 503},
+        {"GET", "/v1/events/x", AUTH, 503},
+        {"GET", "/v1/events/x/trace", AUTH, 503},
+        {"DELETE", "/v1/events", AUTH, 405},
+        {"GET", "/v1/log?limit=0", AUTH, 400},
+        {"GET", "/v1/log?limit=x", AUTH, 400},
+        {"GET", "/v1/log?status=ok", AUTH, 400},
+        {"GET", "/v1/log?class=bad", AUTH, 400},
+        {"GET", "/v1/log?since=never", AUTH, 400},
+        {"GET", "/v1/events/%zz", AUTH, 404},
+        {"GET", "/v1/audit", AUTH, 503},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        _answer_ struct answer answer =
+            get(box, cases[i].method, cases[i].target, cases[i].headers, "");
+        if (answer.status != cases[i].status)
+            fail_msg("%s %s: %d, not %d", cases[i].method, cases[i].target, answer.status,
+                     cases[i].status);
+        if (answer.status >= 400)
+            assert_int_equal(js_int(answer.body, "status", 0), answer.status);
+        if (answer.status == 405)
+            assert_non_null(strstr(buf_str(&answer.text), "Allow: "));
+    }
+}
+
+static void status_is_the_brokers_answer(void **state)
+{
+    struct box *box = *state;
+    box->peer.is_silent = true;
+    int fd = ask(box, "GET", "/v1/status", AUTH, "", 0);
+    while (!box->peer.due)
+        loop_turn(box->gateway.loop, 5);
+    queries_answer(box->gateway.queries, box->peer.batch, true, "{\"a\":1}");
+    _answer_ struct answer answer = hear(box, fd, 500);
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(js_int(answer.body, "a", 0), 1);
+    box->peer.is_joined = false;
+    _answer_ struct answer away = get(box, "GET", "/v1/status", AUTH, "");
+    assert_int_equal(away.status, 503);
+}
+
+/* --- events --- */
+
+#define STRUCTURED AUTH "Content-Type: application/cloudevents+json\r\n"
+#define BATCH      AUTH "Content-Type: application/cloudevents-batch+json; charset=utf-8\r\n"
+
+static void structured_event_is_kept_as_written(void **state)
+{
+    struct box *box = *state;
+    _answer_ struct answer answer =
+        get(box, "POST", "/v1/events", STRUCTURED,
+            "{\"specversion\":\"1.0\",\"id\":\"A-1\",\"source\":\"/"
+            "shop\",\"type\":\"order.created\",\"subject\":\"o1\","
+            "\"time\":\"2026-01-02T03:04:05Z\",\"partitionkey\":\"c7\",\"colour\":"
+            "\"red\",\"size\":3,\"gift\":true,"
+            "\"traceparent\":\"00-x\",\"service\":\"Shop\",\"data\": { \"a\" : 1.00 } }");
+    assert_int_equal(answer.status, 202);
+    assert_string_equal(js_text(answer.body, "ids.0", ""), "A-1");
+    const struct record *r = published(box, 1);
+    struct attr_value value;
+    assert_int_equal(published(box, 0)->kind, RECORD_IDEMPOTENCY);
+    assert_int_equal(r->kind, RECORD_FACT);
+    assert_int_equal(r->flags, RECORD_FOREIGN_ID | RECORD_JSON);
+    assert_int_equal(r->key_hash, hash_text("c7"));
+    assert_int_equal(r->time_us, UINT64_C(1767323045000000));
+    assert_type(r, "order.created");
+    assert_attr(r, ATTR_ID, "A-1");
+    assert_attr(r, ATTR_SOURCE, "/shop");
+    assert_attr(r, ATTR_SUBJECT, "o1");
+    assert_attr(r, ATTR_KEY, "c7");
+    assert_attr(r, ATTR_TRACEPARENT, "00-x");
+    assert_attr(r, ATTR_SERVICE, "Shop");
+    assert_true(attrs_find_named(record_attrs(r), r->attr_len, "colour", &value));
+    assert_true(attrs_find_named(record_attrs(r), r->attr_len, "size", &value) &&
+                value.number == 3);
+    assert_data(r, "{ \"a\" : 1.00 }");
+}
+
+static void binary_event_takes_its_attributes_from_headers(void **state)
+{
+    struct box *box = *state;
+    _answer_ struct answer answer =
+        get(box, "POST", "/v1/events",
+            AUTH "ce-specversion: 1.0\r\nCE-Id: "
+                 "0190c7a4-0000-7000-8000-000000000001\r\nce-source: /a%20b\r\n"
+                 "ce-type: payment.charge.requested\r\nce-integration: "
+                 "stripe\r\nContent-Type: text/plain\r\n",
+            "hello");
+    assert_int_equal(answer.status, 202);
+    assert_string_equal(js_text(answer.body, "ids.0", ""),
+                        "0190c7a4-0000-7000-8000-000000000001");
+    const struct record *r = published(box, 1);
+    assert_int_equal(r->kind, RECORD_REQUEST);
+    assert_int_equal(r->flags, 0);
+    assert_int_equal(r->integration, integration_hash("stripe"));
+    assert_attr(r, ATTR_SOURCE, "/a b");
+    assert_attr(r, ATTR_CONTENT_TYPE, "text/plain");
+    assert_attr(r, ATTR_ID, NULL);
+    assert_data(r, "hello");
+}
+
+static void batch_is_one_commit(void **state)
+{
+    struct box *box = *state;
+    _answer_ struct answer answer =
+        get(box, "POST", "/v1/events", BATCH,
+            " [ "
+            "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\","
+            "\"data\":[1, 2]},"
+            "{\"specversion\":\"1.0\",\"id\":\"2\",\"source\":\"s\",\"type\":\"a.c\","
+            "\"data_base64\":\"AAE=\"} ]");
+    assert_int_equal(answer.status, 202);
+    assert_int_equal(box->peer.batches, 1);
+    assert_data(published(box, 1), "[1, 2]");
+    assert_int_equal(published(box, 3)->data_len, 2);
+    assert_string_equal(js_text(answer.body, "ids.1", ""), "2");
+}
+
+static void same_source_and_id_are_one_event(void **state)
+{
+    struct box *box = *state;
+    const char *event = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":"
+                        "\"a.b\",\"data\":1}";
+    box->peer.verdict = VERDICT_DUPLICATE;
+    _answer_ struct answer again = get(box, "POST", "/v1/events", STRUCTURED, event);
+    assert_int_equal(again.status, 202);
+    assert_string_equal(js_text(again.body, "ids.0", ""), FIRST_ID);
+    box->peer.verdict = VERDICT_CONFLICT;
+    _answer_ struct answer other = get(box, "POST", "/v1/events", STRUCTURED, event);
+    assert_int_equal(other.status, 409);
+    assert_string_equal(js_text(other.body, "code", ""), "idempotency_conflict");
+    assert_memory_equal(published(box, 0)->id, published(box, 2)->id, 16);
+    uint8_t hash[16];
+    box->peer.verdict = 0;
+    _answer_ struct answer keyed =
+        get(box, "POST", "/v1/events", STRUCTURED "Idempotency-Key: k1\r\n", event);
+    assert_int_equal(keyed.status, 202);
+    hash_pair("token:admin", "k1", 2, hash);
+    assert_memory_equal(published(box, 4)->id, hash, 16);
+}
+
+static void events_that_are_none_are_refused(void **state)
+{
+    struct box *box = *state;
+    static const struct {
+        const char *headers, *body;
+        int status;
+    } cases[] = {
+        {STRUCTURED, "", 400},
+        {STRUCTURED, "[]", 400},
+        {STRUCTURED, "{}", 400},
+        {BATCH, "{}", 400},
+        {BATCH, "[1]", 400},
+        {BATCH, "[]", 202},
+        {STRUCTURED,
+         "{\"specversion\":\"0.3\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\"}", 400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":\"\",\"source\":\"s\",\"type\":\"a.b\"}", 400},
+        {STRUCTURED, "{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"a.b\"}", 400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a..b\"}",
+         400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":1,\"source\":\"s\",\"type\":\"a.b\"}", 400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\","
+         "\"time\":\"noon\"}",
+         400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\",\"Bad_"
+         "Name\":\"x\"}",
+         400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\","
+         "\"status\":\"x\"}",
+         400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\",\"x\":{"
+         "}}",
+         400},
+        {STRUCTURED,
+         "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\",\"data_"
+         "base64\":\"*\"}",
+         400},
+        {STRUCTURED,
+         "{\"id\":\"1\",\"id\":\"2\",\"specversion\":\"1.0\",\"source\":\"s\",\"type\":"
+         "\"a.b\"}",
+         400},
+        {AUTH "Content-Type: application/json\r\n", "{}", 415},
+        {AUTH, "", 415},
+        {AUTH "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: s\r\nce-type: "
+              "a.b\r\nContent-Type: application/json\r\n",
+         "{", 400},
+        {AUTH "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: s\r\nce-type: "
+              "a.b\r\nce-un_der: x\r\n",
+         "{}", 400},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        _answer_ struct answer answer =
+            get(box, "POST", "/v1/events", cases[i].headers, cases[i].body);
+        if (answer.status != cases[i].status)
+            fail_msg("%zu %s: %d, not %d", i, cases[i].body, answer.status,
+                     cases[i].status);
+    }
+    assert_int_equal(box->peer.batches, 0);
+}
+
+/* --- calls --- */
+
+/* Begin a call and wait until it is committed. */
+static int call(struct box *box, const char *target, const char *headers,
+                const char *body)
+{
+    int fd = ask(box, "POST", target, headers, body, strlen(body));
+    box->peer.is_silent = true;
+    for (int i = 0; i < 200 && !box->peer.due; i++)
+        loop_turn(box->gateway.loop, 5);
+    assert_int_equal(box->peer.due, 1);
+    box->peer.is_silent = false;
+    answer_bus(box);
+    return fd;
+}
+
+static void give_outcome(struct box *box, uint64_t ref, enum record_status status,
+                         const char *data)
+{
+    struct buf out = {0}, attrs = {0};
+    struct slice slice = {.count = 1, .timestamp_us = 1767323045000000};
+    uint8_t id[16] = {9};
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_ERROR_MSG, status == STATUS_FAILED ? "card_declined" : NULL);
+    struct record_parts parts = {
+        .kind = RECORD_OUTCOME,
+        .status = status,
+        .error_class = status == STATUS_FAILED ? CLASS_permanent : CLASS_none,
+        .flags = RECORD_JSON,
+        .type = status == STATUS_FAILED ? "payment.charge.failed"
+                                        : "payment.charge.succeeded",
+        .id = id,
+        .attempt = 1,
+        .attrs = attrs.bytes,
+        .attr_len = attrs.len,
+        .data = data,
+        .data_len = strlen(data),
+    };
+    assert_true(record_add(&out, &parts) >= 0);
+    calls_outcome(box->gateway.calls, ref, 0, &slice,
+                  (const struct record *)(const void *)out.bytes);
+    buf_fini(&attrs);
+    buf_fini(&out);
+}
+
+static void call_is_answered_with_its_outcome(void **state)
+{
+    struct box *box = *state;
+    int fd = call(box, "/v1/calls/payment/charge?integration=stripe&key=c7&wait=5s",
+                  AUTH "traceparent: 00-x\r\n", "{\"amount\":1}");
+    const struct record *r = published(box, 0);
+    char id[ID_TEXT_SIZE];
+    id_format(r->id, id);
+    assert_true(box->peer.waits);
+    assert_type(r, "payment.charge.requested");
+    assert_int_equal(r->kind, RECORD_REQUEST);
+    assert_int_equal(r->integration, integration_hash("stripe"));
+    assert_attr(r, ATTR_KEY, "c7");
+    assert_attr(r, ATTR_TRACEPARENT, "00-x");
+    assert_data(r, "{\"amount\":1}");
+    uint64_t left_us = r->deadline_us - clock_wall_us();
+    assert_in_range(left_us, 3000000, 5000000);
+    give_outcome(box, box->peer.batch, STATUS_SUCCESS, "{\"charge\":\"ch_1\"}");
+    _answer_ struct answer answer = hear(box, fd, 1000);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(js_text(answer.body, "id", ""), id);
+    assert_string_equal(js_text(answer.body, "status", ""), "Success");
+    assert_string_equal(js_text(answer.body, "type", ""), "payment.charge.succeeded");
+    assert_string_equal(js_text(answer.body, "data.charge", ""), "ch_1");
+}
+
+static void failed_call_is_502_with_class_and_reason(void **state)
+{
+    struct box *box = *state;
+    int fd = call(box, "/v1/calls/payment/charge", AUTH, "");
+    assert_data(published(box, 0), "{}");
+    give_outcome(box, box->peer.batch, STATUS_FAILED, "{\"x\":1}");
+    _answer_ struct answer answer = hear(box, fd, 1000);
+    assert_int_equal(answer.status, 502);
+    assert_string_equal(js_text(answer.body, "code", ""), "call_failed");
+    assert_string_equal(js_text(answer.body, "class", ""), "permanent");
+    assert_string_equal(js_text(answer.body, "error_msg", ""), "card_declined");
+    assert_int_equal(js_int(answer.body, "status", 0), 502);
+    assert_int_equal(js_int(answer.body, "data.x", 0), 1);
+}
+
+static void call_that_still_runs_is_202_with_its_address(void **state)
+{
+    struct box *box = *state;
+    char id[ID_TEXT_SIZE], location[96];
+    static const char *const targets[] = {
+        "/v1/calls/payment/charge?wait=100ms&deadline=1h",
+        "/v1/calls/payment/charge?wait=0&deadline=1h"};
+    for (unsigned i = 0; i < 2; i++) {
+        int fd = call(box, targets[i], AUTH, "{}");
+        _answer_ struct answer answer = hear(box, fd, 1000);
+        id_format(published(box, i)->id, id);
+        snprintf(location, sizeof(location), "Location: /v1/events/%s\r\n", id);
+        assert_int_equal(answer.status, 202);
+        assert_non_null(strstr(buf_str(&answer.text), location));
+        assert_string_equal(js_text(answer.body, "status", ""), "Pending");
+        assert_true(published(box, i)->deadline_us > clock_wall_us() + 3000000000u);
+    }
+    assert_false(box->peer.waits);
+    give_outcome(box, box->peer.batch, STATUS_SUCCESS, "{}"); /* late: nobody waits */
+}
+
+static void same_key_waits_for_the_first_ones_outcome(void **state)
+{
+    struct box *box = *state;
+    box->peer.verdict = VERDICT_DUPLICATE;
+    int fd = call(box, "/v1/calls/payment/charge", AUTH "Idempotency-Key: k1\r\n", "{}");
+    assert_int_equal(published(box, 0)->kind, RECORD_IDEMPOTENCY);
+    assert_int_equal(box->peer.wait_at.block, 5);
+    assert_int_equal(box->peer.wait_at.index, 3);
+    give_outcome(box, box->peer.wait_ref, STATUS_SUCCESS, "{}");
+    _answer_ struct answer answer = hear(box, fd, 1000);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(js_text(answer.body, "id", ""), FIRST_ID);
+    box->peer.verdict = VERDICT_CONFLICT;
+    fd = call(box, "/v1/calls/payment/refund", AUTH "Idempotency-Key: k1\r\n", "{}");
+    _answer_ struct answer other = hear(box, fd, 1000);
+    assert_int_equal(other.status, 409);
+    assert_int_not_equal(
+        ((const struct control_idempotency *)record_data(published(box, 0)))->body_hash,
+        ((const struct control_idempotency *)record_data(published(box, 2)))->body_hash);
+}
+
+static void refusals_of_the_broker_reach_the_caller(void **state)
+{
+    struct box *box = *state;
+    static const struct {
+        unsigned error;
+        const char *detail;
+        int status;
+    } cases[] = {
+        {ERR_no_handler, "no connector handles maps.geocode", 404},
+        {ERR_ambiguous_integration, "maps.geocode could go to a, b", 409},
+        {ERR_log_full, "full", 507},
+        {ERR_overloaded, "busy", 503},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        box->peer.refuse = cases[i].error;
+        box->peer.detail = cases[i].detail;
+        _answer_ struct answer answer =
+            get(box, "POST", "/v1/calls/maps/geocode", AUTH, "{}");
+        assert_int_equal(answer.status, cases[i].status);
+        assert_string_equal(js_text(answer.body, "detail", ""), cases[i].detail);
+    }
+    _answer_ struct answer ready = get(box, "GET", "/readyz", "", "");
+    assert_int_equal(ready.status, 503);
+}
+
+static void calls_that_make_no_sense_are_400(void **state)
+{
+    struct box *box = *state;
+    static const char *const targets[] = {"?wait=soon", "?wait=6m", "?deadline=x",
+                                          "?deadline=2001-01-01T00:00:00Z"};
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        char target[128];
+        snprintf(target, sizeof(target), "/v1/calls/payment/charge%s", targets[i]);
+        _answer_ struct answer answer = get(box, "POST", target, AUTH, "{}");
+        assert_int_equal(answer.status, 400);
+    }
+    _answer_ struct answer json =
+        get(box, "POST", "/v1/calls/payment/charge", AUTH, "{\"a\":}");
+    assert_int_equal(json.status, 400);
+    _answer_ struct answer integration =
+        get(box, "POST", "/v1/calls/payment/charge?integration=none", AUTH, "{}");
+    assert_int_equal(integration.status, 404);
+    assert_string_equal(js_text(integration.body, "code", ""), "no_integration");
+    assert_int_equal(box->peer.batches, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_box, close_box)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(verified_webhook_is_answered_once_committed),
+        TEST(duplicate_and_conflict_get_the_first_id),
+        TEST(forged_webhook_is_told_nothing_and_leaves_a_fact),
+        TEST(refusals_in_the_log_are_limited),
+        TEST(broker_that_cannot_take_a_webhook_means_come_again),
+        TEST(what_is_no_event_is_400_after_verification_only),
+        TEST(compressed_webhook_is_415),
+        TEST(webhook_is_held_while_the_broker_is_away),
+        TEST(addresses_methods_and_tokens),
+        TEST(status_is_the_brokers_answer),
+        TEST(structured_event_is_kept_as_written),
+        TEST(binary_event_takes_its_attributes_from_headers),
+        TEST(batch_is_one_commit),
+        TEST(same_source_and_id_are_one_event),
+        TEST(events_that_are_none_are_refused),
+        TEST(call_is_answered_with_its_outcome),
+        TEST(failed_call_is_502_with_class_and_reason),
+        TEST(call_that_still_runs_is_202_with_its_address),
+        TEST(same_key_waits_for_the_first_ones_outcome),
+        TEST(refusals_of_the_broker_reach_the_caller),
+        TEST(calls_that_make_no_sense_are_400),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
