@@ -401,11 +401,14 @@ struct hold *hold_new(struct loop *loop, const struct hold_bus *bus)
     return hold;
 }
 
-static void drop_all(struct batch *first)
+static void drop_all(struct hold *hold, struct batch *first)
 {
+    const struct hold_result result = {.error = ERR_shutting_down,
+                                       .retry_after_ms = RETRY_MS};
     while (first) {
         struct batch *batch = first;
         first = batch->next;
+        answer_all(hold, batch, &result);
         batch_drop(batch);
     }
 }
@@ -415,11 +418,11 @@ void hold_free(struct hold *hold)
     if (!hold)
         return;
     for (int i = 0; i < 2; i++) {
-        drop_all(hold->lanes[i].ready.first);
-        drop_all(hold->lanes[i].sent.first);
-        drop_all(hold->lanes[i].open);
+        drop_all(hold, hold->lanes[i].ready.first);
+        drop_all(hold, hold->lanes[i].sent.first);
+        drop_all(hold, hold->lanes[i].open);
     }
-    drop_all(hold->spares);
+    drop_all(hold, hold->spares);
     loop_timer_free(hold->flush);
     loop_timer_free(hold->tick);
     free(hold);

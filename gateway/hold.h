@@ -49,7 +49,7 @@ struct hold_bus {
 };
 
 struct hold *hold_new(struct loop *loop, const struct hold_bus *bus);
-/* Forgets what is held without a word to anyone. */
+/* Tells all that are not answered ERR_shutting_down. */
 void hold_free(struct hold *hold);
 /* Take n bytes of records that hold `events` events; fn is called once, later. `waits`:
  * outcomes are wanted. False, and fn is not called, when the bound on bytes is reached.

@@ -291,6 +291,21 @@ static void large_requests_are_batches_of_their_own(void **state)
     assert_int_equal(box->last.len, sizeof(large));
 }
 
+static void end_is_told_to_all(void **state)
+{
+    struct box *box = *state;
+    add(box, 0, "sent");
+    loop_advance(box->loop, 0);
+    box->is_joined = false;
+    add(box, 1, "held");
+    hold_free(box->hold);
+    box->hold = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(box->askers[i].answers, 1);
+        assert_int_equal(box->askers[i].error, ERR_shutting_down);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_box, close_box)
 int main(void)
 {
@@ -306,6 +321,7 @@ int main(void)
         TEST(full_log_is_told_to_all_at_once),
         TEST(full_window_waits),
         TEST(memory_is_bounded),
+        TEST(end_is_told_to_all),
         TEST(large_requests_are_batches_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
