@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
@@ -235,4 +237,22 @@ unsigned cli_columns(void)
     if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
         return 0;
     return size.ws_col ? size.ws_col : 80;
+}
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#endif
+
+void cli_undumpable(void)
+{
+    const struct rlimit none = {0, 0};
+
+#ifndef SANITIZED /* the leak check must look into its own process */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these values */
+#endif
+    (void)setrlimit(RLIMIT_CORE, &none); /* lowering is always allowed */
 }

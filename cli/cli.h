@@ -72,5 +72,9 @@ char *cli_data(const char *option, size_t *ret_len);
 /* Columns of the terminal; 0 when stdout is none. */
 unsigned cli_columns(void);
 
+/* From here on nobody else may look into this process, and it leaves no core: it is about
+ * to hold secrets. */
+void cli_undumpable(void);
+
 /* The table, ended by a NULL name. */
 extern const struct cli_command cli_commands[];

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -223,7 +222,7 @@ int cmd_secret(struct cli *cli, int argc, char **argv)
                                          {NULL, NULL, NULL}};
     int n = cli_arguments(cli, options, argc, argv, 1, 3);
 
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these values */
+    cli_undumpable();
     if (n < 0)
         return CLI_USAGE;
     if (n == 3)

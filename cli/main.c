@@ -14,6 +14,12 @@
 
 const struct cli_command cli_commands[] = {
     {"init", "", "write a first configuration", cmd_init},
+    {"up", "[--sandbox [--dir DIR]]",
+     "supervise all processes; with --sandbox: own data, a provider to practise on",
+     cmd_up},
+    {"reload", "",
+     "read the configuration and the secrets again, show what differs, apply it",
+     cmd_reload},
     {"secret", "set NAME | list | rotate NAME --keep-old 24h | remove NAME",
      "keep secrets in the vault; values come from stdin, never from the command line",
      cmd_secret},

@@ -116,8 +116,13 @@ static void check_schedules(const struct checking *c, const struct config_integr
 static void check_name(const struct checking *c, const struct config_integration *in,
                        const struct node *node)
 {
-    if (strcmp(in->name, "signalbox") == 0)
-        problem_add(c->problems, mark_of(node, NULL), "the name `signalbox` is taken");
+    if (strcmp(in->name, "signalbox") == 0 || strcmp(in->name, "gateway") == 0)
+        problem_add(c->problems, mark_of(node, NULL), "the name `%s` is signalbox's own",
+                    in->name);
+    if (node_member(node_member(node, "secrets"), "bus"))
+        problem_add(c->problems,
+                    node_member(node_member(node, "secrets"), "bus")->key_mark,
+                    "the name `bus` is signalbox's own");
     for (size_t i = 0; i < c->config->n_integrations; i++) {
         const char *connector = c->config->integrations[i].connector;
         if (connector && strcmp(connector, in->name) == 0) {

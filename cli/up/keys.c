@@ -1,0 +1,340 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli/up/keys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/id.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/config/config.h"
+#include "lib/vault/secretfile.h"
+#include "lib/vault/vault.h"
+
+enum { BUS_KEY_SIZE = 32, VALUES_MAX = 16, ERROR_SIZE = 1024 };
+
+/* One name in a child's object. */
+struct key {
+    char *owner; /* "gateway" or an integration's name */
+    char *name;  /* "bus", "api_key", "webhook.stripe.stripe" */
+    char *values[VALUES_MAX];
+    size_t n;
+};
+
+struct keys {
+    struct key *list;
+    size_t n;
+    uint64_t until_us;
+};
+
+struct reading {
+    const struct config *config;
+    struct keys *keys;
+    struct vault *vault; /* opened when the first secret asks for it */
+    uint64_t now_us;
+    struct buf errors;
+};
+
+static void wipe(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+void keys_free(struct keys *keys)
+{
+    if (!keys)
+        return;
+    for (size_t i = 0; i < keys->n; i++) {
+        struct key *key = &keys->list[i];
+        for (size_t j = 0; j < key->n; j++)
+            wipe(key->values[j]);
+        free(key->owner);
+        free(key->name);
+    }
+    free(keys->list);
+    free(keys);
+}
+
+uint64_t keys_until_us(const struct keys *keys)
+{
+    return keys->until_us;
+}
+
+static struct key *add(struct keys *keys, const char *owner, const char *name)
+{
+    keys->list = mem_resize(keys->list, (keys->n + 1) * sizeof(*keys->list));
+    struct key *key = &keys->list[keys->n++];
+    *key = (struct key){.owner = mem_text(owner), .name = mem_text(name)};
+    return key;
+}
+
+static const struct key *find(const struct keys *keys, const char *owner,
+                              const char *name)
+{
+    for (size_t i = 0; keys && i < keys->n; i++)
+        if (strcmp(keys->list[i].owner, owner) == 0 &&
+            strcmp(keys->list[i].name, name) == 0)
+            return &keys->list[i];
+    return NULL;
+}
+
+/* --- reading --- */
+
+/* The bus key of a peer: the one it had, or a new one. */
+static void add_bus_key(struct keys *keys, const struct keys *before, const char *owner)
+{
+    const struct key *old = find(before, owner, "bus");
+    uint8_t random[BUS_KEY_SIZE];
+    struct buf hex = BUF_NULL;
+
+    struct key *key = add(keys, owner, "bus");
+    id_random(random, sizeof(random));
+    text_hex(random, sizeof(random), &hex);
+    key->values[key->n++] = mem_text(old ? old->values[0] : buf_str(&hex));
+    explicit_bzero(random, sizeof(random));
+    explicit_bzero(hex.bytes, hex.len);
+    buf_fini(&hex);
+}
+
+static bool open_vault(struct reading *r)
+{
+    char error[ERROR_SIZE];
+
+    if (r->vault)
+        return true;
+    r->vault = vault_open(r->config->vault.vault_file, r->config->vault.master_key_file,
+                          /* writable= */ false, error, sizeof(error));
+    if (!r->vault && !strstr(buf_str(&r->errors), error)) /* once is enough */
+        buf_format(&r->errors, "%s\n", error);
+    return r->vault != NULL;
+}
+
+static void read_from_vault(struct reading *r, const struct config_secret *secret,
+                            const char *integration, struct key *key)
+{
+    const struct vault_version *versions[VALUES_MAX];
+
+    if (!open_vault(r))
+        return;
+    size_t n =
+        vault_get(r->vault, secret->name, r->now_us, versions, VALUES_MAX - key->n);
+    if (!n)
+        buf_format(
+            &r->errors,
+            "integration %s: the vault has no secret `%s`; `signalbox secret set %s` "
+            "stores it\n",
+            integration, secret->name, secret->name);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t until = versions[i]->until_us;
+        key->values[key->n++] = mem_text(versions[i]->value);
+        if (until && (!r->keys->until_us || until < r->keys->until_us))
+            r->keys->until_us = until;
+    }
+}
+
+static void read_from_file(struct reading *r, const struct config_secret *secret,
+                           const char *integration, struct key *key)
+{
+    struct buf value = BUF_NULL;
+    char error[ERROR_SIZE];
+
+    if (!secretfile_read(secret->name, &value, error, sizeof(error)))
+        buf_format(&r->errors, "integration %s: %s\n", integration, error);
+    else if (!value.len || memchr(value.bytes, 0, value.len))
+        buf_format(&r->errors, "integration %s: %s: it holds no text\n", integration,
+                   secret->name);
+    else if (key->n < VALUES_MAX)
+        key->values[key->n++] = mem_text(buf_str(&value));
+    if (value.bytes)
+        explicit_bzero(value.bytes, value.cap);
+    buf_fini(&value);
+}
+
+static void read_secret(struct reading *r, const struct config_secret *secret,
+                        const char *integration, struct key *key)
+{
+    if (secret->from == SECRET_VAULT)
+        read_from_vault(r, secret, integration, key);
+    else
+        read_from_file(r, secret, integration, key);
+}
+
+/* A live key under mode: test charges real cards; a test key under live charges nobody.
+ */
+static void check_mode(struct reading *r, const struct config_integration *in,
+                       const struct key *key)
+{
+    static const char *const prefixes[][2] = {{"sk_live_", "live"},
+                                              {"rk_live_", "live"},
+                                              {"sk_test_", "test"},
+                                              {"rk_test_", "test"}};
+
+    for (size_t i = 0; i < key->n; i++)
+        for (size_t j = 0; j < sizeof(prefixes) / sizeof(*prefixes); j++)
+            if (strncmp(key->values[i], prefixes[j][0], strlen(prefixes[j][0])) == 0 &&
+                strcmp(prefixes[j][1], in->mode) != 0)
+                buf_format(
+                    &r->errors,
+                    "integration %s: `%s` is a %s key, and the configuration (line %d) "
+                    "says mode: %s\n",
+                    in->name, key->name, prefixes[j][1], in->line, in->mode);
+}
+
+static void read_integration(struct reading *r, const struct config_integration *in)
+{
+    for (size_t i = 0; i < in->n_secrets; i++) {
+        struct key *key = add(r->keys, in->name, in->secrets[i].use);
+        read_secret(r, &in->secrets[i], in->name, key);
+        check_mode(r, in, key);
+    }
+    for (size_t i = 0; i < in->n_webhooks; i++) {
+        _free_ char *name = mem_format("webhook.%s.%s", in->name, in->webhooks[i].path);
+        struct key *key = add(r->keys, "gateway", name);
+        for (size_t j = 0; j < in->webhooks[i].n_secrets; j++)
+            read_secret(r, &in->webhooks[i].secrets[j], in->name, key);
+    }
+}
+
+struct keys *keys_read(const struct config *config, const struct keys *before,
+                       char *error, size_t error_size)
+{
+    struct keys *keys = mem_alloc(sizeof(*keys));
+    struct reading r = {.config = config, .keys = keys, .now_us = clock_wall_us()};
+
+    add_bus_key(keys, before, "gateway");
+    for (size_t i = 0; i < config->n_integrations; i++) {
+        add_bus_key(keys, before, config->integrations[i].name);
+        read_integration(&r, &config->integrations[i]);
+    }
+    vault_close(r.vault);
+    if (r.errors.len) {
+        snprintf(error, error_size, "%.*s", (int)r.errors.len - 1, buf_str(&r.errors));
+        keys_free(keys);
+        keys = NULL;
+    }
+    buf_fini(&r.errors);
+    return keys;
+}
+
+/* --- handing over: JSON by hand, because the JSON library keeps copies that nobody wipes
+ * --- */
+
+static void put(struct buf *out, const char *text, size_t n)
+{
+    if (out->cap - out->len <
+        n + 2) { /* moved by hand, so that the old place can be wiped */
+        struct buf larger = BUF_NULL;
+        buf_reserve(&larger, (out->len + n + 64) * 2);
+        buf_add(&larger, out->bytes ? out->bytes : (const uint8_t *)"", out->len);
+        if (out->bytes)
+            explicit_bzero(out->bytes, out->cap);
+        buf_fini(out);
+        *out = larger;
+    }
+    buf_add(out, text, n);
+}
+
+static void put_quoted(struct buf *out, const char *text)
+{
+    put(out, "\"", 1);
+    for (; *text; text++) {
+        char escape[8];
+        if (*text == '"' || *text == '\\' || (unsigned char)*text < ' ')
+            put(out, escape,
+                (size_t)snprintf(escape, sizeof(escape), "\\u%04x",
+                                 (unsigned char)*text));
+        else
+            put(out, text, 1);
+    }
+    put(out, "\"", 1);
+}
+
+static void put_key(struct buf *out, const char *name, const struct key *key)
+{
+    put(out, out->len ? "," : "{", 1);
+    put_quoted(out, name);
+    put(out, ":", 1);
+    if (key->n == 1) {
+        put_quoted(out, key->values[0]);
+        return;
+    }
+    for (size_t i = 0; i < key->n; i++) {
+        put(out, i ? "," : "[", 1);
+        put_quoted(out, key->values[i]);
+    }
+    put(out, "]", 1);
+}
+
+static char *finish(struct buf *out)
+{
+    put(out, out->len ? "}" : "{}", out->len ? 1 : 2);
+    char *text = mem_text(buf_str(out));
+    explicit_bzero(out->bytes, out->cap);
+    buf_fini(out);
+    return text;
+}
+
+char *keys_for_broker(const struct keys *keys)
+{
+    struct buf out = BUF_NULL;
+
+    for (size_t i = 0; i < keys->n; i++) {
+        const struct key *key = &keys->list[i];
+        if (strcmp(key->name, "bus") != 0)
+            continue;
+        _free_ char *name = mem_format("bus.%s", key->owner);
+        put_key(&out, name, key);
+    }
+    return finish(&out);
+}
+
+char *keys_for_gateway(const struct keys *keys)
+{
+    struct buf out = BUF_NULL;
+
+    for (size_t i = 0; i < keys->n; i++) {
+        const struct key *key = &keys->list[i];
+        if (strcmp(key->owner, "gateway") == 0)
+            put_key(&out, strcmp(key->name, "bus") == 0 ? "bus.gateway" : key->name, key);
+    }
+    return finish(&out);
+}
+
+char *keys_for_connector(const struct keys *keys,
+                         const struct config_integration *integration)
+{
+    struct buf out = BUF_NULL;
+
+    for (size_t i = 0; i < keys->n; i++)
+        if (strcmp(keys->list[i].owner, integration->name) == 0)
+            put_key(&out, keys->list[i].name, &keys->list[i]);
+    return finish(&out);
+}
+
+char *keys_for_logger(const struct keys *keys)
+{
+    (void)keys; /* it knows nobody's secrets */
+    return mem_text("{}");
+}
+
+char *keys_for_sandbox(const struct keys *keys,
+                       const struct config_integration *integration)
+{
+    struct buf out = BUF_NULL;
+    const struct key *api_key = find(keys, integration->name, "api_key");
+
+    if (api_key)
+        put_key(&out, "api_key", api_key);
+    if (integration->n_webhooks) {
+        _free_ char *name =
+            mem_format("webhook.%s.%s", integration->name, integration->webhooks[0].path);
+        put_key(&out, "webhook", find(keys, "gateway", name));
+    }
+    return finish(&out);
+}

@@ -1,0 +1,552 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli/up/supervisor.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/up/child.h"
+#include "cli/up/keys.h"
+#include "lib/base/buf.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/config/config.h"
+#include "lib/loop/loop.h"
+#include "lib/service/service.h"
+
+enum { STOP_S = 10, EARLY_ENDS_MAX = 3, ERROR_SIZE = 4096 };
+
+/* In the order of starting. */
+enum role {
+    ROLE_LOGGER,
+    ROLE_BROKER,
+    ROLE_GATEWAY,
+    ROLE_SANDBOX,
+    ROLE_CONNECTOR,
+    ROLE_COUNT
+};
+
+/* Which lines of a difference concern whom: the section's name, then (of an
+ * integration's) the key. */
+struct concern {
+    const char *section;
+    const char *key; /* NULL: all of the section */
+    unsigned roles;
+};
+#define R(role) (1u << ROLE_##role)
+static const struct concern concerns[] = {
+    {"log", NULL, R(LOGGER) | R(BROKER)},
+    {"gateway", NULL, R(GATEWAY)},
+    {"groups", NULL, R(BROKER)},
+    {"integrations", "connector", R(BROKER) | R(CONNECTOR)},
+    {"integrations", "service", R(BROKER) | R(GATEWAY)},
+    {"integrations", "default", R(BROKER)},
+    {"integrations", "schedules", R(BROKER)},
+    {"integrations", "limits", R(BROKER) | R(CONNECTOR)},
+    {"integrations", "webhooks", R(GATEWAY)},
+    {"integrations", "provider", R(CONNECTOR)},
+    {"integrations", "mode", R(CONNECTOR)},
+    {"integrations", "base_url", R(CONNECTOR)},
+    {"integrations", "allow_private_network", R(CONNECTOR)},
+    {"integrations", "options", R(CONNECTOR)},
+    {"integrations", "added", R(BROKER) | R(GATEWAY)},
+    {"integrations", "removed", R(BROKER) | R(GATEWAY)},
+};
+#undef R
+
+struct member {
+    enum role role;
+    char *integration; /* of a connector, and of the sandbox */
+    struct child *child;
+    struct supervisor *supervisor;
+};
+
+struct supervisor {
+    struct loop *loop;
+    struct supervisor_options options;
+    char *programs; /* the directory of the programs */
+    char *config_path, *sandbox;
+    struct config *config;
+    struct keys *keys;
+    int lock_fd;
+    struct member **members; /* in the order of starting */
+    size_t n;
+    struct loop_timer *stop_timer, *expiry_timer, *free_timer;
+    bool is_up, is_stopping, is_ended;
+    int status;
+};
+
+static void start_next(struct supervisor *s);
+static void stop_next(struct supervisor *s);
+
+/* --- members --- */
+
+static void member_free(struct member *member)
+{
+    child_free(member->child);
+    free(member->integration);
+    free(member);
+}
+
+static struct member *find(const struct supervisor *s, enum role role,
+                           const char *integration)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->members[i]->role == role &&
+            (!integration || strcmp(s->members[i]->integration, integration) == 0))
+            return s->members[i];
+    return NULL;
+}
+
+static char *secrets_of(const struct supervisor *s, const struct keys *keys,
+                        const struct config *config, const struct member *member)
+{
+    switch (member->role) {
+    case ROLE_BROKER:
+        return keys_for_broker(keys);
+    case ROLE_GATEWAY:
+        return keys_for_gateway(keys);
+    case ROLE_SANDBOX:
+        return keys_for_sandbox(keys, config_integration(config, member->integration));
+    case ROLE_CONNECTOR:
+        return keys_for_connector(keys, config_integration(config, member->integration));
+    case ROLE_LOGGER:
+    case ROLE_COUNT:
+        break;
+    }
+    (void)s;
+    return keys_for_logger(keys);
+}
+
+static void on_ready(void *user, struct child *child)
+{
+    struct member *member = user;
+
+    (void)child;
+    start_next(member->supervisor);
+}
+
+static void on_ended(void *user, struct child *child)
+{
+    struct member *member = user;
+    struct supervisor *s = member->supervisor;
+
+    if (s->is_stopping)
+        stop_next(s);
+    else if (!s->is_up && member->role != ROLE_CONNECTOR &&
+             child_early_ends(child) >= EARLY_ENDS_MAX) {
+        log_say(FATAL, "%s ends before it serves; its last words stand above",
+                child_name(child));
+        s->status = 1;
+        supervisor_stop(s);
+    }
+}
+
+/* A new member at `at`. */
+static void add(struct supervisor *s, size_t at, enum role role, const char *program,
+                const char *integration)
+{
+    struct member *member = mem_alloc(sizeof(*member));
+    const struct config_integration *in =
+        role == ROLE_SANDBOX ? config_integration(s->config, integration) : NULL;
+    _free_ char *path = mem_format("%s/signalbox-%s", s->programs, program);
+    _free_ char *name = role == ROLE_CONNECTOR ? mem_format("%s %s", program, integration)
+                                               : mem_text(program);
+    _free_ char *port = mem_format("%d", s->options.sandbox_port);
+    _free_ char *url =
+        mem_format("http://127.0.0.1:%u/webhooks/%s", s->config->gateway.port,
+                   in && in->n_webhooks ? in->webhooks[0].path : "");
+    const char *plain[] = {"-c", s->config->path,
+                           role == ROLE_CONNECTOR ? "--integration" : NULL, integration,
+                           NULL};
+    const char *sandbox[] = {"--port", port, "--webhook-url", url, NULL};
+
+    *member = (struct member){role, mem_text(integration), NULL, s};
+    member->child = child_new(s->loop, &(struct child_options){
+                                           .name = name,
+                                           .program = path,
+                                           .args = role == ROLE_SANDBOX ? sandbox : plain,
+                                           .on_ready = on_ready,
+                                           .on_ended = on_ended,
+                                           .user = member,
+                                       });
+    (void)child_set_secrets(member->child, secrets_of(s, s->keys, s->config, member));
+    s->members = mem_resize(s->members, (s->n + 1) * sizeof(*s->members));
+    memmove(s->members + at + 1, s->members + at, (s->n - at) * sizeof(*s->members));
+    s->members[at] = member;
+    s->n++;
+}
+
+static void add_all(struct supervisor *s)
+{
+    add(s, s->n, ROLE_LOGGER, "logger", NULL);
+    add(s, s->n, ROLE_BROKER, "broker", NULL);
+    add(s, s->n, ROLE_GATEWAY, "gateway", NULL);
+    if (s->sandbox)
+        add(s, s->n, ROLE_SANDBOX, "sandbox", s->sandbox);
+    for (size_t i = 0; i < s->config->n_integrations; i++)
+        if (s->config->integrations[i].connector)
+            add(s, s->n, ROLE_CONNECTOR, s->config->integrations[i].connector,
+                s->config->integrations[i].name);
+}
+
+/* --- start --- */
+
+static bool is_all_ready(const struct supervisor *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (child_state(s->members[i]->child) != CHILD_READY)
+            return false;
+    return true;
+}
+
+/* Go on with the first start: the next of the core once the one before serves, then the
+ * connectors together. */
+static void start_next(struct supervisor *s)
+{
+    if (s->is_stopping || s->is_up)
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        struct member *member = s->members[i];
+        if (child_state(member->child) == CHILD_IDLE)
+            child_start(member->child);
+        if (member->role != ROLE_CONNECTOR && child_state(member->child) != CHILD_READY)
+            return;
+    }
+    if (!is_all_ready(s))
+        return;
+    s->is_up = true;
+    s->options.on_up(s->options.user);
+}
+
+/* --- stop --- */
+
+static bool is_running(const struct member *member)
+{
+    return child_is_running(member->child);
+}
+
+static void end(struct supervisor *s)
+{
+    if (s->is_ended)
+        return;
+    s->is_ended = true;
+    loop_timer_stop(s->stop_timer);
+    s->options.on_end(s->options.user, s->status);
+}
+
+/* Ask the last running step to end: all connectors and the sandbox together, then one
+ * after the other. */
+static void stop_next(struct supervisor *s)
+{
+    bool waits = false;
+
+    for (size_t i = s->n; i-- > 0;) {
+        struct member *member = s->members[i];
+        bool is_core = member->role < ROLE_SANDBOX;
+        if (!is_running(member)) {
+            child_stop(member->child); /* and no pause will start it again */
+            continue;
+        }
+        if (is_core && waits)
+            return;
+        waits = true;
+        if (child_state(member->child) != CHILD_STOPPING)
+            child_stop(member->child);
+        if (is_core)
+            return;
+    }
+    if (!waits)
+        end(s);
+}
+
+static void on_stop_late(void *user)
+{
+    struct supervisor *s = user;
+
+    for (size_t i = 0; i < s->n; i++)
+        child_kill(s->members[i]->child);
+}
+
+void supervisor_stop(struct supervisor *s)
+{
+    if (s->is_stopping) {
+        on_stop_late(s);
+        return;
+    }
+    s->is_stopping = true;
+    log_say(PROCESS_STOPPING, "%zu processes", s->n);
+    loop_timer_in(s->stop_timer, STOP_S * UINT64_C(1000000));
+    stop_next(s);
+}
+
+void supervisor_reap(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        child_reap(s->members[i]->child);
+}
+
+/* --- reload --- */
+
+static void on_expiry(void *user)
+{
+    struct buf out = BUF_NULL;
+
+    if (supervisor_reload(user, &out))
+        log_say(CONFIG_CHANGED, "an old version of a secret has ended");
+    else
+        log_say(CONFIG_BAD, "%s", buf_str(&out));
+    buf_fini(&out);
+}
+
+/* Old versions of secrets end by themselves: what runs is restarted without them. */
+static void arm_expiry(struct supervisor *s)
+{
+    uint64_t until = keys_until_us(s->keys), now = loop_wall_us(s->loop);
+
+    if (until)
+        loop_timer_in(s->expiry_timer, until > now ? until - now + 1000 : 1000);
+    else
+        loop_timer_stop(s->expiry_timer);
+}
+
+/* Does `line` ("section.name.key...: before -> after") concern the member? */
+static bool concerns_member(const char *line, const struct member *member)
+{
+    char name[80] = "", key[40] = "";
+    size_t section = strcspn(line, ".:");
+    const char *rest = line + section;
+
+    if (strncmp(line, "integrations.", 13) == 0) {
+        if (sscanf(rest, ".%79[^.:]%*1[.:]%*[ ]%39[a-z_]", name, key) < 2)
+            (void)sscanf(rest, ".%79[^.:].%39[a-z_]", name, key);
+        if (member->role == ROLE_CONNECTOR && strcmp(name, member->integration) != 0)
+            return false;
+    }
+    for (size_t i = 0; i < sizeof(concerns) / sizeof(*concerns); i++) {
+        const struct concern *c = &concerns[i];
+        if (strlen(c->section) == section && strncmp(c->section, line, section) == 0 &&
+            (!c->key || strcmp(c->key, key) == 0) && (c->roles & 1u << member->role))
+            return true;
+    }
+    return false;
+}
+
+static bool is_concerned(const char *diff, const struct member *member)
+{
+    for (const char *line = diff; *line;
+         line += strcspn(line, "\n"), line += *line == '\n')
+        if (concerns_member(line, member))
+            return true;
+    return false;
+}
+
+/* What cannot change while we run. */
+static bool is_fixed(struct supervisor *s, const struct config *config, struct buf *out)
+{
+    if (strcmp(config->data, s->config->data) == 0 &&
+        strcmp(config->run, s->config->run) == 0)
+        return false;
+    buf_text(out, "`data` and `run` cannot change while signalbox runs; stop it first\n");
+    return true;
+}
+
+static bool has_programs(const struct supervisor *s, const struct config *config,
+                         struct buf *out);
+
+/* Members whose integration is gone, or has another connector. */
+static void drop_gone(struct supervisor *s, const struct config *config)
+{
+    for (size_t i = s->n; i-- > 0;) {
+        struct member *member = s->members[i];
+        if (member->role != ROLE_CONNECTOR)
+            continue;
+        const struct config_integration *now =
+            config_integration(config, member->integration);
+        const struct config_integration *was =
+            config_integration(s->config, member->integration);
+        if (now && now->connector && strcmp(now->connector, was->connector) == 0)
+            continue;
+        member_free(member); /* the broker delivers again what it held */
+        memmove(s->members + i, s->members + i + 1, (s->n - i - 1) * sizeof(*s->members));
+        s->n--;
+    }
+}
+
+/* Restart who is concerned; those first whom others need. */
+static void apply(struct supervisor *s, const char *diff)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct member *member = s->members[i];
+        bool has_new =
+            child_set_secrets(member->child, secrets_of(s, s->keys, s->config, member));
+        if (has_new || is_concerned(diff, member))
+            child_restart(member->child);
+    }
+    for (size_t i = 0; i < s->config->n_integrations; i++) {
+        const struct config_integration *in = &s->config->integrations[i];
+        if (!in->connector || find(s, ROLE_CONNECTOR, in->name))
+            continue;
+        add(s, s->n, ROLE_CONNECTOR, in->connector, in->name);
+        child_start(s->members[s->n - 1]->child);
+    }
+}
+
+bool supervisor_reload(struct supervisor *s, struct buf *out)
+{
+    char error[ERROR_SIZE];
+    struct config *config = s->is_stopping ? NULL : config_load(s->config_path, out);
+    struct keys *keys = NULL;
+
+    if (config && !is_fixed(s, config, out) && has_programs(s, config, out)) {
+        keys = keys_read(config, s->keys, error, sizeof(error));
+        if (!keys)
+            buf_format(out, "%s\n", error);
+    }
+    if (!keys) {
+        config_free(config);
+        return false;
+    }
+    config_diff(s->config, config, out);
+    drop_gone(s, config);
+    config_free(s->config);
+    keys_free(s->keys);
+    s->config = config;
+    s->keys = keys;
+    apply(s, buf_str(out));
+    arm_expiry(s);
+    return true;
+}
+
+/* --- life --- */
+
+/* The directory this program is in: the others are beside it. */
+static char *programs_directory(void)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    if (n <= 0)
+        return mem_text(".");
+    path[n] = 0;
+    char *slash = strrchr(path, '/');
+    *slash = 0;
+    return mem_text(path);
+}
+
+static bool has_program(const struct supervisor *s, const char *name, struct buf *out)
+{
+    _free_ char *path = mem_format("%s/signalbox-%s", s->programs, name);
+
+    if (access(path, X_OK) == 0)
+        return true;
+    buf_format(out, "%s: %s\n", path, strerror(errno));
+    return false;
+}
+
+static bool has_programs(const struct supervisor *s, const struct config *config,
+                         struct buf *out)
+{
+    bool good = has_program(s, "logger", out);
+
+    good &= has_program(s, "broker", out);
+    good &= has_program(s, "gateway", out);
+    if (s->sandbox)
+        good &= has_program(s, "sandbox", out);
+    for (size_t i = 0; i < config->n_integrations; i++) {
+        const struct config_integration *in = &config->integrations[i];
+        if (in->connector && !has_program(s, in->connector, out)) {
+            buf_format(out, "%s:%d: integration `%s`: there is no connector `%s`\n",
+                       config->path, in->line, in->name, in->connector);
+            good = false;
+        }
+    }
+    return good;
+}
+
+static bool prepare(struct supervisor *s, struct buf *errors)
+{
+    char error[ERROR_SIZE];
+
+    s->config = config_load(s->config_path, errors);
+    if (!s->config || !has_programs(s, s->config, errors))
+        return false;
+    if (s->sandbox && !config_integration(s->config, s->sandbox)) {
+        buf_format(errors, "%s: there is no integration `%s` for the sandbox\n",
+                   s->config_path, s->sandbox);
+        return false;
+    }
+    if (mkdir(s->config->data, 0700) != 0 && errno != EEXIST && errno != ENOENT) {
+        buf_format(errors, "%s: %s\n", s->config->data, strerror(errno));
+        return false;
+    }
+    s->lock_fd = service_lock(s->config->run, "up", error, sizeof(error));
+    if (s->lock_fd >= 0)
+        s->keys = keys_read(s->config, NULL, error, sizeof(error));
+    if (!s->keys)
+        buf_format(errors, "%s\n", error);
+    return s->keys != NULL;
+}
+
+struct supervisor *supervisor_new(struct loop *loop,
+                                  const struct supervisor_options *options,
+                                  struct buf *errors)
+{
+    struct supervisor *s = mem_alloc(sizeof(*s));
+
+    s->loop = loop;
+    s->options = *options;
+    s->config_path = mem_text(options->config_path);
+    s->sandbox = mem_text(options->sandbox);
+    s->programs = programs_directory();
+    s->lock_fd = -1;
+    s->stop_timer = loop_timer_new(loop, on_stop_late, s);
+    s->expiry_timer = loop_timer_new(loop, on_expiry, s);
+    if (!prepare(s, errors)) {
+        supervisor_free(s);
+        return NULL;
+    }
+    add_all(s);
+    arm_expiry(s);
+    start_next(s);
+    return s;
+}
+
+void supervisor_free(struct supervisor *s)
+{
+    if (!s)
+        return;
+    for (size_t i = s->n; i-- > 0;)
+        member_free(s->members[i]);
+    free(s->members);
+    loop_timer_free(s->stop_timer);
+    loop_timer_free(s->expiry_timer);
+    keys_free(s->keys);
+    config_free(s->config);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    free(s->programs);
+    free(s->config_path);
+    free(s->sandbox);
+    free(s);
+}
+
+struct json *supervisor_json(const struct supervisor *s)
+{
+    struct json *processes = js_array();
+
+    for (size_t i = 0; i < s->n; i++)
+        js_push(processes, child_json(s->members[i]->child));
+    return js_set(js_set_int(js_object(), "pid", getpid()), "processes", processes);
+}
+
+const struct config *supervisor_config(const struct supervisor *s)
+{
+    return s->config;
+}
