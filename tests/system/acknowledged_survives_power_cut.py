@@ -35,7 +35,7 @@ def test_busy(tmp_path, rounds):
             with load:
                 time.sleep(random.uniform(0.2, 1.2))
                 disk.cut()
-                load.ending.set()
+                load.abandon()
             cut_and_return(system, disk)
             in_the_log(system, load)
         assert system.settled()["unaccounted"] == 0

@@ -274,6 +274,7 @@ class System:
             path = self.home / name
             path.write_text(value)
             path.chmod(0o600)
+        os.sync()  # they are the operator's, and are there before the power goes
 
     # --- life ---
 
@@ -289,8 +290,9 @@ class System:
         return False
 
     def knows_the_connector(self):
-        """An endpoint is closed until its connector has said what it handles."""
-        return "payment" in self.pids() and b"payment" in self.api("GET", "/v1/status")[2]
+        """The connector has joined, and what it said is committed: until then its endpoint and its operations are closed."""
+        status = json.loads(self.api("GET", "/v1/status")[2])
+        return status.get("staged_bytes") == 0 and any(one["role"] == "connector" and one["connected"] for one in status["sessions"])
 
     def stop(self):
         stop(self.up)
@@ -336,11 +338,11 @@ class System:
         headers = {"Content-Type": "application/json", "Stripe-Signature": signature or stripe_signature(body)}
         return http_call(self.port, "POST", "/webhooks/stripe", body, headers, timeout)
 
-    def charge(self, key=None, wait="10s", timeout=40, **data):
-        """(status, answer) of a charge over HTTP."""
+    def charge(self, key=None, wait="10s", deadline=None, timeout=40, **data):
+        """(status, answer) of a charge over HTTP; its deadline is the wait unless it is given."""
         data = {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", **data}
         headers = {"Idempotency-Key": key} if key else {}
-        status, _, body = self.api("POST", f"/v1/calls/payment/charge?wait={wait}", data, headers, timeout)
+        status, _, body = self.api("POST", f"/v1/calls/payment/charge?wait={wait}" + (f"&deadline={deadline}" if deadline else ""), data, headers, timeout)
         return status, json.loads(body)
 
     def cli(self, *args, check=True, **more):

@@ -21,7 +21,7 @@ class Load:
         self.webhooks, self.calls = {}, {}  # acknowledged: Stripe's id -> our id; key -> our id
         self.sent = 0
         self.errors = []
-        self.ending = threading.Event()
+        self.ending, self.abandoned = threading.Event(), threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(one,), daemon=True) for one in [self.one_webhook] * webhooks + [self.one_call] * callers]
 
     def __enter__(self):
@@ -38,6 +38,11 @@ class Load:
         for thread in self.threads:
             thread.join(60)
 
+    def abandon(self):
+        """Senders go away in the middle of what they are at."""
+        self.abandoned.set()
+        self.ending.set()
+
     def run(self, one):
         while not self.ending.is_set():
             try:
@@ -50,7 +55,7 @@ class Load:
     def until_accepted(self, attempt, patience=30):
         """Try until the answer is final; None when the patience of the sender is over."""
         end = time.monotonic() + patience
-        while time.monotonic() < end:
+        while time.monotonic() < end and not self.abandoned.is_set():
             with contextlib.suppress(OSError, http.client.HTTPException):
                 status, body = attempt()
                 if status not in (429, 500, 503, 507):
@@ -80,7 +85,7 @@ class Load:
             self.calls[key] = json.loads(answer[1])["id"]
 
     def call(self, key):
-        status, answer = self.system.charge(key, wait="5s", timeout=10)
+        status, answer = self.system.charge(key, wait="5s", deadline="2m", timeout=10)
         return status, json.dumps(answer)
 
     def check(self, system):
@@ -98,4 +103,5 @@ class Load:
         assert not twice, f"charged more than once: {twice}"
         charged = [row for row in rows if row["type"] == "payment.charge.requested" and row["status"] == "Success"]
         assert len(charged) <= len(effects), "a charge is Success in the log and unknown to the provider"
+        print(f"{self.sent} sent, {len(self.webhooks)} webhooks and {len(self.calls)} calls acknowledged, {len(effects)} charges; {audit}")
         return audit
