@@ -203,6 +203,7 @@ static void *run(void *user)
         if (goes_on && !has_more)
             nanosleep(&gather, NULL);
     }
+    (void)update_views(h); /* what was committed last, if it is not much */
     views_close(h->views);
     return NULL;
 }

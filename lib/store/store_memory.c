@@ -55,9 +55,9 @@ static bool place(struct store_memory *memory, const struct block *block)
     return true;
 }
 
-static int memory_append(struct store *store, const struct block *const *blocks, size_t n)
+static int append(struct store_memory *memory, const struct block *const *blocks,
+                  size_t n)
 {
-    struct store_memory *memory = (struct store_memory *)store;
     struct memory_segment before[MEMORY_SEGMENTS];
     size_t n_before = memory->n_segments;
 
@@ -81,15 +81,22 @@ static int memory_append(struct store *store, const struct block *const *blocks,
     return STORE_OK;
 }
 
+static int memory_append(struct store *store, const struct block *const *blocks, size_t n)
+{
+    pthread_mutex_lock(&store->lock);
+    int result = append((struct store_memory *)store, blocks, n);
+    pthread_mutex_unlock(&store->lock);
+    return result;
+}
+
 static int memory_prepare(struct store *store)
 {
     (void)store; /* there is nothing to write ahead */
     return STORE_OK;
 }
 
-static int memory_trim(struct store *store, uint64_t keep_from)
+static int trim(struct store_memory *memory, uint64_t keep_from)
 {
-    struct store_memory *memory = (struct store_memory *)store;
     size_t gone = 0;
 
     while (gone + 1 < memory->n_segments && memory->segments[gone + 1].first <= keep_from)
@@ -108,41 +115,58 @@ static int memory_trim(struct store *store, uint64_t keep_from)
     return (int)gone;
 }
 
+static int memory_trim(struct store *store, uint64_t keep_from)
+{
+    pthread_mutex_lock(&store->lock);
+    int gone = trim((struct store_memory *)store, keep_from);
+    pthread_mutex_unlock(&store->lock);
+    return gone;
+}
+
 static void memory_range(struct store *store, uint64_t *ret_first, uint64_t *ret_last)
 {
     struct store_memory *memory = (struct store_memory *)store;
 
+    pthread_mutex_lock(&store->lock);
     *ret_first = memory->n ? memory->first : 0;
     *ret_last = memory->n ? memory->first + memory->n - 1 : 0;
+    pthread_mutex_unlock(&store->lock);
 }
 
 static int memory_fetch(struct store *store, uint64_t number, size_t limit,
                         struct buf *out, struct store_extent *ret_bad)
 {
     struct store_memory *memory = (struct store_memory *)store;
+    int result = STORE_NOT_FOUND;
 
     (void)ret_bad;
     buf_clear(out);
-    if (!memory->n || number < memory->first || number - memory->first >= memory->n)
-        return STORE_NOT_FOUND;
-    const struct block *b = memory->blocks[number - memory->first];
-    buf_add(out, b, b->len < limit ? b->len : limit);
-    return STORE_OK;
+    pthread_mutex_lock(&store->lock);
+    if (memory->n && number >= memory->first && number - memory->first < memory->n) {
+        const struct block *b = memory->blocks[number - memory->first];
+        buf_add(out, b, b->len < limit ? b->len : limit);
+        result = STORE_OK;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return result;
 }
 
 static size_t memory_segments(struct store *store, struct store_segment *ret, size_t max)
 {
     struct store_memory *memory = (struct store_memory *)store;
 
-    for (size_t i = 0; i < memory->n_segments && i < max; i++)
+    pthread_mutex_lock(&store->lock);
+    size_t n = memory->n_segments;
+    for (size_t i = 0; i < n && i < max; i++)
         ret[i] = (struct store_segment){
             .path = "(memory)",
             .first = memory->segments[i].first,
-            .last = i + 1 < memory->n_segments ? memory->segments[i + 1].first - 1
-                                               : memory->first + memory->n - 1,
+            .last = i + 1 < n ? memory->segments[i + 1].first - 1
+                              : memory->first + memory->n - 1,
             .bytes = memory->segments[i].bytes,
         };
-    return memory->n_segments;
+    pthread_mutex_unlock(&store->lock);
+    return n;
 }
 
 static void memory_room(struct store *store, struct log_head *head)
@@ -150,9 +174,11 @@ static void memory_room(struct store *store, struct log_head *head)
     struct store_memory *memory = (struct store_memory *)store;
     uint64_t size = store->options.segment_size;
 
-    head->segment_room =
-        memory->n_segments ? size - memory->segments[memory->n_segments - 1].bytes : 0;
-    head->spare_bytes = (MEMORY_SEGMENTS - memory->n_segments) * size;
+    pthread_mutex_lock(&store->lock);
+    size_t n = memory->n_segments;
+    head->segment_room = n ? size - memory->segments[n - 1].bytes : 0;
+    head->spare_bytes = (MEMORY_SEGMENTS - n) * size;
+    pthread_mutex_unlock(&store->lock);
 }
 
 static const struct store_ops memory_ops = {

@@ -337,13 +337,13 @@ static void scan_reports_damage_and_goes_on_behind_it(void **state)
     store_close(store);
 }
 
-/* Three blocks in two files, in `where`. */
+/* Three blocks in two files, in the directory or one below it. */
 static void write_two_segments(const char *where, size_t size)
 {
     char kept[64];
 
     strcpy(kept, dir);
-    strcpy(dir, where);
+    snprintf(dir, sizeof(dir), "%s%s", kept, where);
     chain = (struct chain){.term = 1, .timestamp_us = 1000000};
     struct store *store = must_open();
     append(store, size, 0);
@@ -355,13 +355,12 @@ static void write_two_segments(const char *where, size_t size)
 
 static void segment_of_another_log_breaks_the_chain(void **state)
 {
-    char other[80], command[300];
+    char command[300];
 
     (void)state;
-    snprintf(other, sizeof(other), "%s/o", dir);
-    write_two_segments(dir, 500);
-    write_two_segments(other, 700);
-    snprintf(command, sizeof(command), "mv %s/00000000000000000003.mdb %s/", other, dir);
+    write_two_segments("", 500);
+    write_two_segments("/o", 700);
+    snprintf(command, sizeof(command), "mv %s/o/00000000000000000003.mdb %s/", dir, dir);
     assert_int_equal(system(command), 0);
     assert_null(try_open());
     assert_non_null(strstr(error, "00000000000000000003.mdb, block 3"));
