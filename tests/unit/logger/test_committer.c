@@ -246,6 +246,7 @@ static void failing_store_ends_the_process(void **state)
     int status;
 
     (void)state;
+    chain = (struct chain){.term = 1, .timestamp_us = 1000};
     assert_non_null(mkdtemp(dir));
     fflush(NULL);
     pid_t pid = fork();
