@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "lib/base/json.h"
+#include "lib/base/mem.h"
 #include "lib/sdk/call.h"
 #include "proto/attrs.h"
 #include "proto/control.h"
@@ -642,7 +643,7 @@ static void no_secret_reaches_a_record(void **state)
 static void data_over_the_limit_is_left_out_but_the_success_stays(void **state)
 {
     (void)state;
-    char *body = malloc((1 << 20) + 100);
+    char *body = mem_alloc((1 << 20) + 100);
     int n = sprintf(body, "{\"mode\":\"");
     memset(body + n, 'x', 1 << 20);
     strcpy(body + n + (1 << 20), "\"}");
