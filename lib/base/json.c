@@ -41,6 +41,16 @@ void js_free(struct json *value)
     json_decref(own(value));
 }
 
+/* The element a path's segment names: digits only. */
+static const json_t *element(const json_t *array, const char *index)
+{
+    size_t digits = strspn(index, "0123456789");
+
+    if (digits == 0 || index[digits] || digits > 9)
+        return NULL;
+    return json_array_get(array, strtoul(index, NULL, 10));
+}
+
 const struct json *js_get(const struct json *value, const char *path)
 {
     const json_t *at = in(value);
@@ -52,8 +62,7 @@ const struct json *js_get(const struct json *value, const char *path)
             return NULL;
         memcpy(name, path, n);
         name[n] = 0;
-        at = json_is_array(at) ? json_array_get(at, strtoul(name, NULL, 10))
-                               : json_object_get(at, name);
+        at = json_is_array(at) ? element(at, name) : json_object_get(at, name);
         path += n + (path[n] == '.');
     }
     return (const struct json *)at;

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -91,6 +92,14 @@ struct unit {
     uint64_t factor;
 };
 
+static bool scale(uint64_t value, uint64_t factor, uint64_t *ret)
+{
+    if (__builtin_mul_overflow(value, factor, &value))
+        return false;
+    *ret = value;
+    return true;
+}
+
 static bool parse_with_units(const char *text, const struct unit *units, uint64_t *ret)
 {
     uint64_t value = 0;
@@ -104,7 +113,7 @@ static bool parse_with_units(const char *text, const struct unit *units, uint64_
             return false;
     for (const struct unit *unit = units; unit->name; unit++)
         if (strcmp(at, unit->name) == 0)
-            return !__builtin_mul_overflow(value, unit->factor, ret);
+            return scale(value, unit->factor, ret);
     if (value == 0 && !*at) {
         *ret = 0;
         return true;
@@ -208,7 +217,7 @@ void text_base64(const uint8_t *bytes, size_t n, struct buf *out)
 bool text_parse_base64(const char *text, size_t n, struct buf *out)
 {
     size_t before = out->len;
-    size_t pad = n >= 2 && text[n - 2] == '=' ? 2 : n >= 1 && text[n - 1] == '=' ? 1 : 0;
+    size_t pad = n >= 1 && text[n - 1] == '=' ? n >= 2 && text[n - 2] == '=' ? 2 : 1 : 0;
 
     if (n % 4)
         return false;
@@ -283,7 +292,7 @@ static unsigned distance(const char *a, const char *b)
     size_t n = strlen(b);
 
     if (n > 64 || strlen(a) > 64)
-        return 99;
+        return UINT_MAX; /* longer than any name */
     for (unsigned j = 0; j <= n; j++)
         row[j] = j;
     for (unsigned i = 1; a[i - 1]; i++) {

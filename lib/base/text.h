@@ -36,6 +36,6 @@ bool text_match_type(const char *pattern, const char *type, size_t type_len);
 bool text_is_type(const char *type, size_t n);
 /* Is it a legal name (integration, group, endpoint): 1 to 64 of [a-z0-9_-], first a letter? */
 bool text_is_name(const char *name);
-/* The candidate nearest to `word` (edit distance at most a third of its length), or NULL.
+/* The candidate nearest to `word` (edit distance at most a third of its length and one), or NULL.
  * `candidates` ends with NULL. */
 const char *text_nearest(const char *word, const char *const *candidates);
