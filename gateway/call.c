@@ -170,7 +170,8 @@ static void reply_outcome(struct call *call, const struct record *outcome,
         answer_json(request, 200, body, NULL);
         return;
     }
-    /* `status` is a problem's HTTP status: the event's own stands beside it. */
+    /* `type` and `status` are the problem's own: the outcome's stand beside them. */
+    js_set(body, "event_type", js_copy(js_get(body, "type")));
     js_set_text(body, "outcome", status_name(outcome->status));
     js_set_text(body, "class", class_name(outcome->error_class));
     _free_ char *why = mem_text(js_text(body, "error_msg", NULL));

@@ -3,6 +3,7 @@
 #include "gateway/hold.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
@@ -360,6 +361,16 @@ static bool concerns_all(unsigned error)
            error == ERR_bad_identity;
 }
 
+/* The broker's `event N: ` counts within a batch that its sender does not know. */
+static const char *without_number(const char *detail)
+{
+    if (!detail || strncmp(detail, "event ", 6) != 0)
+        return detail;
+    size_t digits = strspn(detail + 6, "0123456789");
+    const char *rest = detail + 6 + digits;
+    return digits && !strncmp(rest, ": ", 2) ? rest + 2 : detail;
+}
+
 void hold_refused(struct hold *hold, uint64_t number, unsigned error, const char *detail,
                   uint32_t retry_after_ms)
 {
@@ -374,8 +385,9 @@ void hold_refused(struct hold *hold, uint64_t number, unsigned error, const char
         requeue(hold, lane, batch, middle, batch->n);
         requeue(hold, lane, batch, batch->gone, middle);
     } else {
-        struct hold_result result = {
-            .error = error, .detail = detail, .retry_after_ms = retry_after_ms};
+        struct hold_result result = {.error = error,
+                                     .detail = live > 1 ? detail : without_number(detail),
+                                     .retry_after_ms = retry_after_ms};
         answer_all(hold, batch, &result);
     }
     batch_free(hold, batch);
