@@ -386,7 +386,7 @@ void hold_refused(struct hold *hold, uint64_t number, unsigned error, const char
         requeue(hold, lane, batch, batch->gone, middle);
     } else {
         struct hold_result result = {.error = error,
-                                     .detail = live > 1 ? detail : without_number(detail),
+                                     .detail = without_number(detail),
                                      .retry_after_ms = retry_after_ms};
         answer_all(hold, batch, &result);
     }
