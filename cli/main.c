@@ -17,6 +17,17 @@ const struct cli_command cli_commands[] = {
     {"up", "[--sandbox [--dir DIR]]",
      "supervise all processes; with --sandbox: own data, a provider to practise on",
      cmd_up},
+    {"call",
+     "CONNECTOR.OPERATION [--data JSON|@FILE|-] [--integration I] [--key K] [--wait 10s] "
+     "[--deadline 1h]",
+     "ask a connector and print the outcome", cmd_call},
+    {"publish", "TYPE [--data JSON|@FILE|-] [--key K] [--count N]", "events of your own",
+     cmd_publish},
+    {"status", "", "processes, groups with what is pending, the log", cmd_status},
+    {"simulate",
+     "ENDPOINT EVENT [--data JSON|@FILE|-] [--fault "
+     "duplicate|reorder|stale|bad-signature|wrong-secret|tampered]",
+     "a webhook from the practice provider, in the sandbox only", cmd_simulate},
     {"reload", "",
      "read the configuration and the secrets again, show what differs, apply it",
      cmd_reload},

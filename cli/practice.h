@@ -1,0 +1,16 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* practice - words with the sandbox over loopback HTTP */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config_integration;
+struct json;
+
+/* Does the integration call a provider on loopback? */
+bool practice_is_sandbox(const struct config_integration *integration);
+/* POST the JSON (taken over), or GET when it is NULL, and wait for the answer, of
+ * whatever status. NULL with a reason when there is none or when it is not JSON. */
+struct json *practice_post(const char *base_url, const char *path, struct json *body,
+                           char *error, size_t error_size);
