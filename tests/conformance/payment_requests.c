@@ -76,9 +76,9 @@ static int print_request(const char *type, const char *data)
 
 int main(void)
 {
-    int failures = 0;
+    int refused = 0;
 
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
-        failures += print_request(inputs[i].type, inputs[i].data);
-    return failures ? 1 : 0;
+        refused += print_request(inputs[i].type, inputs[i].data);
+    return refused ? 1 : 0;
 }
