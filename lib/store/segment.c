@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -20,10 +21,11 @@
 #include "lib/store/pages.h"
 
 enum {
-    CHUNK = 1 << 20,        /* written at a time when making a file */
-    TRIES_MAX = 100,        /* against a writer that overtakes us */
-    INLINE_MAX = 2038 - 16, /* larger values go to pages of their own (me_nodemax) */
-    MARGIN_PAGES = 64,      /* for tree pages, the free list, and pages readers pin */
+    CHUNK = 1 << 20,            /* written at a time when making a file */
+    AHEAD_MIN = 4 * PAGES_SIZE, /* smaller reads are not worth a system call */
+    TRIES_MAX = 100,            /* against a writer that overtakes us */
+    INLINE_MAX = 2038 - 16,     /* larger values go to pages of their own (me_nodemax) */
+    MARGIN_PAGES = 64,          /* for tree pages, the free list, and pages readers pin */
 };
 
 struct segment {
@@ -386,6 +388,16 @@ static int begin_read(struct segment *segment, MDB_txn **ret_txn)
               : STORE_OK;
 }
 
+/* The map is not read ahead (NORDAHEAD): without this a cold block comes page by page. */
+static void read_ahead(const MDB_val *value)
+{
+    uintptr_t from = (uintptr_t)value->mv_data & ~(uintptr_t)(PAGES_SIZE - 1);
+    uintptr_t end = (uintptr_t)value->mv_data + value->mv_size;
+
+    if (value->mv_size > AHEAD_MIN)
+        (void)madvise((void *)from, end - from, MADV_WILLNEED); /* a hint */
+}
+
 int segment_fetch(struct segment *segment, uint64_t number, size_t limit, struct buf *out)
 {
     MDB_val key = {.mv_size = sizeof(number), .mv_data = &number}, value;
@@ -404,8 +416,11 @@ int segment_fetch(struct segment *segment, uint64_t number, size_t limit, struct
     else if (value.mv_size < sizeof(struct block) || value.mv_size > BLOCK_SIZE_MAX)
         result = store_fail(STORE_DAMAGED, "%s, block %llu: its length cannot be",
                             segment->path, (unsigned long long)number);
-    else
-        buf_add(out, value.mv_data, value.mv_size < limit ? value.mv_size : limit);
+    else {
+        value.mv_size = value.mv_size < limit ? value.mv_size : limit;
+        read_ahead(&value);
+        buf_add(out, value.mv_data, value.mv_size);
+    }
     mdb_txn_abort(txn);
     return result;
 }
