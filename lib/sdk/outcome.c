@@ -29,6 +29,8 @@ static size_t whole_characters(const char *text, size_t n)
 /* The text, at most CALL_MESSAGE_MAX bytes; control characters become spaces: it is one
  * line in the log. */
 static void say(struct sb_outcome *outcome, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void say(struct sb_outcome *outcome, const char *format, va_list args)
 {
     char *text = outcome->message;
     int n = vsnprintf(text, sizeof(outcome->message), format, args);

@@ -312,86 +312,87 @@ static void amounts_know_currencies_without_cents(void **state)
     assert_int_equal(stripe_millionths("eur", INT64_MAX), INT64_MAX);
 }
 
+static const struct {
+    struct http_call answer;
+    enum call_result result;
+    enum record_class class;
+    const char *fragment;
+} stripe_errors[] = {
+    {{.status = 402,
+      .body = "{\"error\":{\"type\":\"card_error\",\"code\":\"card_declined\","
+              "\"decline_code\":"
+              "\"insufficient_funds\",\"message\":\"Your card has insufficient "
+              "funds.\"}}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     "(card_declined, insufficient_funds): Your card has insufficient funds."},
+    {{.status = 402,
+      .body = "{\"error\":{\"type\":\"card_error\",\"code\":\"expired_card\","
+              "\"message\":\"m\"}}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     "(expired_card): m"},
+    {{.status = 400,
+      .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"parameter_"
+              "invalid_integer\","
+              "\"param\":\"amount\",\"message\":\"Invalid integer\"}}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     "(400, parameter_invalid_integer, parameter amount): Invalid integer"},
+    {{.status = 404,
+      .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"resource_"
+              "missing\"}}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     "(404, resource_missing): it gave no reason"},
+    {{.status = 400,
+      .body = "{\"error\":{\"type\":\"idempotency_error\",\"message\":\"m\"}}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     "idempotency key"},
+    {{.status = 401,
+      .body = "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Invalid "
+              "API Key provided: "
+              "sk_test_****6789\"}}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     "check the secret \"api_key\" of the integration stripe (mode test)"},
+    {{.status = 403, .body = "{\"error\":{\"type\":\"permission_error\"}}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     "rights of the restricted key"},
+    {{.status = 409, .body = "{\"error\":{\"code\":\"idempotency_key_in_use\"}}"},
+     CALL_RETRY,
+     CLASS_none,
+     "idempotency_key_in_use"},
+    {{.status = 429,
+      .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"lock_"
+              "timeout\"}}"},
+     CALL_RETRY,
+     CLASS_none,
+     "lock_timeout"},
+    {{.status = 429}, CALL_RETRY, CLASS_none, "busy"},
+    {{.status = 500, .body = "{\"error\":{\"type\":\"api_error\"}}"},
+     CALL_RETRY,
+     CLASS_none,
+     "500, api_error"},
+    {{.status = 500, .headers = {{"stripe-should-retry", "false"}}},
+     CALL_FAILED,
+     CLASS_unknown,
+     "500"},
+    {{.status = 503, .body = "<html>"}, CALL_RETRY, CLASS_none, "503"},
+    {{.status = 302}, CALL_FAILED, CLASS_permanent, "302"},
+    {{.result = HTTP_NO_ANSWER, .error = "cut"}, CALL_RETRY, CLASS_none, "cut"},
+};
+
 static void every_error_of_stripe_has_its_result(void **state)
 {
     (void)state;
-    static const struct {
-        struct http_call answer;
-        enum call_result result;
-        enum record_class class;
-        const char *fragment;
-    } cases[] = {
-        {{.status = 402,
-          .body = "{\"error\":{\"type\":\"card_error\",\"code\":\"card_declined\","
-                  "\"decline_code\":"
-                  "\"insufficient_funds\",\"message\":\"Your card has insufficient "
-                  "funds.\"}}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         "(card_declined, insufficient_funds): Your card has insufficient funds."},
-        {{.status = 402,
-          .body = "{\"error\":{\"type\":\"card_error\",\"code\":\"expired_card\","
-                  "\"message\":\"m\"}}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         "(expired_card): m"},
-        {{.status = 400,
-          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"parameter_"
-                  "invalid_integer\","
-                  "\"param\":\"amount\",\"message\":\"Invalid integer\"}}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         "(400, parameter_invalid_integer, parameter amount): Invalid integer"},
-        {{.status = 404,
-          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"resource_"
-                  "missing\"}}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         "(404, resource_missing): it gave no reason"},
-        {{.status = 400,
-          .body = "{\"error\":{\"type\":\"idempotency_error\",\"message\":\"m\"}}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         "idempotency key"},
-        {{.status = 401,
-          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"Invalid "
-                  "API Key provided: "
-                  "sk_test_****6789\"}}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         "check the secret \"api_key\" of the integration stripe (mode test)"},
-        {{.status = 403, .body = "{\"error\":{\"type\":\"permission_error\"}}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         "rights of the restricted key"},
-        {{.status = 409, .body = "{\"error\":{\"code\":\"idempotency_key_in_use\"}}"},
-         CALL_RETRY,
-         CLASS_none,
-         "idempotency_key_in_use"},
-        {{.status = 429,
-          .body = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"lock_"
-                  "timeout\"}}"},
-         CALL_RETRY,
-         CLASS_none,
-         "lock_timeout"},
-        {{.status = 429}, CALL_RETRY, CLASS_none, "busy"},
-        {{.status = 500, .body = "{\"error\":{\"type\":\"api_error\"}}"},
-         CALL_RETRY,
-         CLASS_none,
-         "500, api_error"},
-        {{.status = 500, .headers = {{"stripe-should-retry", "false"}}},
-         CALL_FAILED,
-         CLASS_unknown,
-         "500"},
-        {{.status = 503, .body = "<html>"}, CALL_RETRY, CLASS_none, "503"},
-        {{.status = 302}, CALL_FAILED, CLASS_permanent, "302"},
-        {{.result = HTTP_NO_ANSWER, .error = "cut"}, CALL_RETRY, CLASS_none, "cut"},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct call *call = charged(&plain, cases[i].answer);
-        if (call_result(call) != cases[i].result || call_class(call) != cases[i].class ||
-            !strstr(call_message(call), cases[i].fragment))
+    for (size_t i = 0; i < sizeof(stripe_errors) / sizeof(stripe_errors[0]); i++) {
+        struct call *call = charged(&plain, stripe_errors[i].answer);
+        if (call_result(call) != stripe_errors[i].result ||
+            call_class(call) != stripe_errors[i].class ||
+            !strstr(call_message(call), stripe_errors[i].fragment))
             fail_msg("case %zu: %d %s %s", i, call_result(call),
                      class_name(call_class(call)), call_message(call));
         assert_null(strstr(call_message(call), "sk_test"));

@@ -328,98 +328,100 @@ static void foreign_ids_of_two_sources_have_two_keys(void **state)
 
 /* --- answers --- */
 
+static const struct {
+    struct http_call answer;
+    enum call_result keyed;
+    enum record_class keyed_class;
+    enum call_result once;
+    enum record_class once_class;
+} answers[] = {
+    {{.status = 200, .body = "{\"mode\":\"ok\"}"},
+     CALL_SUCCESS,
+     CLASS_none,
+     CALL_SUCCESS,
+     CLASS_none},
+    {{.status = 201, .body = "{\"mode\":\"ok\"}"},
+     CALL_SUCCESS,
+     CLASS_none,
+     CALL_SUCCESS,
+     CLASS_none},
+    {{.status = 200, .body = "<html>"},
+     CALL_RETRY,
+     CLASS_none,
+     CALL_FAILED,
+     CLASS_unknown},
+    {{.status = 200}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
+    {{.status = 200, .body = "{\"mode\":\"unknown\"}"},
+     CALL_FAILED,
+     CLASS_unknown,
+     CALL_FAILED,
+     CLASS_unknown},
+    {{.status = 301}, CALL_FAILED, CLASS_permanent, CALL_FAILED, CLASS_permanent},
+    {{.status = 400, .body = "{\"error\":\"x\"}"},
+     CALL_FAILED,
+     CLASS_permanent,
+     CALL_FAILED,
+     CLASS_permanent},
+    {{.status = 404}, CALL_FAILED, CLASS_permanent, CALL_FAILED, CLASS_permanent},
+    {{.status = 408}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
+    {{.status = 425}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
+    {{.status = 429}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
+    {{.status = 503}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
+    {{.status = 500}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
+    {{.status = 502}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
+    {{.status = 504}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
+    {{.status = 529}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
+    {{.status = 500, .headers = {{"Stripe-Should-Retry", "false"}}},
+     CALL_FAILED,
+     CLASS_unknown,
+     CALL_FAILED,
+     CLASS_unknown},
+    {{.status = 400, .headers = {{"stripe-should-retry", "true"}}},
+     CALL_RETRY,
+     CLASS_none,
+     CALL_RETRY,
+     CLASS_none},
+    {{.status = 429, .headers = {{"x-should-retry", "false"}}},
+     CALL_FAILED,
+     CLASS_permanent,
+     CALL_FAILED,
+     CLASS_permanent},
+    {{.result = HTTP_NOT_SENT, .error = "refused"},
+     CALL_RETRY,
+     CLASS_none,
+     CALL_RETRY,
+     CLASS_none},
+    {{.result = HTTP_NO_ANSWER, .error = "cut"},
+     CALL_RETRY,
+     CLASS_none,
+     CALL_FAILED,
+     CLASS_unknown},
+    {{.result = HTTP_TOO_LARGE, .error = "big"},
+     CALL_RETRY,
+     CLASS_none,
+     CALL_FAILED,
+     CLASS_unknown},
+    {{.result = HTTP_FORBIDDEN, .error = "no"},
+     CALL_FAILED,
+     CLASS_permanent,
+     CALL_FAILED,
+     CLASS_permanent},
+};
+
 static void every_kind_of_answer_has_its_result(void **state)
 {
     (void)state;
-    static const struct {
-        struct http_call answer;
-        enum call_result keyed;
-        enum record_class keyed_class;
-        enum call_result once;
-        enum record_class once_class;
-    } cases[] = {
-        {{.status = 200, .body = "{\"mode\":\"ok\"}"},
-         CALL_SUCCESS,
-         CLASS_none,
-         CALL_SUCCESS,
-         CLASS_none},
-        {{.status = 201, .body = "{\"mode\":\"ok\"}"},
-         CALL_SUCCESS,
-         CLASS_none,
-         CALL_SUCCESS,
-         CLASS_none},
-        {{.status = 200, .body = "<html>"},
-         CALL_RETRY,
-         CLASS_none,
-         CALL_FAILED,
-         CLASS_unknown},
-        {{.status = 200}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
-        {{.status = 200, .body = "{\"mode\":\"unknown\"}"},
-         CALL_FAILED,
-         CLASS_unknown,
-         CALL_FAILED,
-         CLASS_unknown},
-        {{.status = 301}, CALL_FAILED, CLASS_permanent, CALL_FAILED, CLASS_permanent},
-        {{.status = 400, .body = "{\"error\":\"x\"}"},
-         CALL_FAILED,
-         CLASS_permanent,
-         CALL_FAILED,
-         CLASS_permanent},
-        {{.status = 404}, CALL_FAILED, CLASS_permanent, CALL_FAILED, CLASS_permanent},
-        {{.status = 408}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
-        {{.status = 425}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
-        {{.status = 429}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
-        {{.status = 503}, CALL_RETRY, CLASS_none, CALL_RETRY, CLASS_none},
-        {{.status = 500}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
-        {{.status = 502}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
-        {{.status = 504}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
-        {{.status = 529}, CALL_RETRY, CLASS_none, CALL_FAILED, CLASS_unknown},
-        {{.status = 500, .headers = {{"Stripe-Should-Retry", "false"}}},
-         CALL_FAILED,
-         CLASS_unknown,
-         CALL_FAILED,
-         CLASS_unknown},
-        {{.status = 400, .headers = {{"stripe-should-retry", "true"}}},
-         CALL_RETRY,
-         CLASS_none,
-         CALL_RETRY,
-         CLASS_none},
-        {{.status = 429, .headers = {{"x-should-retry", "false"}}},
-         CALL_FAILED,
-         CLASS_permanent,
-         CALL_FAILED,
-         CLASS_permanent},
-        {{.result = HTTP_NOT_SENT, .error = "refused"},
-         CALL_RETRY,
-         CLASS_none,
-         CALL_RETRY,
-         CLASS_none},
-        {{.result = HTTP_NO_ANSWER, .error = "cut"},
-         CALL_RETRY,
-         CLASS_none,
-         CALL_FAILED,
-         CLASS_unknown},
-        {{.result = HTTP_TOO_LARGE, .error = "big"},
-         CALL_RETRY,
-         CLASS_none,
-         CALL_FAILED,
-         CLASS_unknown},
-        {{.result = HTTP_FORBIDDEN, .error = "no"},
-         CALL_FAILED,
-         CLASS_permanent,
-         CALL_FAILED,
-         CLASS_permanent},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         struct call *keyed =
             answered((struct delivery){.type = "t.keyed.requested", .data = "{}"},
-                     cases[i].answer);
-        struct call *once = answered(
-            (struct delivery){.type = "t.once.requested", .data = "{}"}, cases[i].answer);
-        if (call_result(keyed) != cases[i].keyed ||
-            call_class(keyed) != cases[i].keyed_class ||
-            call_result(once) != cases[i].once || call_class(once) != cases[i].once_class)
+                     answers[i].answer);
+        struct call *once =
+            answered((struct delivery){.type = "t.once.requested", .data = "{}"},
+                     answers[i].answer);
+        if (call_result(keyed) != answers[i].keyed ||
+            call_class(keyed) != answers[i].keyed_class ||
+            call_result(once) != answers[i].once ||
+            call_class(once) != answers[i].once_class)
             fail_msg("case %zu: keyed %d/%s, once %d/%s", i, call_result(keyed),
                      class_name(call_class(keyed)), call_result(once),
                      class_name(call_class(once)));
