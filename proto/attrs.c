@@ -225,12 +225,12 @@ static bool read_value(const msgpack_object *o, struct attr_value *v)
     switch ((int)o->type) {
     case MSGPACK_OBJECT_STR:
         v->type = ATTR_IS_TEXT;
-        v->text = o->via.str.ptr;
+        v->text = o->via.str.size ? o->via.str.ptr : ""; /* msgpack-c leaves it NULL */
         v->text_len = o->via.str.size;
         return true;
     case MSGPACK_OBJECT_BIN:
         v->type = ATTR_IS_BIN;
-        v->text = o->via.bin.ptr;
+        v->text = o->via.bin.size ? o->via.bin.ptr : "";
         v->text_len = o->via.bin.size;
         return true;
     case MSGPACK_OBJECT_POSITIVE_INTEGER:
@@ -256,7 +256,7 @@ static bool read_key(const msgpack_object *o, struct attr_value *v)
         v->attr = (unsigned)o->via.u64;
         return true;
     }
-    if (o->type == MSGPACK_OBJECT_STR) {
+    if (o->type == MSGPACK_OBJECT_STR && o->via.str.size > 0) {
         v->name = o->via.str.ptr;
         v->name_len = o->via.str.size;
         return true;
@@ -286,7 +286,7 @@ int attrs_walk(const void *map, size_t n, attrs_fn fn, void *user, const char **
         for (uint32_t i = 0; i < m->size; i++) {
             struct attr_value v = { 0 };
             if (!read_key(&m->ptr[i].key, &v) || !read_value(&m->ptr[i].val, &v)) {
-                *ret_why = "a key is neither a small positive integer nor a text";
+                *ret_why = "a key is neither a small positive integer nor a text of some length";
                 rc = -1;
                 break;
             }

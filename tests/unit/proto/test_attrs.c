@@ -176,6 +176,7 @@ static void what_is_no_flat_map_of_scalars_is_refused_before_msgpack_sees_it(voi
         {"\x81\xcd\x01\x00\x01", 5},         /* key 256 */
         {"\x81\xff\x01", 3},                 /* key -1 */
         {"\x81\xc3\x01", 3},                 /* a boolean as key */
+        {"\x81\xa0\x01", 3},                 /* an empty text as key */
         {"\x81\x01", 2},                     /* key without value */
     };
     uint8_t nested[93];
