@@ -41,6 +41,12 @@ static int fetch(struct store *store, uint64_t number, size_t limit, struct buf 
     if (number == harmed && harm == HARM_MISSING)
         return STORE_NOT_FOUND;
     int rc = honest->fetch(store, number, limit, out, ret_bad);
+    if (rc == STORE_OK && number == harmed && harm == HARM_REPLACED &&
+        out->len > sizeof(struct block)) {
+        struct block *b = (struct block *)(void *)out->bytes;
+        b->timestamp_us++; /* a block much like it, and sealed */
+        block_seal(b, out->len);
+    }
     if (rc == STORE_OK && number == harmed && harm == HARM_FLIPPED)
         out->bytes[out->len - 1] ^= 0x10;
     return rc;
@@ -319,6 +325,20 @@ void maker_harm(struct maker *m, enum maker_harm what, uint64_t block)
 void maker_stop_views(struct maker *m)
 {
     m->views_stopped = true;
+}
+
+void maker_foreign_views(struct maker *m)
+{
+    struct block b = {.timestamp_us = 1};
+
+    for (b.number = 1; m->views && b.number < m->number; b.number++) {
+        b.prev_crc = b.crc;
+        block_seal(&b, sizeof(b));
+        if (views_apply(m->views, &b))
+            abort();
+    }
+    if (m->views && views_flush(m->views))
+        abort();
 }
 
 void maker_trim(struct maker *m, uint64_t keep_from)

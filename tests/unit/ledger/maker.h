@@ -43,10 +43,12 @@ void maker_seal(struct maker *maker);
 void maker_seal_lying(struct maker *maker, int requests, int facts, int outcomes);
 
 /* What goes wrong with a block of the log when it is read. */
-enum maker_harm { HARM_NONE, HARM_MISSING, HARM_FLIPPED, HARM_ENDS };
+enum maker_harm { HARM_NONE, HARM_MISSING, HARM_FLIPPED, HARM_REPLACED, HARM_ENDS };
 void maker_harm(struct maker *maker, enum maker_harm harm, uint64_t block);
 /* Apply no further blocks to the views: they lag behind. */
 void maker_stop_views(struct maker *maker);
+/* The views, empty so far, are those of another log with as many blocks. */
+void maker_foreign_views(struct maker *maker);
 /* Remove the segments below; every block of maker_segment() opens one. */
 void maker_segment(struct maker *maker);
 void maker_trim(struct maker *maker, uint64_t keep_from);

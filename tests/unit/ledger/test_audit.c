@@ -204,6 +204,18 @@ static void a_damaged_block_is_found(void **state)
     finds(m, 1, "block 3: damaged");
 }
 
+static void a_replaced_block_is_found_by_the_one_behind_it(void **state)
+{
+    struct maker *m = *state;
+
+    tell_story(m);
+    maker_harm(m, HARM_REPLACED, 3);
+    struct ledger_audit a = audit(m);
+    assert_int_equal(a.damaged_blocks, 1);
+    assert_int_equal(a.unaccounted, 1);
+    finds(m, 1, "block 4: names");
+}
+
 static void a_log_cut_off_at_its_end_is_found_when_views_saw_more(void **state)
 {
     struct maker *m = *state;
@@ -398,6 +410,7 @@ int main(void)
         claim(differences_that_cancel_out_are_found),
         claim(a_block_cut_out_is_found_with_all_it_held),
         claim(a_damaged_block_is_found),
+        claim(a_replaced_block_is_found_by_the_one_behind_it),
         cmocka_unit_test_setup_teardown(
             a_log_cut_off_at_its_end_is_found_when_views_saw_more, with_views, teardown),
         cmocka_unit_test(an_outcome_of_nothing_is_found),

@@ -481,6 +481,25 @@ static void find_knows_outcomes_and_foreign_ids_and_nothing_else(void **state)
     buf_fini(&attrs);
 }
 
+static void views_of_another_log_say_nothing(void **state)
+{
+    struct maker *m = maker_new(true);
+    struct ledger_filter filter = any;
+    int n = 0;
+
+    maker_stop_views(m);
+    tell_story(m);
+    maker_foreign_views(m);
+    assert_true(ledger_find(maker_ledger(m), maker_id(2), count_row, &n));
+    filter.status = 2;
+    expect(m, &filter, "2F ");
+    filter.status = -1;
+    filter.service = "Stripe";
+    expect(m, &filter, "1S 2F 3P ");
+    maker_free(m);
+    (void)state;
+}
+
 /* --- following --- */
 
 static void follow_tells_each_change_once(void **state)
@@ -585,6 +604,7 @@ int main(void)
         claim(json_of_a_failed_request_says_everything),
         claim(pending_request_has_no_outcome_but_its_attempts),
         claim(find_knows_outcomes_and_foreign_ids_and_nothing_else),
+        cmocka_unit_test(views_of_another_log_say_nothing),
         claim(follow_tells_each_change_once),
         claim(every_way_of_asking_agrees),
     };
