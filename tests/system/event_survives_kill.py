@@ -4,6 +4,7 @@
 import random
 import time
 
+import harness
 import pytest
 from load import Load
 
@@ -15,7 +16,7 @@ def test_killed_again_and_again_under_load(system, rounds, name):
     with Load(system) as load:
         for _ in range(max(rounds // 5, 2)):
             time.sleep(random.uniform(0.05, 0.6))
-            system.kill(name)
+            harness.wait_for(f"{name} runs", lambda: system.kill(name))
         time.sleep(1)
     load.check(system)
 
@@ -25,7 +26,7 @@ def test_any_of_them_killed_in_any_order(system, rounds):
         for _ in range(rounds):
             time.sleep(random.uniform(0.02, 0.4))
             for name in random.sample(PROCESSES, random.choice([1, 1, 2, 4])):
-                system.kill(name)
+                system.kill(name)  # it may be down already
         time.sleep(1)
     load.check(system)
 

@@ -27,9 +27,9 @@ API_KEY = "sk_test_of_the_system_tests"
 
 
 def program(name, build=None):
-    """The path of one of our programs in a build directory (or an installed one)."""
+    """The path of one of our programs: installed below the build directory, since they find each other beside themselves, or in it."""
     build = Path(build or BUILD)
-    for path in (build / "bin" / name, build / PROGRAMS[name] / name, build / PROGRAMS[name] / name.replace("signalbox-", "") / name):
+    for path in (build / "prefix/bin" / name, build / PROGRAMS[name] / name, build / PROGRAMS[name] / name.replace("signalbox-", "") / name):
         if path.is_file():
             return str(path)
     raise FileNotFoundError(f"{name} is not built in {build}")
@@ -89,6 +89,17 @@ def stop(process, seconds=10):
 def children(pid):
     """The pids of a process's children."""
     return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+
+
+def session(sid):
+    """The pids of all processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rsplit(")", 1)[1].split()
+            if int(fields[3]) == sid:
+                found.append(int(path.parent.name))
+    return found
 
 
 def http_call(port, method, path, body=None, headers=None, timeout=30):
@@ -319,7 +330,9 @@ class System:
 
     def kill_all(self):
         """All at once: `up` and everything it started."""
-        os.killpg(self.up.pid, signal.SIGKILL)
+        for pid in [self.up.pid, *session(self.up.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.up.wait()
         wait_for("no process is left", lambda: not alive_below(self.home))
 

@@ -77,3 +77,12 @@ def test_the_sandbox_sends_what_is_accepted_and_what_is_not(shared):
     assert [sent["status"] for sent in shared.sandbox.webhook("charge.refunded", "duplicate")["sent"]] == [200, 200]
     assert accepted(shared) == before + 1
     assert [sent["status"] for sent in shared.sandbox.webhook("charge.refunded", "reorder")["sent"]] == [200, 200]
+
+
+def test_an_app_cannot_say_what_only_stripe_may_say(shared):
+    before = accepted(shared)
+    for kind in ("stripe.checkout.session.completed", "payment.charge.succeeded", "payment.checkout.completed", "signalbox.anything"):
+        event = {"specversion": "1.0", "id": "forged", "source": "thief", "type": kind, "data": {}}
+        status, _, answer = shared.api("POST", "/v1/events", json.dumps(event).encode(), {"Content-Type": "application/cloudevents+json"})
+        assert (status, json.loads(answer).get("code")) == (403, "reserved_type"), (kind, answer)
+    assert accepted(shared) == before
