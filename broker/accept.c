@@ -127,6 +127,9 @@ static bool place_free(struct core *core, struct batch *batch, const struct rout
     if (r->kind == RECORD_REQUEST)
         return refuse(batch, ERR_no_handler, "no connector handles %.*s", route->type_len,
                       route->type);
+    if (batch->session->role != ROLE_CONNECTOR && route->is_spoken_for)
+        return refuse(batch, ERR_reserved_type, "event %u: %.*s is a connector's to say",
+                      batch->events, route->type_len, route->type);
     if (batch->session->role == ROLE_CONNECTOR &&
         !may_publish(core, batch->session, route->type, route->type_len))
         return refuse(batch, ERR_undeclared_type, "event %u: %.*s", batch->events,
@@ -137,16 +140,8 @@ static bool place_free(struct core *core, struct batch *batch, const struct rout
 bool may_publish(struct core *core, const struct session *session, const char *type,
                  size_t n)
 {
-    const struct manifest *manifest =
-        session->group ? manifest_find(core, session->group->connector) : NULL;
-    const struct json *list = manifest ? js_get(manifest->json, "publishes") : NULL;
-
-    for (size_t i = 0; i < js_count(list); i++) {
-        const char *text = js_text(js_at(list, i), NULL, "");
-        if (strlen(text) == n && memcmp(text, type, n) == 0)
-            return true;
-    }
-    return manifest_has(manifest, "webhooks", "becomes", type, n);
+    return manifest_publishes(
+        session->group ? manifest_find(core, session->group->connector) : NULL, type, n);
 }
 
 static bool place(struct core *core, struct batch *batch, struct record *r)

@@ -70,6 +70,18 @@ bool manifest_has(const struct manifest *manifest, const char *list, const char 
     return false;
 }
 
+bool manifest_publishes(const struct manifest *manifest, const char *type, size_t n)
+{
+    const struct json *list = manifest ? js_get(manifest->json, "publishes") : NULL;
+
+    for (size_t i = 0; i < js_count(list); i++) {
+        const char *text = js_text(js_at(list, i), NULL, "");
+        if (strlen(text) == n && memcmp(text, type, n) == 0)
+            return true;
+    }
+    return manifest_has(manifest, "webhooks", "becomes", type, n);
+}
+
 static bool ends_with(const struct route *route, const char *suffix, size_t *ret_stem)
 {
     size_t n = strlen(suffix);
@@ -144,6 +156,15 @@ static bool under_integration(struct core *core, struct route *route)
     return false;
 }
 
+/* Does a manifest declare the type, as a fact or as what a webhook becomes? */
+static bool is_spoken_for(const struct core *core, const struct route *route)
+{
+    for (size_t i = 0; i < core->n_manifests; i++)
+        if (manifest_publishes(&core->manifests[i], route->type, route->type_len))
+            return true;
+    return false;
+}
+
 static void classify(struct core *core, struct route *route)
 {
     const struct manifest *manifest;
@@ -165,6 +186,8 @@ static void classify(struct core *core, struct route *route)
         route->class = TYPE_RESERVED;
     } else if (is_request) {
         route->class = TYPE_ORPHAN;
+    } else {
+        route->is_spoken_for = is_spoken_for(core, route);
     }
 }
 

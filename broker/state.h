@@ -170,6 +170,7 @@ struct route {
     uint8_t type_len;
     char type[RECORD_TYPE_MAX];
     enum type_class class;
+    bool is_spoken_for; /* free, but a manifest says it is its connector's to publish */
     bool is_declared; /* webhook: the manifest turns it into a request */
     bool is_known; /* webhook: the integration has no connector, or its manifest is known
                     */
@@ -320,6 +321,8 @@ struct group *group_find(struct core *core, uint32_t hash);
 struct group *group_by_name(struct core *core, const char *name);
 struct group *group_add(struct core *core, const char *name);
 struct manifest *manifest_find(const struct core *core, const char *connector);
+/* Is the type in its `publishes`, or what a webhook of its becomes? */
+bool manifest_publishes(const struct manifest *manifest, const char *type, size_t n);
 bool manifest_has(const struct manifest *manifest, const char *list, const char *member,
                   const char *name, size_t n);
 /* slots.c */

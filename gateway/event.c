@@ -18,6 +18,7 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/config/config.h"
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 #include "proto/attrs.h"
@@ -335,6 +336,20 @@ static void keep_id(struct intake *in, const char *text, const uint8_t id[16])
     in->n++;
 }
 
+/* Types under an integration's name are what its provider signed, `signalbox.` is our own
+ * word: the broker believes this process, so it must not pass on an app's claim. */
+static bool is_reserved(const struct config *config, const char *type)
+{
+    size_t n = strcspn(type, ".");
+
+    for (size_t i = 0; i < config->n_integrations; i++) {
+        const char *name = config->integrations[i].name;
+        if (strlen(name) == n && !memcmp(name, type, n))
+            return true;
+    }
+    return n == strlen("signalbox") && !memcmp(type, "signalbox", n);
+}
+
 /* 0 or an error with in->why. */
 static unsigned add_event(struct intake *in, const struct draft *d, const char *given_key)
 {
@@ -344,6 +359,10 @@ static unsigned add_event(struct intake *in, const struct draft *d, const char *
         snprintf(in->why, sizeof(in->why), "event %u: %s", in->n,
                  why ? why : "too many events in one request");
         return ERR_bad_request;
+    }
+    if (is_reserved(in->gateway->config, d->type)) {
+        snprintf(in->why, sizeof(in->why), "event %u: %s", in->n, d->type);
+        return ERR_reserved_type;
     }
     uint8_t id[16];
     bool is_foreign = !id_parse(d->id, id);
