@@ -207,6 +207,9 @@ const struct config *cli_config(struct cli *cli)
 {
     struct buf errors = BUF_NULL;
 
+    if (strcmp(cli->config_path, CLI_CONFIG_DEFAULT) == 0 &&
+        access(CLI_CONFIG_DEFAULT, F_OK) != 0 && access(CLI_CONFIG_SANDBOX, F_OK) == 0)
+        cli->config_path = CLI_CONFIG_SANDBOX;
     if (!cli->config)
         cli->config = config_load(cli->config_path, &errors);
     if (!cli->config) {

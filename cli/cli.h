@@ -22,6 +22,11 @@ enum cli_status {
     CLI_PENDING = 4,     /* still pending */
 };
 
+/* Where -c is not given: this, or where it is absent what `up --sandbox` has made beside
+ * it. */
+#define CLI_CONFIG_DEFAULT "./signalbox.yaml"
+#define CLI_CONFIG_SANDBOX "./sandbox/signalbox.yaml"
+
 struct cli {
     const char *config_path; /* -c, else ./signalbox.yaml */
     bool json;               /* --json: one object a line */

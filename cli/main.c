@@ -13,6 +13,8 @@
 #include "lib/config/config.h"
 
 const struct cli_command cli_commands[] = {
+    {"demo", "[--keep]",
+     "the whole story without network or keys; 0 only if every step held", cmd_demo},
     {"init", "", "write a first configuration", cmd_init},
     {"up", "[--sandbox [--dir DIR]]",
      "supervise all processes; with --sandbox: own data, a provider to practise on",
@@ -57,7 +59,8 @@ static int help(void)
         printf("  %-10s %s\n  %10s   signalbox %s%s%s\n", c->name, c->summary, "",
                c->name, *c->args ? " " : "", c->args);
     printf(
-        "\n-c FILE names the configuration (./signalbox.yaml); --json prints one object "
+        "\n-c FILE names the configuration (./signalbox.yaml, else "
+        "./sandbox/signalbox.yaml); --json prints one object "
         "a line.\n"
         "Exit status: 0 done, 1 the thing asked about failed, 2 usage or configuration,\n"
         "3 the system is not reachable, 4 still pending.\n");
@@ -112,7 +115,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = {.config_path = "./" CONFIG_FILE};
+    struct cli cli = {.config_path = CLI_CONFIG_DEFAULT};
 
     log_open("signalbox");
     (void)umask(077); /* cannot fail */
