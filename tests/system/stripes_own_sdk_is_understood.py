@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: The signalbox authors
+# SPDX-License-Identifier: Apache-2.0
+"""Stripe's own SDK signs webhooks that are accepted, and takes the sandbox for Stripe."""
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import harness
+import pytest
+
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(scope="module")
+def sdk():
+    """Runs a script of node/ with text on its standard input; installs the SDK once, or skips with the reason."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        pytest.skip("node and npm are not installed")
+    folder = harness.ROOT / "build-check/node"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in NODE.iterdir():
+        shutil.copy(path, folder)
+    if not (folder / "node_modules/stripe").is_dir():
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, timeout=180)
+        if done.returncode:
+            pytest.skip(f"npm cannot install stripe here: {done.stderr.strip().splitlines()[:1]}")
+
+    def run(script, text, *args):
+        done = subprocess.run(["node", script, *args], cwd=folder, input=text, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    return run
+
+
+def signed(sdk, body):
+    return sdk("sign.mjs", harness.WEBHOOK_SECRET + "\n" + body.decode())
+
+
+def test_what_it_signs_is_accepted_and_its_twins_are_not(shared, sdk):
+    body = harness.stripe_event(payment_status="paid", note="\u00fc \u20ac \U0001f600 \\u00e9 \"quotes\" and a\ttab")
+    header = signed(sdk, body)
+    for twin in (body.replace(b"paid", b"PAID"), body[:-1], body + b" ", json.dumps(json.loads(body), separators=(",", ":")).encode()):
+        assert shared.webhook(twin, header)[0] == 401, twin[:40]
+    first = shared.webhook(body, header)
+    assert first[0] == 200, first
+    assert shared.webhook(body, header)[2] == first[2]
+    mine = json.loads(first[2])["ids"][0]
+    shared.settled()
+    assert [row["status"] for row in shared.log() if row["id"] == mine] == ["Success"]
+
+
+def test_what_it_signed_an_hour_ago_is_stale(shared, sdk):
+    body = harness.stripe_event()
+    header = signed(sdk, body)
+    at = int(header.split("t=")[1].split(",")[0])
+    assert abs(at - time.time()) < 30
+    assert shared.webhook(body, header.replace(f"t={at}", f"t={at - 3600}"))[0] == 401
+
+
+def test_it_takes_the_sandbox_for_stripe(tmp_path, sdk):
+    sandbox = harness.Sandbox(tmp_path).start()
+    try:
+        said = json.loads(sdk("charge.mjs", harness.API_KEY, str(sandbox.port)))
+        effects = sandbox.effects()
+    finally:
+        sandbox.stop()
+    assert (said["paid"]["status"], said["paid"]["metadata"]) == ("succeeded", {"order id": "6735 & \u00fc"})
+    assert said["again"]["id"] == said["paid"]["id"] == said["fetched"]["id"]
+    assert (said["declined"]["type"], said["declined"]["decline_code"], said["declined"]["statusCode"]) == ("card_error", "insufficient_funds", 402)
+    assert (said["conflict"]["type"], said["conflict"]["statusCode"]) == ("idempotency_error", 400)
+    assert (said["invalid"]["code"], said["invalid"]["param"]) == ("parameter_invalid_integer", "amount")
+    assert (said["missing"]["code"], said["missing"]["statusCode"]) == ("resource_missing", 404)
+    assert said["refund"]["status"] == "succeeded"
+    assert said["refundAgain"]["code"] == "charge_already_refunded"
+    assert len(said["events"]) == 8, said["events"]
+    assert effects["first"] == 1
