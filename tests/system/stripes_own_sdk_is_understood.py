@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The signalbox authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stripe's own SDK signs webhooks that are accepted, and takes the sandbox for Stripe."""
+"""Stripe's own SDK signs webhooks that are accepted, and takes the sandbox for Stripe; a fake Stripe not made by us takes our calls."""
 import json
 import shutil
 import subprocess
@@ -22,10 +22,10 @@ def sdk():
     folder.mkdir(parents=True, exist_ok=True)
     for path in NODE.iterdir():
         shutil.copy(path, folder)
-    if not (folder / "node_modules/stripe").is_dir():
+    if not all((folder / "node_modules" / name).is_dir() for name in ("stripe", "stripe-stateful-mock")):
         done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, timeout=180)
         if done.returncode:
-            pytest.skip(f"npm cannot install stripe here: {done.stderr.strip().splitlines()[:1]}")
+            pytest.skip(f"npm cannot install what is needed here: {done.stderr.strip().splitlines()[:1]}")
 
     def run(script, text, *args):
         done = subprocess.run(["node", script, *args], cwd=folder, input=text, capture_output=True, text=True, timeout=60)
@@ -76,3 +76,48 @@ def test_it_takes_the_sandbox_for_stripe(tmp_path, sdk):
     assert said["refundAgain"]["code"] == "charge_already_refunded"
     assert len(said["events"]) == 8, said["events"]
     assert effects["first"] == 1
+
+
+class ThirdPartyStripe:
+    """npm's stripe-stateful-mock in the place of our sandbox. It has refunds, and charges to refund; no payment intents."""
+
+    def __init__(self, directory):
+        self.directory, self.port, self.process = directory, harness.free_port(), None
+
+    def start(self):
+        self.process = subprocess.Popen(["node", "node_modules/stripe-stateful-mock/dist/cli.js"], cwd=harness.ROOT / "build-check/node",
+                                        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PORT": str(self.port), "LOG_LEVEL": "silent"},
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        harness.wait_for("the third party's fake answers", lambda: harness.port_answers(self.port, "/v1/charges") or self.listens())
+        return self
+
+    def listens(self):
+        try:
+            return self.post("/v1/nothing", "")[0] > 0
+        except OSError:
+            return False
+
+    def stop(self):
+        harness.stop(self.process)
+
+    def post(self, path, form):
+        headers = {"Authorization": f"Bearer {harness.API_KEY}", "Content-Type": "application/x-www-form-urlencoded"}
+        status, _, body = harness.http_call(self.port, "POST", path, form, headers)
+        return status, body
+
+
+def test_a_fake_stripe_of_a_third_party_takes_our_refunds(tmp_path, sdk):
+    system = harness.System(tmp_path)
+    system.sandbox = fake = ThirdPartyStripe(tmp_path)
+    with system:
+        status, body = fake.post("/v1/charges", "amount=2000&currency=usd&source=tok_visa")
+        assert status == 200, body
+        charge = json.loads(body)["id"]
+
+        def refund(amount, key):
+            status, _, body = system.api("POST", "/v1/calls/payment/refund", {"charge": charge, "amount": amount, "reason": "duplicate"}, {"Idempotency-Key": key})
+            return status, json.loads(body)
+        status, outcome = refund(500, "r1")
+        assert (status, outcome["status"], outcome["data"]["amount"]) == (200, "Success", 500), outcome
+        status, problem = refund(1501, "r2")
+        assert (status, problem["class"]) == (502, "permanent"), problem
