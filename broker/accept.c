@@ -182,13 +182,10 @@ static int look_up(struct core *core, struct batch *batch, const struct record *
 {
     const struct control_idempotency *c =
         (const struct control_idempotency *)record_data(batch->key);
-    struct key_entry *entry = key_find(core, batch->key->id);
-    struct core_key found = {0};
+    struct core_key found = { 0 };
 
-    if (entry && entry->value.expires_us > core->wall_us)
-        found = entry->value;
-    else if (entry || !core->ops->find_key(core->user, batch->key->id, &found)) {
-        struct core_key mine = {.body_hash = c->body_hash, .expires_us = c->expires_us};
+    if (!key_value(core, batch->key->id, &found)) {
+        struct core_key mine = { .body_hash = c->body_hash, .expires_us = c->expires_us };
         memcpy(mine.id, r->id, 16);
         key_put(core, batch->key->id, &mine);
         buf_add(&batch->keys, batch->key->id, 16);
@@ -291,24 +288,49 @@ static bool has_room(struct core *core, struct batch *batch)
     return true;
 }
 
+/* Which events of a batch that was sent again were not stored, because their keys stand for others. */
+static void find_verdicts(struct core *core, const struct message *m, struct buf *out)
+{
+    const uint8_t *body = message_body(m);
+    const struct record *key = NULL;
+    const char *why;
+    uint32_t event = 0;
+
+    for (size_t at = 0; at < m->body_len;) {
+        const struct record *r = record_check(body + at, m->body_len - at, &why);
+        if (!r)
+            return;
+        const struct control_idempotency *c = key ? (const void *)record_data(key) : NULL;
+        struct core_key first;
+        if (c && key->data_len >= sizeof(*c) && key_value(core, key->id, &first) && memcmp(first.id, r->id, 16) != 0) {
+            struct verdict_due due = { event, first.body_hash == c->body_hash ? VERDICT_DUPLICATE : VERDICT_CONFLICT, { 0 } };
+            memcpy(due.key, key->id, 16);
+            buf_add(out, &due, sizeof(due));
+        }
+        key = r->kind == RECORD_IDEMPOTENCY ? r : NULL;
+        event += record_is_event(r);
+        at += r->len;
+    }
+}
+
 /* A batch that was committed before is answered again and not stored again. True when
  * this was one. */
 static bool answered_before(struct core *core, struct session *session,
                             const struct producer *producer, const struct message *m)
 {
-    if (m->ref > producer->staged)
+    if (!numbers_have(&producer->staged, m->ref))
         return false;
-    if (m->ref > producer->committed)
+    if (!numbers_have(&producer->committed, m->ref))
         return true; /* staged: its answer is on the way */
     size_t at = m->ref % PRODUCER_RECENT;
     bool known = producer->recent[at].number == m->ref;
-    struct published published = {.block = known ? producer->recent[at].block : 0,
-                                  .first = known ? producer->recent[at].first : 0,
-                                  .timestamp_us = core->applied_time_us};
-    message_begin(&core->frame, MSG_PUBLISHED, m->ref);
-    buf_add(&core->frame, &published, sizeof(published));
-    message_end(&core->frame)->count = m->count;
-    send_frame(core, session->peer);
+    struct published published = { .block = known ? producer->recent[at].block : 0,
+                                   .first = known ? producer->recent[at].first : 0,
+                                   .timestamp_us = core->applied_time_us };
+    struct buf verdicts = BUF_NULL;
+    find_verdicts(core, m, &verdicts);
+    send_published(core, session, m->ref, m->count, &published, &verdicts);
+    buf_fini(&verdicts);
     struct block_ref *ref = known && (m->flags & MESSAGE_WANTS_OUTCOME)
                                 ? cache_get(core, published.block)
                                 : NULL;
@@ -382,7 +404,7 @@ void accept_publish(struct core *core, struct session *session, const struct mes
         batch.reply->bytes = m->body_len;
         batch.reply->wants_outcomes = m->flags & MESSAGE_WANTS_OUTCOME;
         session->window_used += m->body_len;
-        producer->staged = m->ref;
+        numbers_add(&producer->staged, m->ref);
         producer->used_us = core->steady_us;
     }
     buf_fini(&batch.keys);

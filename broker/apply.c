@@ -116,10 +116,9 @@ static void apply_batch(struct core *core, struct walk *walk, const struct recor
     if (!c)
         return;
     struct producer *producer = producer_get(core, r->id, true);
-    if (c->number > producer->committed)
-        producer->committed = c->number;
-    if (c->number > producer->staged)
-        producer->staged = c->number;
+    numbers_add(&producer->committed, c->number);
+    if (!numbers_have(&producer->staged, c->number))
+        numbers_add(&producer->staged, c->number);
     size_t at = c->number % PRODUCER_RECENT;
     producer->recent[at].number = c->number;
     producer->recent[at].block = walk->block->number;

@@ -30,6 +30,7 @@ enum {
 
 struct broker {
     struct service_run *run;
+    uint8_t boot[16];
     struct wire *wire;
     struct core *core;
     struct link *link;
@@ -273,7 +274,7 @@ static bool recover(struct broker *broker, const struct log_head *head, char *er
     uint64_t began = loop_steady_us(broker->run->loop);
 
     while (head->number) {
-        broker->core = core_new(&ops, broker);
+        broker->core = core_new(&ops, broker, broker->boot);
         set_time(broker);
         const char *why = replay_from(broker, from, head->number);
         if (why) {
@@ -290,7 +291,7 @@ static bool recover(struct broker *broker, const struct log_head *head, char *er
         from = before;
     }
     if (!head->number)
-        broker->core = core_new(&ops, broker);
+        broker->core = core_new(&ops, broker, broker->boot);
     log_say(RECOVERED, "from_block=%llu to_block=%llu took_ms=%llu",
             (unsigned long long)from, (unsigned long long)head->number,
             (unsigned long long)(loop_steady_us(broker->run->loop) - began) / 1000);
@@ -390,7 +391,6 @@ static void first_fence(struct broker *broker, const struct log_head *head)
 {
     _free_ char *dir = config_log_dir(broker->run->config);
     char error[512];
-    uint8_t boot[16];
 
     broker->store = store_open_reader(dir, error, sizeof(error));
     if (!broker->store || !recover(broker, head, error, sizeof(error)) ||
@@ -398,9 +398,8 @@ static void first_fence(struct broker *broker, const struct log_head *head)
         fatal(broker, error);
         return;
     }
-    id_random(boot, sizeof(boot));
     set_time(broker);
-    core_start(broker->core, boot, link_term(broker->link), head);
+    core_start(broker->core, link_term(broker->link), head);
     configure(broker, broker->run->config);
     loop_timer_in(broker->poll, VIEWS_POLL_US);
     service_ready(broker->run);
@@ -449,6 +448,7 @@ int broker_start(struct service_run *run, char *error, size_t error_size)
 
     run->state = broker;
     broker->run = run;
+    id_random(broker->boot, sizeof(broker->boot));
     if (service_lock(run->config->run, "broker", error, error_size) < 0)
         return 1;
     struct store *store = store_open_reader(dir, error, error_size);

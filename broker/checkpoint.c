@@ -114,7 +114,7 @@ void checkpoint_write(struct core *core, struct buf *out)
     for (size_t i = 0; i < core->cap_producers; i++)
         if (core->producers[i]) {
             buf_add(out, core->producers[i]->instance, 16);
-            put(out, core->producers[i]->committed);
+            buf_add(out, &core->producers[i]->committed, sizeof(struct numbers));
         }
     put(out, core->n_members);
     for (size_t i = 0; i < core->n_members; i++) {
@@ -136,9 +136,9 @@ struct reader {
 
 static const void *get_bytes(struct reader *in, size_t n)
 {
-    static const uint8_t zero[16];
+    static const uint8_t zero[sizeof(struct numbers)];
 
-    if ((size_t)(in->end - in->at) < n || in->is_bad) {
+    if (in->is_bad || (size_t)(in->end - in->at) < n) {
         in->is_bad = true;
         return n <= sizeof(zero) ? zero : NULL;
     }
@@ -267,7 +267,10 @@ bool checkpoint_read(struct core *core, const void *bytes, size_t n)
     for (uint64_t i = 0; i < count && !in.is_bad; i++) {
         const uint8_t *instance = get_bytes(&in, 16);
         struct producer *producer = producer_get(core, instance, true);
-        producer->committed = producer->staged = get(&in);
+        const void *numbers = get_bytes(&in, sizeof(struct numbers));
+        if (numbers)
+            memcpy(&producer->committed, numbers, sizeof(struct numbers));
+        producer->staged = producer->committed;
     }
     count = get(&in);
     for (uint64_t i = 0; i < count && !in.is_bad; i++) {

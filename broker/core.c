@@ -13,13 +13,15 @@
 
 enum { SWEEP_US = 250000 };
 
-struct core *core_new(const struct core_ops *ops, void *user)
+struct core *core_new(const struct core_ops *ops, void *user, const uint8_t boot[16])
 {
     struct core *core = mem_alloc(sizeof(*core));
 
     core->ops = ops;
     core->user = user;
     core->random = 0x9e3779b97f4a7c15u;
+    memcpy(core->boot, boot, 16);
+    memcpy(&core->random_mix, boot + 8, 8);
     core->segment_low = 4 << 20;
     return core;
 }
@@ -134,11 +136,9 @@ static uint64_t low_water(uint64_t room)
     return eighth < (8u << 20) ? 8u << 20 : eighth > (64u << 20) ? 64u << 20 : eighth;
 }
 
-void core_start(struct core *core, const uint8_t boot[16], uint64_t term,
+void core_start(struct core *core, uint64_t term,
                 const struct log_head *head)
 {
-    memcpy(core->boot, boot, 16);
-    memcpy(&core->random_mix, boot + 8, 8);
     core->term = term;
     core->head = *head;
     core->next_number = head->number + 1;

@@ -110,7 +110,8 @@ struct core_ops {
 };
 
 /* --- life --- */
-struct core *core_new(const struct core_ops *ops, void *user);
+/* `boot`: 16 random bytes that name this life of the broker, and make places in its tables unguessable. */
+struct core *core_new(const struct core_ops *ops, void *user, const uint8_t boot[16]);
 void core_free(struct core *core);
 /* The times of the next inputs. Wall time may jump, steady time may not. */
 void core_time(struct core *core, uint64_t wall_us, uint64_t steady_us);
@@ -126,7 +127,7 @@ void core_replay_keys(struct core *core, const struct block *block);
 bool core_in_checkpoint(const struct core *core);
 /* Recovery is over: this process is the broker of `term`, the log ends at `head`. Writes
  * a checkpoint. */
-void core_start(struct core *core, const uint8_t boot[16], uint64_t term,
+void core_start(struct core *core, uint64_t term,
                 const struct log_head *head);
 /* The configuration in force from now on; differences to what the log says are recorded.
  * After core_start. */

@@ -28,6 +28,16 @@ struct key_entry *key_find(struct core *core, const uint8_t key[16])
     return NULL;
 }
 
+bool key_value(struct core *core, const uint8_t key[16], struct core_key *ret)
+{
+    const struct key_entry *entry = key_find(core, key);
+
+    if (!entry)
+        return core->ops->find_key(core->user, key, ret);
+    *ret = entry->value;
+    return entry->value.expires_us > core->wall_us;
+}
+
 static void rebuild(struct core *core, size_t cap, uint64_t drop_up_to)
 {
     struct key_entry *old = core->keys;

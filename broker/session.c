@@ -40,6 +40,29 @@ static void grow_producers(struct core *core, size_t cap)
     free(old);
 }
 
+bool numbers_have(const struct numbers *numbers, uint64_t number)
+{
+    if (number > numbers->highest)
+        return false;
+    if (numbers->highest - number >= PRODUCER_NUMBERS)
+        return true;
+    number %= PRODUCER_NUMBERS;
+    return numbers->mask[number / 64] >> number % 64 & 1;
+}
+
+void numbers_add(struct numbers *numbers, uint64_t number)
+{
+    uint64_t skipped = number > numbers->highest ? number - numbers->highest : 0;
+
+    if (skipped >= PRODUCER_NUMBERS)
+        memset(numbers->mask, 0, sizeof(numbers->mask));
+    for (uint64_t n = numbers->highest + 1; skipped < PRODUCER_NUMBERS && n < number; n++)
+        numbers->mask[n % PRODUCER_NUMBERS / 64] &= ~(UINT64_C(1) << n % 64);
+    if (number > numbers->highest)
+        numbers->highest = number;
+    numbers->mask[number % PRODUCER_NUMBERS / 64] |= UINT64_C(1) << number % 64;
+}
+
 struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make)
 {
     if (core->n_producers * 2 >= core->cap_producers)
@@ -75,7 +98,7 @@ void producers_forget(struct core *core)
         if (!p)
             continue;
         if (p->used_us + CORE_PRODUCERS_IDLE_US > core->steady_us ||
-            p->staged > p->committed || has_session(core, p->instance)) {
+            p->staged.highest > p->committed.highest || has_session(core, p->instance)) {
             kept++;
             continue;
         }
@@ -374,7 +397,7 @@ static void welcome(struct core *core, const struct session *session,
     attrs_named_int(&map, "window", WINDOW_BYTES_DEFAULT);
     attrs_named_int(&map, "lease_ms", CORE_LEASE_US / 1000);
     attrs_named_int(&map, "ping_ms", CORE_PING_US / 1000);
-    attrs_named_int(&map, "last_batch", (int64_t)producer->committed);
+    attrs_named_int(&map, "last_batch", (int64_t)producer->committed.highest);
     attrs_named_bin(&map, "lost", lost->bytes, lost->len);
     message_begin(&core->frame, MSG_WELCOME, 0);
     buf_add(&core->frame, map.bytes, map.len);

@@ -40,12 +40,10 @@ static bool refuse(struct result *result, enum error_code error, const char *wha
     return false;
 }
 
-static struct cell *held(struct core *core, const struct session *session, uint64_t block,
-                         uint32_t index)
+static struct cell *held(const struct session *session, uint64_t block, uint32_t index)
 {
     struct slot *slot = session->group ? slot_find(session->group, block) : NULL;
 
-    (void)core;
     if (!slot || !slot->cells || index >= slot->count)
         return NULL;
     struct cell *cell = &slot->cells[index];
@@ -67,9 +65,6 @@ static bool check_outcome(struct core *core, struct result *result,
             result, ERR_bad_frame,
             "an outcome has a legal type, and is Success, or Failed with a class",
             r->cause_block, r->cause_index);
-    if (!held(core, session, r->cause_block, r->cause_index))
-        return refuse(result, ERR_not_yours, "not delivered to this session, or settled",
-                      r->cause_block, r->cause_index);
     const struct route *route = route_get(core, r);
     size_t n = strlen(session->group->connector);
     bool is_own = route->class == TYPE_OUTCOME && r->type_len > n &&
@@ -94,11 +89,6 @@ static bool check_ack(struct core *core, struct result *result, const struct rec
     if (result->session->role == ROLE_CONNECTOR)
         return refuse(result, ERR_bad_frame, "a connector answers with outcomes",
                       c->block, c->first);
-    for (uint32_t i = 0; i < c->count; i++)
-        if (!held(core, result->session, c->block, c->first + i))
-            return refuse(result, ERR_not_yours,
-                          "not delivered to this session, or settled", c->block,
-                          c->first + i);
     return true;
 }
 
@@ -108,9 +98,6 @@ static bool check_retry(struct core *core, struct result *result, const struct r
 
     if (r->data_len < sizeof(*c))
         return refuse(result, ERR_bad_frame, "retry record not well-formed", 0, 0);
-    if (!held(core, result->session, c->block, c->index))
-        return refuse(result, ERR_not_yours, "not delivered to this session, or settled",
-                      c->block, c->index);
     return true;
 }
 
@@ -169,21 +156,20 @@ static bool check_all(struct core *core, struct result *result, const struct mes
 }
 
 /* The delivery is no longer the session's; what became of it follows from the staged
- * record. */
+ * record. NULL when it was not (any more) the session's, or is named twice: such a record is late, and left out. */
 static struct slot *release(struct core *core, struct result *result, uint64_t block,
                             uint32_t index)
 {
     struct group *group = result->session->group;
-    struct slot *slot = slot_find(group, block);
-    struct cell *cell = &slot->cells[index];
+    struct cell *cell = held(result->session, block, index);
 
-    if (cell->state != CELL_INFLIGHT)
-        return NULL; /* named twice in one result: the first counts */
+    if (!cell)
+        return NULL;
     result->released++;
     result->bytes += cell->len;
     cell_leave(core, group, cell);
     cell->state = CELL_SETTLING;
-    return slot;
+    return slot_find(group, block);
 }
 
 static void take_outcome(struct core *core, struct result *result, const struct record *r)
@@ -194,15 +180,30 @@ static void take_outcome(struct core *core, struct result *result, const struct 
     copy->integration = result->session->group->hash;
 }
 
+/* One run of what is acknowledged is settled. Where positions in between are not the session's (a consumer that was
+ * too late for some), what follows the gap is delivered again: rare, and at least once. */
 static void take_ack(struct core *core, struct result *result, const struct record *r)
 {
-    const struct control_ack *c = (const struct control_ack *)record_data(r);
+    struct control_ack ack = *(const struct control_ack *)record_data(r);
+    uint32_t end = ack.first + ack.count;
 
-    for (uint32_t i = 0; i < c->count; i++)
-        release(core, result, c->block, c->first + i);
+    while (ack.first < end && !held(result->session, ack.block, ack.first))
+        ack.first++;
+    for (ack.count = 0; ack.first + ack.count < end; ack.count++)
+        if (!release(core, result, ack.block, ack.first + ack.count))
+            break;
+    for (uint32_t i = ack.first + ack.count; i < end; i++) {
+        struct slot *slot = release(core, result, ack.block, i);
+        if (slot) {
+            slot->cells[i].state = CELL_WAITING;
+            heap_push(result->session->group, core->steady_us, ack.block, i);
+        }
+    }
+    if (ack.count == 0)
+        return;
+    ack.group = result->session->group->hash;
     struct record *copy = (struct record *)stage_add(core, r, r->len, NULL);
-    ((struct control_ack *)(uintptr_t)record_data(copy))->group =
-        result->session->group->hash;
+    memcpy((void *)(uintptr_t)record_data(copy), &ack, sizeof(ack));
 }
 
 static void take_retry(struct core *core, struct result *result, const struct record *r)
@@ -235,18 +236,54 @@ static void take_all(struct core *core, struct result *result, const struct mess
     }
 }
 
+static void redeliver(struct core *core, struct session *session, uint64_t block, uint32_t index)
+{
+    struct cell *cell = held(session, block, index);
+
+    if (!cell)
+        return;
+    session->credit_events++;
+    session->credit_bytes += cell->len;
+    cell_leave(core, session->group, cell);
+    cell->state = CELL_WAITING;
+    heap_push(session->group, core->steady_us, block, index);
+}
+
+/* A result that was committed before and is sent again. What it names and the session holds (again) was late then: the
+ * peer is done with it, so it is delivered once more. */
+static void settled_before(struct core *core, struct session *session, const struct message *m)
+{
+    const uint8_t *body = message_body(m);
+    const char *why;
+
+    for (size_t at = 0; at < m->body_len;) {
+        const struct record *r = record_check(body + at, m->body_len - at, &why);
+        if (!r)
+            break;
+        const struct control_ack *ack = (const struct control_ack *)record_data(r);
+        const struct control_retry *retry = (const struct control_retry *)record_data(r);
+        if (r->kind == RECORD_OUTCOME)
+            redeliver(core, session, r->cause_block, r->cause_index);
+        else if (r->kind == RECORD_RETRY && r->data_len >= sizeof(*retry))
+            redeliver(core, session, retry->block, retry->index);
+        for (uint32_t i = 0; r->kind == RECORD_ACK && r->data_len >= sizeof(*ack) && i < ack->count && i < 1u << 16; i++)
+            redeliver(core, session, ack->block, ack->first + i);
+        at += r->len;
+    }
+    message_begin(&core->frame, MSG_SETTLED, m->ref);
+    message_end(&core->frame);
+    send_frame(core, session->peer);
+}
+
 void settle_result(struct core *core, struct session *session, const struct message *m)
 {
     struct producer *producer = producer_get(core, session->instance, true);
     struct result result = {.session = session};
     struct batch_place place;
 
-    if (m->ref <= producer->staged) {
-        if (m->ref <= producer->committed) {
-            message_begin(&core->frame, MSG_SETTLED, m->ref);
-            message_end(&core->frame);
-            send_frame(core, session->peer);
-        }
+    if (numbers_have(&producer->staged, m->ref)) {
+        if (numbers_have(&producer->committed, m->ref))
+            settled_before(core, session, m);
         return;
     }
     if (!check_all(core, &result, m)) {
@@ -264,7 +301,7 @@ void settle_result(struct core *core, struct session *session, const struct mess
     reply->number = m->ref;
     reply->credit_events = result.released;
     reply->bytes = result.bytes;
-    producer->staged = m->ref;
+    numbers_add(&producer->staged, m->ref);
     producer->used_us = core->steady_us;
 }
 

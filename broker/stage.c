@@ -178,41 +178,28 @@ void stage_flush(struct core *core)
         core->ops->append(core->user, core->queue[core->outstanding++].ref);
 }
 
-static void complete_verdicts(struct core *core, const struct reply *reply,
-                              struct buf *out)
+static void add_verdicts(struct core *core, const struct buf *verdicts, struct buf *out)
 {
-    const struct verdict_due *due = (const struct verdict_due *)reply->verdicts.bytes;
+    const struct verdict_due *due = (const struct verdict_due *)verdicts->bytes;
 
-    for (size_t i = 0; i < reply->verdicts.len / sizeof(*due); i++) {
-        struct core_key first = {0};
-        struct key_entry *entry = key_find(core, due[i].key);
-        if (entry)
-            first = entry->value;
-        else
-            core->ops->find_key(core->user, due[i].key, &first);
-        struct verdict v = {.index = due[i].index,
-                            .code = due[i].code,
-                            .block = first.position.block,
-                            .position = first.position.index};
+    for (size_t i = 0; i < verdicts->len / sizeof(*due); i++) {
+        struct core_key first = { 0 };
+        key_value(core, due[i].key, &first);
+        struct verdict v = { .index = due[i].index, .code = due[i].code,
+                             .block = first.position.block, .position = first.position.index };
         memcpy(v.first_id, first.id, 16);
         buf_add(out, &v, sizeof(v));
     }
 }
 
-static void send_published(struct core *core, struct session *session,
-                           const struct reply *reply, const struct block *block)
+void send_published(struct core *core, const struct session *session, uint64_t number, uint32_t events,
+                    struct published *published, const struct buf *verdicts)
 {
-    struct published published = {
-        .block = block->number,
-        .first = reply->first,
-        .timestamp_us = block->timestamp_us,
-        .verdicts = (uint32_t)(reply->verdicts.len / sizeof(struct verdict_due)),
-    };
-
-    message_begin(&core->frame, MSG_PUBLISHED, reply->number);
-    buf_add(&core->frame, &published, sizeof(published));
-    complete_verdicts(core, reply, &core->frame);
-    message_end(&core->frame)->count = reply->events;
+    published->verdicts = (uint32_t)(verdicts->len / sizeof(struct verdict_due));
+    message_begin(&core->frame, MSG_PUBLISHED, number);
+    buf_add(&core->frame, published, sizeof(*published));
+    add_verdicts(core, verdicts, &core->frame);
+    message_end(&core->frame)->count = events;
     send_frame(core, session->peer);
 }
 
@@ -247,7 +234,9 @@ static void answer(struct core *core, struct staged *staged)
                 send_frame(core, session->peer);
             } else {
                 session->window_used -= reply->bytes;
-                send_published(core, session, reply, staged->ref->block);
+                struct published published = { .block = staged->ref->block->number, .first = reply->first,
+                                               .timestamp_us = staged->ref->block->timestamp_us };
+                send_published(core, session, reply->number, reply->events, &published, &reply->verdicts);
                 if (reply->wants_outcomes)
                     register_waits(core, session, reply, staged->ref);
             }

@@ -119,10 +119,19 @@ struct session {
 };
 
 /* The numbers of one producer (a peer's instance). */
-enum { PRODUCER_RECENT = 32 };
+enum {
+    PRODUCER_RECENT = 32,  /* places of committed batches kept */
+    PRODUCER_NUMBERS = 256, /* numbers below the highest one that are told apart; a peer has fewer unanswered */
+};
+
+/* Which batch numbers there were: a refused number leaves a hole below later ones and may come again. */
+struct numbers {
+    uint64_t highest;
+    uint64_t mask[PRODUCER_NUMBERS / 64]; /* bit n % PRODUCER_NUMBERS */
+};
 struct producer {
     uint8_t instance[16];
-    uint64_t committed, staged; /* highest batch numbers */
+    struct numbers committed, staged;
     uint64_t used_us;           /* steady, last staged */
     struct {
         uint64_t number, block;
@@ -303,6 +312,9 @@ uint8_t *stage_add(struct core *core, const void *record, size_t n, uint32_t *re
 long stage_parts(struct core *core, const struct record_parts *parts,
                  uint32_t *ret_index);
 void stage_room(struct core *core, size_t n);
+/* Answer a batch that is committed; `verdicts` are struct verdict_due. */
+void send_published(struct core *core, const struct session *session, uint64_t number, uint32_t events,
+                    struct published *published, const struct buf *verdicts);
 struct reply *stage_reply(struct core *core, struct session *session);
 void stage_flush(struct core *core);
 void stage_committed(struct core *core, const struct log_head *head);
@@ -355,6 +367,8 @@ void session_refuse(struct core *core, uint64_t peer, uint64_t ref, unsigned cod
 void session_end(struct core *core, struct session *session, const char *why);
 void session_sweep(struct core *core);
 void members_release(struct core *core);
+bool numbers_have(const struct numbers *numbers, uint64_t number); /* also true for those too low to tell */
+void numbers_add(struct numbers *numbers, uint64_t number);
 struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make);
 void producers_forget(struct core *core);
 /* wait.c */
@@ -377,6 +391,8 @@ void checkpoint_definitions(struct core *core);
 /* admin.c */
 void admin_command(struct core *core, struct session *session, const struct message *m);
 /* keys.c */
+/* What a key stands for, here or in the views; false when it is not in use. */
+bool key_value(struct core *core, const uint8_t key[16], struct core_key *ret);
 struct key_entry *key_find(struct core *core, const uint8_t key[16]);
 void key_put(struct core *core, const uint8_t key[16], const struct core_key *value);
 void key_drop(struct core *core, const uint8_t key[16]);

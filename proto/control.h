@@ -3,7 +3,8 @@
 /* control - the data of control records: what happened to deliveries, with absolute values
  *
  * Each is a fixed little-endian struct as the record's data (type, attributes and id as noted).
- * State is a fold over these and the events: a broker that reads them again is where it was. */
+ * State is a fold over these and the events: a broker that reads them again is where it was.
+ * Packed: a record's data need not be aligned. */
 #pragma once
 #include <stdint.h>
 
@@ -15,13 +16,13 @@ struct control_batch {
     uint64_t number; /* ascending per producer, from 1 */
     uint32_t count;
     uint32_t reserved;
-};
+} __attribute__((packed));
 
 /* RECORD_IDEMPOTENCY: stands before the event it belongs to. `id` = hash_pair(scope, key). */
 struct control_idempotency {
     uint64_t body_hash;  /* hash64 of the body: the same key with another body is a conflict */
     uint64_t expires_us; /* after it the key may be used again */
-};
+} __attribute__((packed));
 
 /* RECORD_ACK: a consumer group is done with facts or outcomes. */
 struct control_ack {
@@ -30,7 +31,7 @@ struct control_ack {
     uint32_t count; /* records from there; those not of this group are skipped */
     uint32_t result; /* enum record_status: Success, or Failed when the group gave up (error_class of the record says why) */
     uint64_t block;
-};
+} __attribute__((packed));
 
 /* RECORD_RETRY: an attempt ended without an outcome. Attribute ERROR_MSG; error_class of the record. */
 struct control_retry {
@@ -40,7 +41,7 @@ struct control_retry {
     uint64_t due_us;   /* in a RESULT: delay in microseconds, 0 = the broker's backoff; in the log: wall time */
     uint32_t attempts; /* spent so far, this one included (in a RESULT: 1 when the attempt was started, else 0) */
     uint32_t deaths;   /* sessions that died while it was started */
-};
+} __attribute__((packed));
 
 /* RECORD_MANIFEST: a connector's manifest. data = the JSON; attribute SOURCE = the connector's name. */
 
@@ -52,7 +53,7 @@ struct control_session {
     uint32_t group;
     uint32_t joined; /* 1 joined, 0 left */
     uint64_t pid;    /* of an ipc peer, 0 when unknown */
-};
+} __attribute__((packed));
 
 /* RECORD_SCHEDULE: a schedule fired, or a due run was missed. id = the run's id; attribute SCHEDULE = its name;
  * a fired run's request follows in the same block. */
@@ -60,7 +61,7 @@ struct control_schedule {
     uint64_t due_us;
     uint32_t missed; /* 1: recorded only */
     uint32_t reserved;
-};
+} __attribute__((packed));
 
 /* RECORD_CHECKPOINT: a piece of the broker's state, in the form of broker/checkpoint.c. The last piece has
  * `last` set and the number of pieces. */
@@ -68,7 +69,7 @@ struct control_checkpoint {
     uint32_t piece;  /* from 0 */
     uint32_t last;   /* 1 on the last piece */
     /* the piece's bytes follow */
-};
+} __attribute__((packed));
 
 /* RECORD_NOTE: a person's act or a change of state worth keeping (pause, resume, breaker). type = what, attribute
  * ACTOR = who, data = JSON. */

@@ -1,0 +1,276 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/id.h"
+#include "lib/base/mem.h"
+#include "proto/attrs.h"
+
+const char world_manifest[] =
+    "{\"name\":\"payment\",\"operations\":[{\"name\":\"charge\"},{\"name\":\"refund\"},{\"name\":\"events\"}],"
+    "\"webhooks\":[{\"event\":\"checkout.session.completed\",\"becomes\":\"payment.checkout.completed\"}],"
+    "\"publishes\":[\"payment.found\"]}";
+
+static void do_send(void *user, uint64_t peer, const void *frame, size_t n)
+{
+    struct world *world = user;
+
+    if (world->n_frames == WORLD_FRAMES)
+        return; /* nobody reads: as a full pipe */
+    struct world_frame *f = &world->frames[world->n_frames++];
+    *f = (struct world_frame){ .peer = peer };
+    buf_add(&f->bytes, frame, n);
+}
+
+static void do_append(void *user, struct block_ref *block)
+{
+    struct world *world = user;
+
+    for (size_t i = 0; i < world->n_appended; i++)
+        if (world->appended[i]->block->number == block->block->number)
+            return; /* sent again after a relink */
+    world->appended = mem_resize(world->appended, (world->n_appended + 1) * sizeof(*world->appended));
+    world->appended[world->n_appended++] = block_ref_hold(block);
+}
+
+static struct block_ref *do_read(void *user, uint64_t number)
+{
+    struct world *world = user;
+
+    return number >= 1 && number <= world->n_log ? block_ref_hold(world->log[number - 1]) : NULL;
+}
+
+static bool do_find_key(void *user, const uint8_t key[16], struct core_key *ret)
+{
+    (void)user;
+    (void)key;
+    (void)ret;
+    return false;
+}
+
+static void do_live(void *user, const struct block *block)
+{
+    (void)user;
+    (void)block;
+}
+
+static bool do_alive(void *user, uint64_t pid)
+{
+    struct world *world = user;
+
+    for (size_t i = 0; i < world->n_dead; i++)
+        if (world->dead_pids[i] == pid)
+            return false;
+    return true;
+}
+
+static void do_say(void *user, int id, const char *text)
+{
+    (void)user;
+    (void)id;
+    (void)text;
+}
+
+static const struct core_ops ops = { do_send, do_append, do_read, do_find_key, do_live, do_alive, do_say };
+
+static struct log_head head(const struct world *world)
+{
+    struct log_head h = { .segment_room = world->segment_room, .spare_bytes = 1 << 30, .is_full = world->is_full };
+
+    if (world->n_log > 0) {
+        const struct block *b = world->log[world->n_log - 1]->block;
+        h.number = b->number;
+        h.term = b->term;
+        h.timestamp_us = b->timestamp_us;
+        h.crc = b->crc;
+    }
+    return h;
+}
+
+static void start(struct world *world)
+{
+    struct log_head h = head(world);
+    uint8_t boot[16];
+    size_t from = world->n_log;
+
+    id_derive("boot", world->n_replayed + world->n_log * 131, boot); /* repeatable */
+    world->core = core_new(&ops, world, boot);
+    core_time(world->core, world->wall_us, world->steady_us);
+    while (from > 0 && !(world->log[from - 1]->block->flags & BLOCK_CHECKPOINT))
+        from--;
+    const char *why;
+    for (size_t i = 1; i < from; i++) /* the views are empty in this world */
+        core_replay_keys(world->core, world->log[i - 1]->block);
+    for (size_t i = from; from > 0 && i <= world->n_log; i++, world->n_replayed++)
+        if (!core_replay(world->core, world->log[i - 1]->block, &why))
+            world->log_replay_failed = true;
+    core_start(world->core, h.term + 1, &h);
+    core_configure(world->core, world->config);
+}
+
+void world_init(struct world *world, const struct core_config *config)
+{
+    *world = (struct world){ .wall_us = 1700000000000000u, .steady_us = 1000000000, .segment_room = 1 << 30,
+                             .config = config };
+    world->frames = mem_array(WORLD_FRAMES, sizeof(*world->frames));
+    start(world);
+}
+
+static void drop_appended(struct world *world)
+{
+    for (size_t i = 0; i < world->n_appended; i++)
+        block_ref_drop(world->appended[i]);
+    world->n_appended = 0;
+}
+
+static void drop_frames(struct world *world)
+{
+    for (size_t i = 0; i < world->n_frames; i++)
+        buf_fini(&world->frames[i].bytes);
+    world->n_frames = 0;
+}
+
+void world_fini(struct world *world)
+{
+    core_free(world->core);
+    drop_appended(world);
+    drop_frames(world);
+    for (size_t i = 0; i < world->n_log; i++)
+        block_ref_drop(world->log[i]);
+    free(world->log);
+    free(world->appended);
+    free(world->frames);
+}
+
+void world_commit(struct world *world, size_t n)
+{
+    if (n > world->n_appended)
+        n = world->n_appended;
+    if (n == 0)
+        return;
+    world->log = mem_resize(world->log, (world->n_log + n) * sizeof(*world->log));
+    for (size_t i = 0; i < n; i++) /* a copy: what is on disk does not change with memory */
+        world->log[world->n_log + i] = block_ref_copy(world->appended[i]->block);
+    for (size_t i = 0; i < n; i++)
+        block_ref_drop(world->appended[i]);
+    world->n_log += n;
+    world->n_appended -= n;
+    memmove(world->appended, world->appended + n, world->n_appended * sizeof(*world->appended));
+    struct log_head h = head(world);
+    core_time(world->core, world->wall_us, world->steady_us);
+    core_committed(world->core, &h);
+}
+
+void world_settle(struct world *world)
+{
+    core_flush(world->core);
+    while (world->n_appended > 0) {
+        world_commit(world, world->n_appended);
+        core_flush(world->core);
+    }
+}
+
+void world_advance(struct world *world, uint64_t us)
+{
+    world->wall_us += us;
+    world->steady_us += us;
+    core_time(world->core, world->wall_us, world->steady_us);
+    core_tick(world->core);
+}
+
+void world_crash(struct world *world)
+{
+    core_free(world->core);
+    drop_appended(world);
+    drop_frames(world);
+    start(world);
+}
+
+void world_relink(struct world *world)
+{
+    struct log_head h = head(world);
+
+    drop_appended(world);
+    core_relink(world->core, &h);
+}
+
+void world_send(struct world *world, uint64_t peer, uint64_t pid, const struct buf *frame)
+{
+    core_time(world->core, world->wall_us, world->steady_us);
+    core_frame(world->core, peer, pid, frame->bytes, frame->len);
+}
+
+bool world_take(struct world *world, uint64_t peer, struct buf *ret)
+{
+    for (size_t i = 0; i < world->n_frames; i++) {
+        if (world->frames[i].peer != peer)
+            continue;
+        *ret = world->frames[i].bytes;
+        memmove(world->frames + i, world->frames + i + 1, (--world->n_frames - i) * sizeof(*world->frames));
+        return true;
+    }
+    return false;
+}
+
+const struct message *world_message(const struct buf *frame)
+{
+    return (const struct message *)frame->bytes;
+}
+
+void frame_hello(struct buf *out, const char *role, const char *name, const uint8_t instance[16], const char *key,
+                 const char *manifest, const struct wire_position *running, size_t n_running)
+{
+    struct buf map = BUF_NULL;
+
+    attrs_begin(&map);
+    attrs_named_int(&map, "version", 1);
+    attrs_named_text(&map, "role", role);
+    attrs_named_text(&map, "name", name);
+    attrs_named_bin(&map, "instance", instance, 16);
+    attrs_named_text(&map, "key", key);
+    attrs_named_text(&map, "manifest", manifest);
+    attrs_named_bin(&map, "running", running ? (const void *)running : "", n_running * sizeof(*running));
+    message_begin(out, MSG_HELLO, 0);
+    buf_add(out, map.bytes, map.len);
+    message_end(out);
+    buf_fini(&map);
+}
+
+void frame_subscribe(struct buf *out, const char *group, unsigned credit)
+{
+    struct buf map = BUF_NULL;
+
+    attrs_begin(&map);
+    attrs_named_text(&map, "group", group);
+    attrs_named_int(&map, "credit_events", credit);
+    message_begin(out, MSG_SUBSCRIBE, 0);
+    buf_add(out, map.bytes, map.len);
+    message_end(out);
+    buf_fini(&map);
+}
+
+void frame_publish(struct buf *out, uint64_t number, bool wait, const struct buf *records, uint32_t count)
+{
+    message_begin(out, MSG_PUBLISH, number);
+    buf_add(out, records->bytes, records->len);
+    struct message *m = message_end(out);
+    m->count = count;
+    m->flags = wait ? MESSAGE_WANTS_OUTCOME : 0;
+}
+
+void frame_result(struct buf *out, uint64_t number, const struct buf *records)
+{
+    message_begin(out, MSG_RESULT, number);
+    buf_add(out, records->bytes, records->len);
+    message_end(out);
+}
+
+void frame_ping(struct buf *out, const struct wire_position *started, size_t n)
+{
+    message_begin(out, MSG_PING, 0);
+    buf_add(out, started, n * sizeof(*started));
+    message_end(out);
+}
