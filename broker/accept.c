@@ -182,10 +182,10 @@ static int look_up(struct core *core, struct batch *batch, const struct record *
 {
     const struct control_idempotency *c =
         (const struct control_idempotency *)record_data(batch->key);
-    struct core_key found = { 0 };
+    struct core_key found = {0};
 
     if (!key_value(core, batch->key->id, &found)) {
-        struct core_key mine = { .body_hash = c->body_hash, .expires_us = c->expires_us };
+        struct core_key mine = {.body_hash = c->body_hash, .expires_us = c->expires_us};
         memcpy(mine.id, r->id, 16);
         key_put(core, batch->key->id, &mine);
         buf_add(&batch->keys, batch->key->id, 16);
@@ -288,7 +288,8 @@ static bool has_room(struct core *core, struct batch *batch)
     return true;
 }
 
-/* Which events of a batch that was sent again were not stored, because their keys stand for others. */
+/* Which events of a batch that was sent again were not stored, because their keys stand
+ * for others. */
 static void find_verdicts(struct core *core, const struct message *m, struct buf *out)
 {
     const uint8_t *body = message_body(m);
@@ -302,8 +303,12 @@ static void find_verdicts(struct core *core, const struct message *m, struct buf
             return;
         const struct control_idempotency *c = key ? (const void *)record_data(key) : NULL;
         struct core_key first;
-        if (c && key->data_len >= sizeof(*c) && key_value(core, key->id, &first) && memcmp(first.id, r->id, 16) != 0) {
-            struct verdict_due due = { event, first.body_hash == c->body_hash ? VERDICT_DUPLICATE : VERDICT_CONFLICT, { 0 } };
+        if (c && key->data_len >= sizeof(*c) && key_value(core, key->id, &first) &&
+            memcmp(first.id, r->id, 16) != 0) {
+            struct verdict_due due = {event,
+                                      first.body_hash == c->body_hash ? VERDICT_DUPLICATE
+                                                                      : VERDICT_CONFLICT,
+                                      {0}};
             memcpy(due.key, key->id, 16);
             buf_add(out, &due, sizeof(due));
         }
@@ -324,9 +329,9 @@ static bool answered_before(struct core *core, struct session *session,
         return true; /* staged: its answer is on the way */
     size_t at = m->ref % PRODUCER_RECENT;
     bool known = producer->recent[at].number == m->ref;
-    struct published published = { .block = known ? producer->recent[at].block : 0,
-                                   .first = known ? producer->recent[at].first : 0,
-                                   .timestamp_us = core->applied_time_us };
+    struct published published = {.block = known ? producer->recent[at].block : 0,
+                                  .first = known ? producer->recent[at].first : 0,
+                                  .timestamp_us = core->applied_time_us};
     struct buf verdicts = BUF_NULL;
     find_verdicts(core, m, &verdicts);
     send_published(core, session, m->ref, m->count, &published, &verdicts);

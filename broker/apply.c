@@ -289,15 +289,14 @@ static void apply_session(struct core *core, struct walk *walk, const struct rec
 static void apply_schedule(struct core *core, struct walk *walk, const struct record *r)
 {
     const struct control_schedule *c = body(r, sizeof(*c));
-    const char *name;
-    size_t n;
+    struct group *group = c ? group_find(core, r->integration) : NULL;
+    _free_ char *name = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_SCHEDULE);
 
     (void)walk;
-    if (!c || !attrs_find_text(record_attrs(r), r->attr_len, ATTR_SCHEDULE, &name, &n))
+    if (!group || !name || strncmp(name, group->name, strlen(group->name)) != 0 ||
+        !name[strlen(group->name)])
         return;
-    struct schedule *schedule = schedule_find(core, name, n);
-    if (!schedule)
-        return;
+    struct schedule *schedule = schedule_make(group, name);
     if (c->due_us > schedule->last_due_us)
         schedule->last_due_us = c->due_us;
     if (c->due_us > schedule->staged_due_us)

@@ -136,8 +136,7 @@ static uint64_t low_water(uint64_t room)
     return eighth < (8u << 20) ? 8u << 20 : eighth > (64u << 20) ? 64u << 20 : eighth;
 }
 
-void core_start(struct core *core, uint64_t term,
-                const struct log_head *head)
+void core_start(struct core *core, uint64_t term, const struct log_head *head)
 {
     core->term = term;
     core->head = *head;
@@ -204,18 +203,8 @@ static void stage_definition(struct core *core, const char *name, bool is_handle
 static void configure_schedule(struct group *group, const struct core_schedule *in)
 {
     _free_ char *name = mem_format("%s.%s", group->name, in->operation);
-    struct schedule *s = NULL;
+    struct schedule *s = schedule_make(group, name);
 
-    for (size_t i = 0; i < group->n_schedules && !s; i++)
-        if (strcmp(group->schedules[i].name, name) == 0)
-            s = &group->schedules[i];
-    if (!s) {
-        group->schedules = mem_resize(group->schedules, (group->n_schedules + 1) *
-                                                            sizeof(*group->schedules));
-        s = &group->schedules[group->n_schedules++];
-        *s = (struct schedule){.name = mem_text(name),
-                               .operation = mem_text(in->operation)};
-    }
     s->every_us = in->every_us;
     s->missed = in->missed;
     s->is_configured = in->every_us > 0;

@@ -110,7 +110,8 @@ struct core_ops {
 };
 
 /* --- life --- */
-/* `boot`: 16 random bytes that name this life of the broker, and make places in its tables unguessable. */
+/* `boot`: 16 random bytes that name this life of the broker, and make places in its
+ * tables unguessable. */
 struct core *core_new(const struct core_ops *ops, void *user, const uint8_t boot[16]);
 void core_free(struct core *core);
 /* The times of the next inputs. Wall time may jump, steady time may not. */
@@ -127,8 +128,7 @@ void core_replay_keys(struct core *core, const struct block *block);
 bool core_in_checkpoint(const struct core *core);
 /* Recovery is over: this process is the broker of `term`, the log ends at `head`. Writes
  * a checkpoint. */
-void core_start(struct core *core, uint64_t term,
-                const struct log_head *head);
+void core_start(struct core *core, uint64_t term, const struct log_head *head);
 /* The configuration in force from now on; differences to what the log says are recorded.
  * After core_start. */
 void core_configure(struct core *core, const struct core_config *config);

@@ -16,19 +16,21 @@
 #include "lib/base/text.h"
 #include "proto/attrs.h"
 
-struct schedule *schedule_find(struct core *core, const char *name, size_t n)
+struct schedule *schedule_make(struct group *group, const char *name)
 {
-    for (size_t i = 0; i < core->n_groups; i++)
-        for (size_t j = 0; j < core->groups[i]->n_schedules; j++) {
-            struct schedule *s = &core->groups[i]->schedules[j];
-            if (strlen(s->name) == n && memcmp(s->name, name, n) == 0)
-                return s;
-        }
-    return NULL;
+    for (size_t i = 0; i < group->n_schedules; i++)
+        if (strcmp(group->schedules[i].name, name) == 0)
+            return &group->schedules[i];
+    group->schedules = mem_resize(group->schedules,
+                                  (group->n_schedules + 1) * sizeof(*group->schedules));
+    struct schedule *s = &group->schedules[group->n_schedules++];
+    *s = (struct schedule){.name = mem_text(name),
+                           .operation = mem_text(name + strlen(group->name) + 1)};
+    return s;
 }
 
-static void stage_mark(struct core *core, struct schedule *s, const uint8_t id[16],
-                       uint64_t due_us, bool missed)
+static void stage_mark(struct core *core, const struct group *group, struct schedule *s,
+                       const uint8_t id[16], uint64_t due_us, bool missed)
 {
     struct control_schedule data = {.due_us = due_us, .missed = missed};
     struct buf attrs = BUF_NULL;
@@ -37,6 +39,7 @@ static void stage_mark(struct core *core, struct schedule *s, const uint8_t id[1
     attrs_text(&attrs, ATTR_SCHEDULE, s->name);
     struct record_parts parts = {.kind = RECORD_SCHEDULE,
                                  .id = id,
+                                 .integration = group->hash,
                                  .attrs = attrs.bytes,
                                  .attr_len = attrs.len,
                                  .data = &data,
@@ -74,7 +77,7 @@ static void fire(struct core *core, struct group *group, struct schedule *s,
         .deadline_us = core->wall_us + group->deadline_us,
     };
     stage_room(core, 4096 + text.len); /* mark and request in one block */
-    stage_mark(core, s, id, due_us, false);
+    stage_mark(core, group, s, id, due_us, false);
     stage_parts(core, &parts, NULL);
     s->is_staged = true;
     s->is_owed = false;
@@ -108,7 +111,7 @@ static void miss(struct core *core, struct group *group, struct schedule *s,
                                  .attrs = attrs.bytes,
                                  .attr_len = attrs.len};
     stage_room(core, 4096);
-    stage_mark(core, s, id, due_us, true);
+    stage_mark(core, group, s, id, due_us, true);
     stage_parts(core, &parts, NULL);
     buf_fini(&attrs);
 }
@@ -129,7 +132,7 @@ static void run_schedule(struct core *core, struct group *group, struct schedule
     uint64_t latest = core->wall_us - core->wall_us % s->every_us;
 
     if (s->staged_due_us == 0) {
-        stage_mark(core, s, (const uint8_t[16]){0}, latest,
+        stage_mark(core, group, s, (const uint8_t[16]){0}, latest,
                    true); /* where counting starts; nothing was missed */
         return;
     }

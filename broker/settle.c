@@ -79,7 +79,7 @@ static bool check_outcome(struct core *core, struct result *result,
     return true;
 }
 
-static bool check_ack(struct core *core, struct result *result, const struct record *r)
+static bool check_ack(struct result *result, const struct record *r)
 {
     const struct control_ack *c = (const struct control_ack *)record_data(r);
 
@@ -92,7 +92,7 @@ static bool check_ack(struct core *core, struct result *result, const struct rec
     return true;
 }
 
-static bool check_retry(struct core *core, struct result *result, const struct record *r)
+static bool check_retry(struct result *result, const struct record *r)
 {
     const struct control_retry *c = (const struct control_retry *)record_data(r);
 
@@ -123,9 +123,9 @@ static bool check(struct core *core, struct result *result, const struct record 
     case RECORD_OUTCOME:
         return check_outcome(core, result, r);
     case RECORD_ACK:
-        return check_ack(core, result, r);
+        return check_ack(result, r);
     case RECORD_RETRY:
-        return check_retry(core, result, r);
+        return check_retry(result, r);
     case RECORD_FACT:
         return check_fact(core, result, r);
     default:
@@ -156,7 +156,8 @@ static bool check_all(struct core *core, struct result *result, const struct mes
 }
 
 /* The delivery is no longer the session's; what became of it follows from the staged
- * record. NULL when it was not (any more) the session's, or is named twice: such a record is late, and left out. */
+ * record. NULL when it was not (any more) the session's, or is named twice: such a record
+ * is late, and left out. */
 static struct slot *release(struct core *core, struct result *result, uint64_t block,
                             uint32_t index)
 {
@@ -180,8 +181,9 @@ static void take_outcome(struct core *core, struct result *result, const struct 
     copy->integration = result->session->group->hash;
 }
 
-/* One run of what is acknowledged is settled. Where positions in between are not the session's (a consumer that was
- * too late for some), what follows the gap is delivered again: rare, and at least once. */
+/* One run of what is acknowledged is settled. Where positions in between are not the
+ * session's (a consumer that was too late for some), what follows the gap is delivered
+ * again: rare, and at least once. */
 static void take_ack(struct core *core, struct result *result, const struct record *r)
 {
     struct control_ack ack = *(const struct control_ack *)record_data(r);
@@ -236,7 +238,8 @@ static void take_all(struct core *core, struct result *result, const struct mess
     }
 }
 
-static void redeliver(struct core *core, struct session *session, uint64_t block, uint32_t index)
+static void redeliver(struct core *core, struct session *session, uint64_t block,
+                      uint32_t index)
 {
     struct cell *cell = held(session, block, index);
 
@@ -249,9 +252,10 @@ static void redeliver(struct core *core, struct session *session, uint64_t block
     heap_push(session->group, core->steady_us, block, index);
 }
 
-/* A result that was committed before and is sent again. What it names and the session holds (again) was late then: the
- * peer is done with it, so it is delivered once more. */
-static void settled_before(struct core *core, struct session *session, const struct message *m)
+/* A result that was committed before and is sent again. What it names and the session
+ * holds (again) was late then: the peer is done with it, so it is delivered once more. */
+static void settled_before(struct core *core, struct session *session,
+                           const struct message *m)
 {
     const uint8_t *body = message_body(m);
     const char *why;
@@ -266,7 +270,9 @@ static void settled_before(struct core *core, struct session *session, const str
             redeliver(core, session, r->cause_block, r->cause_index);
         else if (r->kind == RECORD_RETRY && r->data_len >= sizeof(*retry))
             redeliver(core, session, retry->block, retry->index);
-        for (uint32_t i = 0; r->kind == RECORD_ACK && r->data_len >= sizeof(*ack) && i < ack->count && i < 1u << 16; i++)
+        for (uint32_t i = 0; r->kind == RECORD_ACK && r->data_len >= sizeof(*ack) &&
+                             i < ack->count && i < 1u << 16;
+             i++)
             redeliver(core, session, ack->block, ack->first + i);
         at += r->len;
     }

@@ -183,17 +183,20 @@ static void add_verdicts(struct core *core, const struct buf *verdicts, struct b
     const struct verdict_due *due = (const struct verdict_due *)verdicts->bytes;
 
     for (size_t i = 0; i < verdicts->len / sizeof(*due); i++) {
-        struct core_key first = { 0 };
+        struct core_key first = {0};
         key_value(core, due[i].key, &first);
-        struct verdict v = { .index = due[i].index, .code = due[i].code,
-                             .block = first.position.block, .position = first.position.index };
+        struct verdict v = {.index = due[i].index,
+                            .code = due[i].code,
+                            .block = first.position.block,
+                            .position = first.position.index};
         memcpy(v.first_id, first.id, 16);
         buf_add(out, &v, sizeof(v));
     }
 }
 
-void send_published(struct core *core, const struct session *session, uint64_t number, uint32_t events,
-                    struct published *published, const struct buf *verdicts)
+void send_published(struct core *core, const struct session *session, uint64_t number,
+                    uint32_t events, struct published *published,
+                    const struct buf *verdicts)
 {
     published->verdicts = (uint32_t)(verdicts->len / sizeof(struct verdict_due));
     message_begin(&core->frame, MSG_PUBLISHED, number);
@@ -234,9 +237,12 @@ static void answer(struct core *core, struct staged *staged)
                 send_frame(core, session->peer);
             } else {
                 session->window_used -= reply->bytes;
-                struct published published = { .block = staged->ref->block->number, .first = reply->first,
-                                               .timestamp_us = staged->ref->block->timestamp_us };
-                send_published(core, session, reply->number, reply->events, &published, &reply->verdicts);
+                struct published published = {.block = staged->ref->block->number,
+                                              .first = reply->first,
+                                              .timestamp_us =
+                                                  staged->ref->block->timestamp_us};
+                send_published(core, session, reply->number, reply->events, &published,
+                               &reply->verdicts);
                 if (reply->wants_outcomes)
                     register_waits(core, session, reply, staged->ref);
             }

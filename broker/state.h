@@ -120,11 +120,13 @@ struct session {
 
 /* The numbers of one producer (a peer's instance). */
 enum {
-    PRODUCER_RECENT = 32,  /* places of committed batches kept */
-    PRODUCER_NUMBERS = 256, /* numbers below the highest one that are told apart; a peer has fewer unanswered */
+    PRODUCER_RECENT = 32,   /* places of committed batches kept */
+    PRODUCER_NUMBERS = 256, /* numbers below the highest one that are told apart; a peer
+                               has fewer unanswered */
 };
 
-/* Which batch numbers there were: a refused number leaves a hole below later ones and may come again. */
+/* Which batch numbers there were: a refused number leaves a hole below later ones and may
+ * come again. */
 struct numbers {
     uint64_t highest;
     uint64_t mask[PRODUCER_NUMBERS / 64]; /* bit n % PRODUCER_NUMBERS */
@@ -132,7 +134,7 @@ struct numbers {
 struct producer {
     uint8_t instance[16];
     struct numbers committed, staged;
-    uint64_t used_us;           /* steady, last staged */
+    uint64_t used_us; /* steady, last staged */
     struct {
         uint64_t number, block;
         uint32_t first, count;
@@ -313,8 +315,9 @@ long stage_parts(struct core *core, const struct record_parts *parts,
                  uint32_t *ret_index);
 void stage_room(struct core *core, size_t n);
 /* Answer a batch that is committed; `verdicts` are struct verdict_due. */
-void send_published(struct core *core, const struct session *session, uint64_t number, uint32_t events,
-                    struct published *published, const struct buf *verdicts);
+void send_published(struct core *core, const struct session *session, uint64_t number,
+                    uint32_t events, struct published *published,
+                    const struct buf *verdicts);
 struct reply *stage_reply(struct core *core, struct session *session);
 void stage_flush(struct core *core);
 void stage_committed(struct core *core, const struct log_head *head);
@@ -367,7 +370,8 @@ void session_refuse(struct core *core, uint64_t peer, uint64_t ref, unsigned cod
 void session_end(struct core *core, struct session *session, const char *why);
 void session_sweep(struct core *core);
 void members_release(struct core *core);
-bool numbers_have(const struct numbers *numbers, uint64_t number); /* also true for those too low to tell */
+bool numbers_have(const struct numbers *numbers,
+                  uint64_t number); /* also true for those too low to tell */
 void numbers_add(struct numbers *numbers, uint64_t number);
 struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make);
 void producers_forget(struct core *core);
@@ -379,7 +383,8 @@ void wait_settled(struct core *core, const struct block *block,
 void wait_forget(struct core *core, const struct session *session);
 /* schedule.c */
 void schedule_tick(struct core *core);
-struct schedule *schedule_find(struct core *core, const char *name, size_t n);
+/* By name ("<integration>.<operation>"); made when there is none. */
+struct schedule *schedule_make(struct group *group, const char *name);
 void schedule_settled(struct core *core, struct group *group, struct position position,
                       const struct record *outcome);
 /* checkpoint.c */

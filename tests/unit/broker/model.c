@@ -14,7 +14,13 @@
 #include "proto/control.h"
 #include "world.h"
 
-enum { HELD_MAX = 256, UNANSWERED_MAX = 32, CONNECTORS = 2, PEERS = 4, REQUESTS_MAX = 4096 };
+enum {
+    HELD_MAX = 256,
+    UNANSWERED_MAX = 32,
+    CONNECTORS = 2,
+    PEERS = 4,
+    REQUESTS_MAX = 4096
+};
 
 struct unanswered {
     uint64_t number;
@@ -47,15 +53,25 @@ struct model {
     const char *broken;
 };
 
-static const char *const group_types[] = { "payment.*.succeeded", "order.>" };
-static const struct core_schedule schedules[] = { { "events", 60000000, 1 } };
+static const char *const group_types[] = {"payment.*.succeeded", "order.>"};
+static const struct core_schedule schedules[] = {{"events", 60000000, 1}};
 static const struct core_integration integrations[] = {
-    { .name = "stripe", .connector = "payment", .service = "Stripe", .key = "k", .attempts = 4,
-      .deadline_us = 3600000000, .schedules = schedules, .n_schedules = 1 },
+    {.name = "stripe",
+     .connector = "payment",
+     .service = "Stripe",
+     .key = "k",
+     .attempts = 4,
+     .deadline_us = 3600000000,
+     .schedules = schedules,
+     .n_schedules = 1},
 };
-static const struct core_group groups[] = { { "billing", group_types, 2, 3 } };
-static const struct core_config config = { .gateway_key = "g", .integrations = integrations, .n_integrations = 1,
-                                           .groups = groups, .n_groups = 1, .random_seed = 7 };
+static const struct core_group groups[] = {{"billing", group_types, 2, 3}};
+static const struct core_config config = {.gateway_key = "g",
+                                          .integrations = integrations,
+                                          .n_integrations = 1,
+                                          .groups = groups,
+                                          .n_groups = 1,
+                                          .random_seed = 7};
 
 static void broke(struct model *model, const char *what)
 {
@@ -90,7 +106,8 @@ static void join(struct model *model, struct mpeer *p)
     p->address = ++model->next_address;
     p->is_joined = false;
     frame_hello(&frame, p->role, p->name, p->instance, p->key,
-                strcmp(p->role, "connector") == 0 ? world_manifest : NULL, p->held, p->n_held);
+                strcmp(p->role, "connector") == 0 ? world_manifest : NULL, p->held,
+                p->n_held);
     send(model, p, &frame);
 }
 
@@ -129,22 +146,26 @@ static void take_delivery(struct model *model, struct mpeer *p, const struct mes
             if (p->n_held == HELD_MAX)
                 return;
             for (size_t j = 0; j < p->n_held; j++)
-                if (p->held[j].block == slice->block && p->held[j].index == slice->index + i)
+                if (p->held[j].block == slice->block &&
+                    p->held[j].index == slice->index + i && !p->held_is_answered[j])
                     broke(model, "delivered to a session that holds it");
             p->held_is_answered[p->n_held] = false;
             memcpy(p->held_id[p->n_held], r->id, 16);
-            p->held[p->n_held++] = (struct wire_position){ slice->block, slice->index + i, 0 };
+            p->held[p->n_held++] =
+                (struct wire_position){slice->block, slice->index + i, 0};
         }
     }
     if (why)
         broke(model, "a DELIVER that does not parse");
 }
 
-/* `answered`: only if a result for it was sent; what was delivered again since is a new task. */
+/* `answered`: only if a result for it was sent; what was delivered again since is a new
+ * task. */
 static void forget_held(struct mpeer *p, uint64_t block, uint32_t index, bool answered)
 {
     for (size_t i = 0; i < p->n_held; i++) {
-        if (p->held[i].block != block || p->held[i].index != index || (answered && !p->held_is_answered[i]))
+        if (p->held[i].block != block || p->held[i].index != index ||
+            (answered && !p->held_is_answered[i]))
             continue;
         p->n_held--;
         p->held[i] = p->held[p->n_held];
@@ -184,20 +205,23 @@ static bool is_duplicate(const struct message *m, uint32_t event)
     return false;
 }
 
-static void note_acked(struct model *model, const struct message *m, const struct buf *records)
+static void note_acked(struct model *model, const struct message *m,
+                       const struct buf *records)
 {
     uint32_t event = 0;
 
     for (size_t at = 0; at < records->len;) {
         const struct record *r = (const struct record *)(records->bytes + at);
-        if (r->kind == RECORD_REQUEST && model->n_acked < REQUESTS_MAX && !is_duplicate(m, event))
+        if (r->kind == RECORD_REQUEST && model->n_acked < REQUESTS_MAX &&
+            !is_duplicate(m, event))
             memcpy(model->acked[model->n_acked++], r->id, 16);
         event += record_is_event(r);
         at += r->len;
     }
 }
 
-static void answered(struct model *model, struct mpeer *p, const struct message *m, bool stored)
+static void answered(struct model *model, struct mpeer *p, const struct message *m,
+                     bool stored)
 {
     for (size_t i = 0; i < p->n_unanswered; i++) {
         struct unanswered *u = &p->unanswered[i];
@@ -220,7 +244,8 @@ static void welcomed(struct model *model, struct mpeer *p, const struct message 
 
     p->is_joined = true;
     if (attrs_find_named(message_body(m), m->body_len, "lost", &lost))
-        for (size_t at = 0; at + sizeof(struct wire_position) <= lost.text_len; at += sizeof(struct wire_position)) {
+        for (size_t at = 0; at + sizeof(struct wire_position) <= lost.text_len;
+             at += sizeof(struct wire_position)) {
             struct wire_position gone;
             memcpy(&gone, lost.text + at, sizeof(gone));
             forget_held(p, gone.block, gone.index, false);
@@ -267,7 +292,7 @@ static struct unanswered *next_batch(struct mpeer *p, bool is_result)
     if (!p->is_joined || p->n_unanswered == UNANSWERED_MAX)
         return NULL;
     struct unanswered *u = &p->unanswered[p->n_unanswered++];
-    *u = (struct unanswered){ .number = ++p->number, .is_result = is_result };
+    *u = (struct unanswered){.number = ++p->number, .is_result = is_result};
     return u;
 }
 
@@ -296,42 +321,57 @@ static void publish(struct model *model, unsigned how)
         bool fact = (how >> 3) % 3 == 0;
         id_derive("model", model->seed++, id);
         if ((how & 64) && i == 0) { /* under an idempotency key of a small set */
-            struct control_idempotency key = { .body_hash = 1, .expires_us = model->world.wall_us * 2 };
-            struct record_parts k = { .kind = RECORD_IDEMPOTENCY, .data = &key, .data_len = sizeof(key) };
-            uint8_t name[16] = { (uint8_t)(how % 7) };
+            struct control_idempotency key = {.body_hash = 1,
+                                              .expires_us = model->world.wall_us * 2};
+            struct record_parts k = {
+                .kind = RECORD_IDEMPOTENCY, .data = &key, .data_len = sizeof(key)};
+            uint8_t name[16] = {(uint8_t)(how % 7)};
             k.id = name;
             record_add(&u->records, &k);
         }
-        struct record_parts parts = { .kind = fact ? RECORD_FACT : RECORD_REQUEST, .id = id,
-                                      .type = fact ? "order.created" : "payment.charge.requested",
-                                      .data = "{}", .data_len = 2,
-                                      .deadline_us = (how & 32) && !fact ? model->world.wall_us + 5000000 : 0 };
+        struct record_parts parts = {
+            .kind = fact ? RECORD_FACT : RECORD_REQUEST,
+            .id = id,
+            .type = fact ? "order.created" : "payment.charge.requested",
+            .data = "{}",
+            .data_len = 2,
+            .deadline_us = (how & 32) && !fact ? model->world.wall_us + 5000000 : 0};
         record_add(&u->records, &parts);
     }
     submit(model, p, u);
 }
 
-static void add_settlement(struct model *model, struct mpeer *p, size_t i, unsigned how, struct buf *out)
+static void add_settlement(struct model *model, struct mpeer *p, size_t i, unsigned how,
+                           struct buf *out)
 {
     const struct wire_position *at = &p->held[i];
     uint8_t id[16];
 
     id_derive("outcome", model->seed++, id);
     if (how % 4 == 3) {
-        struct control_retry retry = { .block = at->block, .index = at->index, .attempts = how >> 4 & 1,
-                                       .due_us = how & 32 ? 1000 : 0 };
-        struct record_parts parts = { .kind = RECORD_RETRY, .data = &retry, .data_len = sizeof(retry) };
+        struct control_retry retry = {.block = at->block,
+                                      .index = at->index,
+                                      .attempts = how >> 4 & 1,
+                                      .due_us = how & 32 ? 1000 : 0};
+        struct record_parts parts = {
+            .kind = RECORD_RETRY, .data = &retry, .data_len = sizeof(retry)};
         record_add(out, &parts);
     } else if (strcmp(p->role, "connector") == 0) {
         bool ok = how % 4 != 2;
-        struct record_parts parts = { .kind = RECORD_OUTCOME, .status = ok ? STATUS_SUCCESS : STATUS_FAILED,
-                                      .error_class = ok ? CLASS_none : CLASS_permanent, .id = id,
-                                      .type = ok ? "payment.charge.succeeded" : "payment.charge.failed",
-                                      .cause = p->held_id[i], .settles = { at->block, at->index } };
+        struct record_parts parts = {.kind = RECORD_OUTCOME,
+                                     .status = ok ? STATUS_SUCCESS : STATUS_FAILED,
+                                     .error_class = ok ? CLASS_none : CLASS_permanent,
+                                     .id = id,
+                                     .type = ok ? "payment.charge.succeeded"
+                                                : "payment.charge.failed",
+                                     .cause = p->held_id[i],
+                                     .settles = {at->block, at->index}};
         record_add(out, &parts);
     } else {
-        struct control_ack ack = { .block = at->block, .first = at->index, .count = 1, .result = STATUS_SUCCESS };
-        struct record_parts parts = { .kind = RECORD_ACK, .data = &ack, .data_len = sizeof(ack) };
+        struct control_ack ack = {
+            .block = at->block, .first = at->index, .count = 1, .result = STATUS_SUCCESS};
+        struct record_parts parts = {
+            .kind = RECORD_ACK, .data = &ack, .data_len = sizeof(ack)};
         record_add(out, &parts);
     }
     p->held_is_answered[i] = true;
@@ -367,7 +407,7 @@ static void garbage(struct model *model, unsigned how)
 
     message_begin(&frame, (enum message_type)(how % 20), how);
     for (unsigned i = 0; i < how % 50; i++)
-        buf_add(&frame, (const uint8_t[]){ (uint8_t)(how * 31 + i * 7) }, 1);
+        buf_add(&frame, (const uint8_t[]){(uint8_t)(how * 31 + i * 7)}, 1);
     message_end(&frame);
     if (how & 1)
         frame.bytes[how % frame.len] ^= 0x40;
@@ -387,7 +427,7 @@ static void crash(struct model *model)
 static void step(struct model *model, uint8_t op, uint8_t how)
 {
     struct mpeer *connector = &model->peers[how & 1];
-    static const uint64_t waits[] = { 1000, 300000, 2000000, 31000000, 400000000 };
+    static const uint64_t waits[] = {1000, 300000, 2000000, 31000000, 400000000};
 
     switch (op % 16) {
     case 0:
@@ -438,7 +478,8 @@ static void step(struct model *model, uint8_t op, uint8_t how)
     hear_all(model);
 }
 
-/* Everyone is well and works: then nothing may stay open but what is scheduled for later. */
+/* Everyone is well and works: then nothing may stay open but what is scheduled for later.
+ */
 static void heal(struct model *model)
 {
     model->world.segment_room = 1 << 30;
@@ -460,7 +501,6 @@ static void heal(struct model *model)
 
 /* --- what the log must say --- */
 
-
 static void check_log(struct model *model)
 {
     const struct world *world = &model->world;
@@ -468,7 +508,8 @@ static void check_log(struct model *model)
 
     for (size_t b = 0; b < world->n_log; b++) {
         const struct block *block = world->log[b]->block;
-        for (const struct record *r = block->count ? block_first(block) : NULL; r; r = block_next(block, r)) {
+        for (const struct record *r = block->count ? block_first(block) : NULL; r;
+             r = block_next(block, r)) {
             requests += r->kind == RECORD_REQUEST;
             if (r->kind != RECORD_OUTCOME)
                 continue;
@@ -477,8 +518,10 @@ static void check_log(struct model *model)
                 broke(model, "an outcome that names no earlier block");
                 continue;
             }
-            const struct record *cause = block_ref_record(world->log[r->cause_block - 1], r->cause_index);
-            if (!cause || cause->kind != RECORD_REQUEST || memcmp(cause->id, r->cause, 16) != 0) {
+            const struct record *cause =
+                block_ref_record(world->log[r->cause_block - 1], r->cause_index);
+            if (!cause || cause->kind != RECORD_REQUEST ||
+                memcmp(cause->id, r->cause, 16) != 0) {
                 broke(model, "an outcome that names no request");
                 continue;
             }
@@ -496,7 +539,8 @@ static bool in_log(const struct model *model, const uint8_t id[16])
 {
     for (size_t b = 0; b < model->world.n_log; b++) {
         const struct block *block = model->world.log[b]->block;
-        for (const struct record *r = block->count ? block_first(block) : NULL; r; r = block_next(block, r))
+        for (const struct record *r = block->count ? block_first(block) : NULL; r;
+             r = block_next(block, r))
             if (r->kind == RECORD_REQUEST && memcmp(r->id, id, 16) == 0)
                 return true;
     }
@@ -506,7 +550,8 @@ static bool in_log(const struct model *model, const uint8_t id[16])
 static void check_replay(struct model *model)
 {
     struct json *live = core_status(model->world.core);
-    int64_t requests = js_int(live, "requests", -1), pending = js_int(live, "groups.0.pending", -1),
+    int64_t requests = js_int(live, "requests", -1),
+            pending = js_int(live, "groups.0.pending", -1),
             settled = js_int(live, "groups.0.success", -1);
 
     world_settle(&model->world);
@@ -514,7 +559,8 @@ static void check_replay(struct model *model)
     struct json *again = core_status(model->world.core);
     if (model->world.log_replay_failed)
         broke(model, "the log does not replay");
-    if (js_int(again, "requests", -1) != requests || js_int(again, "groups.0.pending", -1) != pending ||
+    if (js_int(again, "requests", -1) != requests ||
+        js_int(again, "groups.0.pending", -1) != pending ||
         js_int(again, "groups.0.success", -1) != settled)
         broke(model, "replay gives another state than the life it replays");
     js_free(live);
@@ -525,10 +571,10 @@ const char *model_run(const uint8_t *bytes, size_t n)
 {
     struct model *model = mem_alloc(sizeof(*model));
     static const struct mpeer kinds[PEERS] = {
-        { .role = "connector", .name = "stripe", .key = "k", .group = "stripe" },
-        { .role = "connector", .name = "stripe", .key = "k", .group = "stripe" },
-        { .role = "client", .name = "app" },
-        { .role = "client", .name = "biller", .group = "billing" },
+        {.role = "connector", .name = "stripe", .key = "k", .group = "stripe"},
+        {.role = "connector", .name = "stripe", .key = "k", .group = "stripe"},
+        {.role = "client", .name = "app"},
+        {.role = "client", .name = "biller", .group = "billing"},
     };
 
     world_init(&model->world, &config);

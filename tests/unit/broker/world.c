@@ -9,10 +9,11 @@
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
 
-const char world_manifest[] =
-    "{\"name\":\"payment\",\"operations\":[{\"name\":\"charge\"},{\"name\":\"refund\"},{\"name\":\"events\"}],"
-    "\"webhooks\":[{\"event\":\"checkout.session.completed\",\"becomes\":\"payment.checkout.completed\"}],"
-    "\"publishes\":[\"payment.found\"]}";
+const char world_manifest[] = "{\"name\":\"payment\",\"operations\":[{\"name\":"
+                              "\"charge\"},{\"name\":\"refund\"},{\"name\":\"events\"}],"
+                              "\"webhooks\":[{\"event\":\"checkout.session.completed\","
+                              "\"becomes\":\"payment.checkout.completed\"}],"
+                              "\"publishes\":[\"payment.found\"]}";
 
 static void do_send(void *user, uint64_t peer, const void *frame, size_t n)
 {
@@ -21,7 +22,7 @@ static void do_send(void *user, uint64_t peer, const void *frame, size_t n)
     if (world->n_frames == WORLD_FRAMES)
         return; /* nobody reads: as a full pipe */
     struct world_frame *f = &world->frames[world->n_frames++];
-    *f = (struct world_frame){ .peer = peer };
+    *f = (struct world_frame){.peer = peer};
     buf_add(&f->bytes, frame, n);
 }
 
@@ -32,7 +33,8 @@ static void do_append(void *user, struct block_ref *block)
     for (size_t i = 0; i < world->n_appended; i++)
         if (world->appended[i]->block->number == block->block->number)
             return; /* sent again after a relink */
-    world->appended = mem_resize(world->appended, (world->n_appended + 1) * sizeof(*world->appended));
+    world->appended =
+        mem_resize(world->appended, (world->n_appended + 1) * sizeof(*world->appended));
     world->appended[world->n_appended++] = block_ref_hold(block);
 }
 
@@ -40,7 +42,8 @@ static struct block_ref *do_read(void *user, uint64_t number)
 {
     struct world *world = user;
 
-    return number >= 1 && number <= world->n_log ? block_ref_hold(world->log[number - 1]) : NULL;
+    return number >= 1 && number <= world->n_log ? block_ref_hold(world->log[number - 1])
+                                                 : NULL;
 }
 
 static bool do_find_key(void *user, const uint8_t key[16], struct core_key *ret)
@@ -74,11 +77,14 @@ static void do_say(void *user, int id, const char *text)
     (void)text;
 }
 
-static const struct core_ops ops = { do_send, do_append, do_read, do_find_key, do_live, do_alive, do_say };
+static const struct core_ops ops = {do_send, do_append, do_read, do_find_key,
+                                    do_live, do_alive,  do_say};
 
 static struct log_head head(const struct world *world)
 {
-    struct log_head h = { .segment_room = world->segment_room, .spare_bytes = 1 << 30, .is_full = world->is_full };
+    struct log_head h = {.segment_room = world->segment_room,
+                         .spare_bytes = 1 << 30,
+                         .is_full = world->is_full};
 
     if (world->n_log > 0) {
         const struct block *b = world->log[world->n_log - 1]->block;
@@ -113,8 +119,10 @@ static void start(struct world *world)
 
 void world_init(struct world *world, const struct core_config *config)
 {
-    *world = (struct world){ .wall_us = 1700000000000000u, .steady_us = 1000000000, .segment_room = 1 << 30,
-                             .config = config };
+    *world = (struct world){.wall_us = 1700000000000000u,
+                            .steady_us = 1000000000,
+                            .segment_room = 1 << 30,
+                            .config = config};
     world->frames = mem_array(WORLD_FRAMES, sizeof(*world->frames));
     start(world);
 }
@@ -152,13 +160,15 @@ void world_commit(struct world *world, size_t n)
     if (n == 0)
         return;
     world->log = mem_resize(world->log, (world->n_log + n) * sizeof(*world->log));
-    for (size_t i = 0; i < n; i++) /* a copy: what is on disk does not change with memory */
+    for (size_t i = 0; i < n;
+         i++) /* a copy: what is on disk does not change with memory */
         world->log[world->n_log + i] = block_ref_copy(world->appended[i]->block);
     for (size_t i = 0; i < n; i++)
         block_ref_drop(world->appended[i]);
     world->n_log += n;
     world->n_appended -= n;
-    memmove(world->appended, world->appended + n, world->n_appended * sizeof(*world->appended));
+    memmove(world->appended, world->appended + n,
+            world->n_appended * sizeof(*world->appended));
     struct log_head h = head(world);
     core_time(world->core, world->wall_us, world->steady_us);
     core_committed(world->core, &h);
@@ -209,7 +219,8 @@ bool world_take(struct world *world, uint64_t peer, struct buf *ret)
         if (world->frames[i].peer != peer)
             continue;
         *ret = world->frames[i].bytes;
-        memmove(world->frames + i, world->frames + i + 1, (--world->n_frames - i) * sizeof(*world->frames));
+        memmove(world->frames + i, world->frames + i + 1,
+                (--world->n_frames - i) * sizeof(*world->frames));
         return true;
     }
     return false;
@@ -220,8 +231,9 @@ const struct message *world_message(const struct buf *frame)
     return (const struct message *)frame->bytes;
 }
 
-void frame_hello(struct buf *out, const char *role, const char *name, const uint8_t instance[16], const char *key,
-                 const char *manifest, const struct wire_position *running, size_t n_running)
+void frame_hello(struct buf *out, const char *role, const char *name,
+                 const uint8_t instance[16], const char *key, const char *manifest,
+                 const struct wire_position *running, size_t n_running)
 {
     struct buf map = BUF_NULL;
 
@@ -232,7 +244,8 @@ void frame_hello(struct buf *out, const char *role, const char *name, const uint
     attrs_named_bin(&map, "instance", instance, 16);
     attrs_named_text(&map, "key", key);
     attrs_named_text(&map, "manifest", manifest);
-    attrs_named_bin(&map, "running", running ? (const void *)running : "", n_running * sizeof(*running));
+    attrs_named_bin(&map, "running", running ? (const void *)running : "",
+                    n_running * sizeof(*running));
     message_begin(out, MSG_HELLO, 0);
     buf_add(out, map.bytes, map.len);
     message_end(out);
@@ -252,7 +265,8 @@ void frame_subscribe(struct buf *out, const char *group, unsigned credit)
     buf_fini(&map);
 }
 
-void frame_publish(struct buf *out, uint64_t number, bool wait, const struct buf *records, uint32_t count)
+void frame_publish(struct buf *out, uint64_t number, bool wait, const struct buf *records,
+                   uint32_t count)
 {
     message_begin(out, MSG_PUBLISH, number);
     buf_add(out, records->bytes, records->len);

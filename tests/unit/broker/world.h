@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* world - everything around the broker's core, in memory: a log, peers, a clock
  *
- * Frames the core sends are kept until the test (or the model) takes them.  Blocks it appends wait until
- * they are committed; a crash drops those that are not, and a new core replays the log. */
+ * Frames the core sends are kept until the test (or the model) takes them.  Blocks it
+ * appends wait until they are committed; a crash drops those that are not, and a new core
+ * replays the log. */
 #pragma once
 #include "broker/core.h"
 #include "lib/base/buf.h"
@@ -40,20 +41,24 @@ void world_commit(struct world *world, size_t n);
 /* Flush and commit until nothing is on its way. */
 void world_settle(struct world *world);
 void world_advance(struct world *world, uint64_t us);
-/* The broker dies; what is not committed is gone; another one replays from the newest checkpoint. */
+/* The broker dies; what is not committed is gone; another one replays from the newest
+ * checkpoint. */
 void world_crash(struct world *world);
 /* The logger was away: it says again where the log ends. */
 void world_relink(struct world *world);
-void world_send(struct world *world, uint64_t peer, uint64_t pid, const struct buf *frame);
+void world_send(struct world *world, uint64_t peer, uint64_t pid,
+                const struct buf *frame);
 /* The oldest frame for a peer, taken out (to be buf_fini'd); false when there is none. */
 bool world_take(struct world *world, uint64_t peer, struct buf *ret);
 const struct message *world_message(const struct buf *frame);
 
 /* Frames peers send. All into `out`. */
-void frame_hello(struct buf *out, const char *role, const char *name, const uint8_t instance[16], const char *key,
-                 const char *manifest, const struct wire_position *running, size_t n_running);
+void frame_hello(struct buf *out, const char *role, const char *name,
+                 const uint8_t instance[16], const char *key, const char *manifest,
+                 const struct wire_position *running, size_t n_running);
 void frame_subscribe(struct buf *out, const char *group, unsigned credit);
-void frame_publish(struct buf *out, uint64_t number, bool wait, const struct buf *records, uint32_t count);
+void frame_publish(struct buf *out, uint64_t number, bool wait, const struct buf *records,
+                   uint32_t count);
 void frame_result(struct buf *out, uint64_t number, const struct buf *records);
 void frame_ping(struct buf *out, const struct wire_position *started, size_t n);
 

@@ -1,0 +1,633 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/id.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "proto/attrs.h"
+#include "proto/control.h"
+#include "world.h"
+
+enum { GATEWAY = 1, CONNECTOR = 2, CLIENT = 3, CONSUMER = 4 };
+
+static const char *const billing_types[] = {"payment.*.succeeded", "order.>"};
+static const struct core_group groups[] = {{"billing", billing_types, 2, 3}};
+static const struct core_schedule every_minute[] = {{"events", 60000000, 1}};
+static const struct core_integration one[] = {{.name = "stripe",
+                                               .connector = "payment",
+                                               .service = "Stripe",
+                                               .key = "k",
+                                               .attempts = 3,
+                                               .deadline_us = 3600000000}};
+static const struct core_integration two[] = {
+    {.name = "stripe",
+     .connector = "payment",
+     .key = "k",
+     .attempts = 3,
+     .deadline_us = 3600000000},
+    {.name = "stripe-eu",
+     .connector = "payment",
+     .key = "k2",
+     .attempts = 3,
+     .deadline_us = 3600000000},
+};
+static const struct core_integration scheduled[] = {{.name = "stripe",
+                                                     .connector = "payment",
+                                                     .key = "k",
+                                                     .attempts = 3,
+                                                     .deadline_us = 30000000,
+                                                     .schedules = every_minute,
+                                                     .n_schedules = 1}};
+static const struct core_config plain = {.gateway_key = "g",
+                                         .integrations = one,
+                                         .n_integrations = 1,
+                                         .groups = groups,
+                                         .n_groups = 1,
+                                         .random_seed = 1};
+static const struct core_config pair = {
+    .gateway_key = "g", .integrations = two, .n_integrations = 2, .random_seed = 1};
+static const struct core_config clocked = {
+    .gateway_key = "g", .integrations = scheduled, .n_integrations = 1, .random_seed = 1};
+
+struct fixture {
+    struct world world;
+    uint64_t number;
+    struct buf frame;
+};
+
+static const uint8_t instances[5][16] = {{0}, {1}, {2}, {3}, {4}};
+
+static void join(struct fixture *f, uint64_t peer, const char *role, const char *name,
+                 const char *key)
+{
+    buf_clear(&f->frame);
+    frame_hello(&f->frame, role, name, instances[peer], key,
+                peer == CONNECTOR ? world_manifest : NULL, NULL, 0);
+    world_send(&f->world, peer, 0, &f->frame);
+}
+
+static void subscribe(struct fixture *f, uint64_t peer, const char *group,
+                      unsigned credit)
+{
+    frame_subscribe(&f->frame, group, credit);
+    world_send(&f->world, peer, 0, &f->frame);
+    core_tick(f->world.core);
+}
+
+/* The next frame for the peer, which must be of this type; its content lives in f->frame.
+ */
+static const struct message *expect(struct fixture *f, uint64_t peer,
+                                    enum message_type type)
+{
+    buf_fini(&f->frame);
+    if (!world_take(&f->world, peer, &f->frame))
+        fail_msg("no frame where %s was expected", message_name(type));
+    const struct message *m = world_message(&f->frame);
+    if (m->type != type)
+        fail_msg("%s where %s was expected", message_name(m->type), message_name(type));
+    return m;
+}
+
+static void expect_refused(struct fixture *f, uint64_t peer, const char *code)
+{
+    const struct message *m = expect(f, peer, MSG_REFUSED);
+    _free_ char *said = attrs_copy_named(message_body(m), m->body_len, "code");
+
+    assert_string_equal(said, code);
+}
+
+static void expect_silence(struct fixture *f, uint64_t peer)
+{
+    struct buf frame;
+
+    if (world_take(&f->world, peer, &frame))
+        fail_msg("%s where silence was expected",
+                 message_name(world_message(&frame)->type));
+}
+
+static void open_with(struct fixture *f, const struct core_config *config)
+{
+    *f = (struct fixture){0};
+    world_init(&f->world, config);
+    world_settle(&f->world);
+    join(f, GATEWAY, "gateway", "gateway", "g");
+    join(f, CLIENT, "client", "app", NULL);
+    join(f, CONNECTOR, "connector", "stripe", "k");
+    world_settle(&f->world);
+    expect(f, GATEWAY, MSG_WELCOME);
+    expect(f, CLIENT, MSG_WELCOME);
+    expect(f, CONNECTOR, MSG_WELCOME);
+}
+
+static void close_fixture(struct fixture *f)
+{
+    buf_fini(&f->frame);
+    world_fini(&f->world);
+}
+
+static uint64_t publish(struct fixture *f, uint64_t peer, struct record_parts parts,
+                        bool wait)
+{
+    struct buf records = BUF_NULL;
+    uint8_t id[16];
+
+    id_derive("test", ++f->number, id);
+    if (!parts.id)
+        parts.id = id;
+    record_add(&records, &parts);
+    frame_publish(&f->frame, f->number, wait, &records, 1);
+    world_send(&f->world, peer, 0, &f->frame);
+    buf_fini(&records);
+    return f->number;
+}
+
+static const struct record_parts charge = {.kind = RECORD_REQUEST,
+                                           .type = "payment.charge.requested",
+                                           .data = "{}",
+                                           .data_len = 2};
+
+static struct slice expect_delivery(struct fixture *f, uint64_t peer, const char *type)
+{
+    const struct message *m = expect(f, peer, MSG_DELIVER);
+    const struct record *r = NULL;
+    const char *why;
+    const struct slice *slice = message_slice(m, NULL, &r, &why);
+
+    assert_non_null(slice);
+    assert_int_equal(r->type_len, strlen(type));
+    assert_memory_equal(record_type(r), type, r->type_len);
+    return *slice;
+}
+
+static void result(struct fixture *f, uint64_t peer, const struct record_parts *parts)
+{
+    struct buf records = BUF_NULL;
+
+    record_add(&records, parts);
+    frame_result(&f->frame, ++f->number, &records);
+    world_send(&f->world, peer, 0, &f->frame);
+    buf_fini(&records);
+}
+
+static void succeed(struct fixture *f, struct slice at)
+{
+    uint8_t id[16];
+
+    id_derive("outcome", ++f->number, id);
+    struct record_parts parts = {.kind = RECORD_OUTCOME,
+                                 .status = STATUS_SUCCESS,
+                                 .id = id,
+                                 .type = "payment.charge.succeeded",
+                                 .settles = {at.block, at.index}};
+    result(f, CONNECTOR, &parts);
+}
+
+static int64_t status(struct fixture *f, const char *path)
+{
+    struct json *json = core_status(f->world.core);
+    int64_t value = js_int(json, path, -1);
+
+    js_free(json);
+    return value;
+}
+
+/* --- claims --- */
+
+static void nothing_is_answered_or_delivered_before_its_commit(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    subscribe(&f, CONNECTOR, "stripe", 10);
+    publish(&f, CLIENT, charge, false);
+    core_flush(f.world.core);
+    expect_silence(&f, CLIENT);
+    expect_silence(&f, CONNECTOR);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+    close_fixture(&f);
+}
+
+static void an_outcome_reaches_who_waits_and_the_groups(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    join(&f, CONSUMER, "client", "biller", NULL);
+    subscribe(&f, CONSUMER, "billing", 10);
+    subscribe(&f, CONNECTOR, "stripe", 10);
+    publish(&f, CLIENT, charge, true);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    succeed(&f, expect_delivery(&f, CONNECTOR, "payment.charge.requested"));
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_OUTCOME);
+    expect(&f, CONNECTOR, MSG_SETTLED);
+    expect(&f, CONSUMER, MSG_WELCOME);
+    struct slice at = expect_delivery(&f, CONSUMER, "payment.charge.succeeded");
+    assert_int_equal(status(&f, "groups.1.pending"), 1);
+    struct control_ack ack = {
+        .block = at.block, .first = at.index, .count = 1, .result = STATUS_SUCCESS};
+    result(&f, CONSUMER,
+           &(struct record_parts){
+               .kind = RECORD_ACK, .data = &ack, .data_len = sizeof(ack)});
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "groups.1.pending"), 0);
+    close_fixture(&f);
+}
+
+static void an_unhandled_request_is_refused_at_once(void **state)
+{
+    struct record_parts geocode = charge;
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    geocode.type = "maps.geocode.requested";
+    publish(&f, CLIENT, geocode, false);
+    expect_refused(&f, CLIENT, "no_handler");
+    assert_int_equal(status(&f, "requests"), 0);
+    close_fixture(&f);
+}
+
+static void an_ambiguous_request_names_the_choices(void **state)
+{
+    struct record_parts named = charge;
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &pair);
+    publish(&f, CLIENT, charge, false);
+    expect_refused(&f, CLIENT, "ambiguous_integration");
+    named.integration = integration_hash("stripe-eu");
+    publish(&f, CLIENT, named, false);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    assert_int_equal(status(&f, "groups.1.pending"), 1);
+    close_fixture(&f);
+}
+
+static void nobody_but_the_gateway_speaks_for_a_provider(void **state)
+{
+    struct record_parts paid = {.kind = RECORD_FACT,
+                                .type = "stripe.checkout.session.completed"};
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    publish(&f, CLIENT, paid, false);
+    expect_refused(&f, CLIENT, "reserved_type");
+    publish(&f, CONNECTOR, paid, false);
+    expect_refused(&f, CONNECTOR, "reserved_type");
+    paid.type = "payment.charge.succeeded";
+    publish(&f, CLIENT, paid, false);
+    expect_refused(&f, CLIENT, "reserved_type");
+    paid.type = "order.created";
+    publish(&f, CONNECTOR, paid, false);
+    expect_refused(&f, CONNECTOR, "undeclared_type");
+    paid.type = "stripe.checkout.session.completed";
+    publish(&f, GATEWAY, paid, false);
+    world_settle(&f.world);
+    expect(&f, GATEWAY, MSG_PUBLISHED);
+    assert_int_equal(status(&f, "requests"), 1); /* declared: it became a request */
+    paid.type = "stripe.payout.paid";
+    publish(&f, GATEWAY, paid, false);
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "facts"), 1);
+    close_fixture(&f);
+}
+
+static void a_wrong_key_joins_nothing(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    f = (struct fixture){0};
+    world_init(&f.world, &plain);
+    world_settle(&f.world);
+    join(&f, CONNECTOR, "connector", "stripe", "wrong");
+    expect_refused(&f, CONNECTOR, "bad_identity");
+    join(&f, GATEWAY, "gateway", "gateway", NULL);
+    expect_refused(&f, GATEWAY, "bad_identity");
+    publish(&f, CLIENT, charge, false);
+    expect_refused(&f, CLIENT, "not_joined");
+    close_fixture(&f);
+}
+
+static void a_batch_sent_again_is_stored_once(void **state)
+{
+    struct buf records = BUF_NULL;
+    struct fixture f;
+    uint8_t id[16] = {9};
+    struct record_parts parts = charge;
+
+    (void)state;
+    open_with(&f, &plain);
+    parts.id = id;
+    record_add(&records, &parts);
+    for (int i = 0; i < 3; i++) {
+        frame_publish(&f.frame, 1, false, &records, 1);
+        world_send(&f.world, CLIENT, 0, &f.frame);
+        if (i != 0)
+            world_settle(&f.world);
+    }
+    world_crash(&f.world);
+    join(&f, CLIENT, "client", "app", NULL);
+    expect(&f, CLIENT, MSG_WELCOME);
+    frame_publish(&f.frame, 1, false, &records, 1);
+    world_send(&f.world, CLIENT, 0, &f.frame);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    assert_int_equal(status(&f, "requests"), 1);
+    buf_fini(&records);
+    close_fixture(&f);
+}
+
+static void publish_keyed(struct fixture *f, uint64_t body_hash)
+{
+    struct control_idempotency key = {.body_hash = body_hash,
+                                      .expires_us = f->world.wall_us + 1000000};
+    struct buf records = BUF_NULL;
+    uint8_t name[16] = {7}, id[16];
+
+    id_derive("keyed", ++f->number, id);
+    record_add(&records, &(struct record_parts){.kind = RECORD_IDEMPOTENCY,
+                                                .id = name,
+                                                .data = &key,
+                                                .data_len = sizeof(key)});
+    struct record_parts parts = charge;
+    parts.id = id;
+    record_add(&records, &parts);
+    frame_publish(&f->frame, f->number, false, &records, 1);
+    world_send(&f->world, CLIENT, 0, &f->frame);
+    world_settle(&f->world);
+    buf_fini(&records);
+}
+
+static void an_idempotency_key_is_stored_once_and_tells_another_body(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    publish_keyed(&f, 1);
+    assert_int_equal(
+        ((const struct published *)message_body(expect(&f, CLIENT, MSG_PUBLISHED)))
+            ->verdicts,
+        0);
+    publish_keyed(&f, 1);
+    const struct published *again = message_body(expect(&f, CLIENT, MSG_PUBLISHED));
+    assert_int_equal(again->verdicts, 1);
+    assert_int_equal(((const struct verdict *)(again + 1))->code, VERDICT_DUPLICATE);
+    publish_keyed(&f, 2);
+    again = message_body(expect(&f, CLIENT, MSG_PUBLISHED));
+    assert_int_equal(((const struct verdict *)(again + 1))->code, VERDICT_CONFLICT);
+    assert_int_equal(status(&f, "requests"), 1);
+    world_advance(&f.world, 2000000);
+    publish_keyed(&f, 2);
+    assert_int_equal(status(&f, "requests"), 2); /* the key had expired */
+    close_fixture(&f);
+}
+
+static void retries_end_exhausted_with_the_last_reason(void **state)
+{
+    struct buf attrs = BUF_NULL;
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    subscribe(&f, CONNECTOR, "stripe", 10);
+    publish(&f, CLIENT, charge, true);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    for (unsigned i = 1; i <= 3; i++) {
+        struct slice at = expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+        assert_int_equal(at.attempt, i);
+        struct control_retry retry = {
+            .block = at.block, .index = at.index, .due_us = 1000, .attempts = 1};
+        attrs_begin(&attrs);
+        attrs_text(&attrs, ATTR_ERROR_MSG, "no answer");
+        result(&f, CONNECTOR,
+               &(struct record_parts){.kind = RECORD_RETRY,
+                                      .data = &retry,
+                                      .data_len = sizeof(retry),
+                                      .attrs = attrs.bytes,
+                                      .attr_len = attrs.len});
+        world_settle(&f.world);
+        expect(&f, CONNECTOR, MSG_SETTLED);
+        world_advance(&f.world, 2000);
+    }
+    const struct record *r = NULL;
+    const char *why;
+    message_slice(expect(&f, CLIENT, MSG_OUTCOME), NULL, &r, &why);
+    _free_ char *said = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ERROR_MSG);
+    assert_int_equal(r->error_class, CLASS_exhausted);
+    assert_int_equal(r->attempt, 3);
+    assert_string_equal(said, "3 attempts; the last: no answer");
+    buf_fini(&attrs);
+    close_fixture(&f);
+}
+
+static void a_deadline_passes_without_a_connector(void **state)
+{
+    struct record_parts hasty = charge;
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    hasty.deadline_us = f.world.wall_us + 2000000;
+    publish(&f, CLIENT, hasty, true);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    world_advance(&f.world, 1000000);
+    world_settle(&f.world);
+    expect_silence(&f, CLIENT);
+    world_advance(&f.world, 1500000);
+    world_settle(&f.world);
+    const struct record *r = NULL;
+    const char *why;
+    message_slice(expect(&f, CLIENT, MSG_OUTCOME), NULL, &r, &why);
+    assert_int_equal(r->error_class, CLASS_deadline);
+    close_fixture(&f);
+}
+
+static void an_event_that_kills_its_sessions_alone_is_poison(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    publish(&f, CLIENT, charge, true);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    for (unsigned i = 1; i <= 3; i++) {
+        struct wire_position started;
+        subscribe(&f, CONNECTOR, "stripe", 10);
+        struct slice at = expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+        started = (struct wire_position){at.block, at.index, 0};
+        frame_ping(&f.frame, &started, 1);
+        world_send(&f.world, CONNECTOR, 0, &f.frame);
+        expect(&f, CONNECTOR, MSG_PONG);
+        message_begin(&f.frame, MSG_BYE, 0);
+        message_end(&f.frame);
+        world_send(&f.world, CONNECTOR, 0, &f.frame);
+        world_settle(&f.world);
+        if (i == 3)
+            break;
+        join(&f, CONNECTOR, "connector", "stripe", "k");
+        expect(&f, CONNECTOR, MSG_WELCOME);
+    }
+    const struct record *r = NULL;
+    const char *why;
+    message_slice(expect(&f, CLIENT, MSG_OUTCOME), NULL, &r, &why);
+    assert_int_equal(r->error_class, CLASS_poison);
+    close_fixture(&f);
+}
+
+/* Time passes, and the connector stays alive. */
+static void pass(struct fixture *f, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i++) {
+        frame_ping(&f->frame, NULL, 0);
+        world_send(&f->world, CONNECTOR, 0, &f->frame);
+        expect(f, CONNECTOR, MSG_PONG);
+        world_advance(&f->world, 1000000);
+        world_settle(&f->world);
+    }
+}
+
+static void a_schedule_fires_once_and_tells_what_was_missed(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &clocked);
+    pass(&f, 1); /* counting starts */
+    while (f.world.wall_us / 1000000 % 60 != 59)
+        pass(&f, 1);
+    assert_int_equal(status(&f, "requests"), 0);
+    pass(&f, 2);
+    assert_int_equal(status(&f, "requests"), 1);
+    world_crash(&f.world); /* the same run does not fire twice */
+    world_advance(&f.world, 1000000);
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "requests"), 1);
+    assert_int_equal(status(&f, "facts"), 0);
+    world_advance(&f.world,
+                  180000000); /* nothing ran; the run that was open passed its deadline */
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "outcomes"), 1);
+    assert_int_equal(status(&f, "facts"), 3);
+    world_advance(&f.world, 1000000);
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "requests"), 2); /* the newest, owed by `once` */
+    close_fixture(&f);
+}
+
+static void a_full_log_refuses_intake_and_takes_outcomes(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    subscribe(&f, CONNECTOR, "stripe", 10);
+    publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    struct slice at = expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+    f.world.is_full = true;
+    world_relink(&f.world);
+    publish(&f, CLIENT, charge, false);
+    expect_refused(&f, CLIENT, "log_full");
+    succeed(&f, at);
+    world_settle(&f.world);
+    expect(&f, CONNECTOR, MSG_SETTLED);
+    close_fixture(&f);
+}
+
+static void a_paused_integration_delivers_nothing_until_resumed(void **state)
+{
+    static const char *const commands[] = {"pause", "resume"};
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    subscribe(&f, CONNECTOR, "stripe", 10);
+    for (int i = 0; i < 2; i++) {
+        struct buf map = BUF_NULL;
+        attrs_begin(&map);
+        attrs_named_text(&map, "command", commands[i]);
+        attrs_named_text(&map, "args", "{\"integration\":\"stripe\"}");
+        message_begin(&f.frame, MSG_ADMIN, 5);
+        buf_add(&f.frame, map.bytes, map.len);
+        message_end(&f.frame);
+        world_send(&f.world, CLIENT, 0, &f.frame);
+        world_settle(&f.world);
+        expect(&f, CLIENT, MSG_ANSWER);
+        buf_fini(&map);
+        if (i == 0) {
+            publish(&f, CLIENT, charge, false);
+            world_settle(&f.world);
+            expect(&f, CLIENT, MSG_PUBLISHED);
+            expect_silence(&f, CONNECTOR);
+        }
+    }
+    expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+    close_fixture(&f);
+}
+
+static void segments_open_with_a_checkpoint(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    publish(&f, CLIENT, charge, false);
+    f.world.segment_room = 1 << 20;
+    world_settle(&f.world);
+    publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    bool found = false;
+    for (size_t i = 1; i < f.world.n_log; i++)
+        found = found || (f.world.log[i]->block->flags & BLOCK_OPENS_SEGMENT &&
+                          f.world.log[i]->block->flags & BLOCK_CHECKPOINT);
+    assert_true(found);
+    world_crash(&f.world);
+    assert_false(f.world.log_replay_failed);
+    assert_int_equal(status(&f, "requests"), 2);
+    assert_int_equal(status(&f, "groups.0.pending"), 2);
+    close_fixture(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_answered_or_delivered_before_its_commit),
+        cmocka_unit_test(an_outcome_reaches_who_waits_and_the_groups),
+        cmocka_unit_test(an_unhandled_request_is_refused_at_once),
+        cmocka_unit_test(an_ambiguous_request_names_the_choices),
+        cmocka_unit_test(nobody_but_the_gateway_speaks_for_a_provider),
+        cmocka_unit_test(a_wrong_key_joins_nothing),
+        cmocka_unit_test(a_batch_sent_again_is_stored_once),
+        cmocka_unit_test(an_idempotency_key_is_stored_once_and_tells_another_body),
+        cmocka_unit_test(retries_end_exhausted_with_the_last_reason),
+        cmocka_unit_test(a_deadline_passes_without_a_connector),
+        cmocka_unit_test(an_event_that_kills_its_sessions_alone_is_poison),
+        cmocka_unit_test(a_schedule_fires_once_and_tells_what_was_missed),
+        cmocka_unit_test(a_full_log_refuses_intake_and_takes_outcomes),
+        cmocka_unit_test(a_paused_integration_delivers_nothing_until_resumed),
+        cmocka_unit_test(segments_open_with_a_checkpoint),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
