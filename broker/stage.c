@@ -278,7 +278,8 @@ void stage_committed(struct core *core, const struct log_head *head)
             abort(); /* our own block does not follow our own state: a bug, recovery
                         starts afresh */
         }
-        core->log_since_checkpoint += block->len;
+        if (!(block->flags & BLOCK_CHECKPOINT))
+            core->log_since_checkpoint += block->len;
         cache_put(core, staged->ref);
         answer(core, staged);
         core->ops->live(core->user, block);
