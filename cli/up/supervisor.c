@@ -380,13 +380,16 @@ static void drop_gone(struct supervisor *s, const struct config *config)
 }
 
 /* Restart who is concerned; those first whom others need. */
-static void apply(struct supervisor *s, const char *diff)
+static void apply(struct supervisor *s, struct buf *diff)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct member *member = s->members[i];
         bool has_new =
             child_set_secrets(member->child, secrets_of(s, s->keys, s->config, member));
-        if (has_new || is_concerned(diff, member))
+        bool is_meant = is_concerned(buf_str(diff), member);
+        if (has_new && !is_meant)
+            buf_format(diff, "(%s: other secrets)\n", child_name(member->child));
+        if (has_new || is_meant)
             child_restart(member->child);
     }
     for (size_t i = 0; i < s->config->n_integrations; i++) {
@@ -419,7 +422,7 @@ bool supervisor_reload(struct supervisor *s, struct buf *out)
     keys_free(s->keys);
     s->config = config;
     s->keys = keys;
-    apply(s, buf_str(out));
+    apply(s, out);
     arm_expiry(s);
     return true;
 }
