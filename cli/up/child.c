@@ -22,7 +22,7 @@
 enum {
     PAUSE_FIRST_US = 100000,
     PAUSE_MAX_US = 10000000,
-    ALIVE_US = 10000000, /* who lived so long begins anew */
+    ALIVE_US = 1000000, /* who lived so long begins anew */
     ARGS_MAX = 16,
     END_SIZE = 48,
 };

@@ -6,8 +6,8 @@
  * the supervisor alone, which then stops things in order), stdin from /dev/null, its
  * secrets on a sealed memory descriptor, and a pipe on which it writes `R` when it
  * serves.  The kernel ends it when we die.  When it ends unasked it is started again
- * after a pause of 100 ms that doubles up to 10 s, and begins anew once it lived for 10
- * s. */
+ * after a pause of 100 ms that doubles up to 10 s, and begins anew once it lived for a
+ * second. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
