@@ -53,7 +53,7 @@ static void add(struct form *form, const char *pair, size_t n)
 
 bool form_read(struct form *form, const char *text, size_t n)
 {
-    const char *end = text + n;
+    const char *end = n ? text + n : text; /* an empty text may be NULL */
 
     while (text < end) {
         const char *and = memchr(text, '&', (size_t)(end - text));

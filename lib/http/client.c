@@ -541,8 +541,8 @@ unsigned http_call_status(const struct http_call *call)
 
 const char *http_call_header(const struct http_call *call, const char *name)
 {
-    const char *at = (const char *)call->headers.bytes, *end = at + call->headers.len,
-               *found = NULL;
+    const char *at = (const char *)call->headers.bytes, *found = NULL;
+    const char *end = at ? at + call->headers.len : NULL; /* without headers both NULL */
 
     while (at < end) {
         const char *value = at + strlen(at) + 1;

@@ -572,7 +572,7 @@ static void redact(const struct call *call, char *text, size_t n)
                                 : NULL;
         size_t len = value ? strlen(value) : 0;
         char *at = text;
-        while (len >= 6 && (at = memmem(at, n - (size_t)(at - text), value, len))) {
+        while (n && len >= 6 && (at = memmem(at, n - (size_t)(at - text), value, len))) {
             memset(at, '*', len);
             at += len;
         }
