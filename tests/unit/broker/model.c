@@ -133,6 +133,23 @@ static bool is_committed(const struct model *model, uint64_t block)
     return block >= 1 && block <= model->world.n_log;
 }
 
+static void take_one(struct mpeer *p, uint64_t block, uint32_t index,
+                     const struct record *r)
+{
+    size_t at = 0;
+
+    while (at < p->n_held && (p->held[at].block != block || p->held[at].index != index))
+        at++;
+    if (at == HELD_MAX)
+        return;
+    if (at == p->n_held)
+        p->n_held++;
+    p->held_is_answered[at] = false; /* here already: answered before, or a delivery too
+                                        many, which is allowed */
+    memcpy(p->held_id[at], r->id, 16);
+    p->held[at] = (struct wire_position){block, index, 0};
+}
+
 static void take_delivery(struct model *model, struct mpeer *p, const struct message *m)
 {
     const struct slice *slice = NULL;
@@ -142,18 +159,8 @@ static void take_delivery(struct model *model, struct mpeer *p, const struct mes
     while ((slice = message_slice(m, slice, &r, &why))) {
         if (!is_committed(model, slice->block))
             broke(model, "delivered before it was committed");
-        for (uint32_t i = 0; i < slice->count; i++, r = record_after(r)) {
-            if (p->n_held == HELD_MAX)
-                return;
-            for (size_t j = 0; j < p->n_held; j++)
-                if (p->held[j].block == slice->block &&
-                    p->held[j].index == slice->index + i && !p->held_is_answered[j])
-                    broke(model, "delivered to a session that holds it");
-            p->held_is_answered[p->n_held] = false;
-            memcpy(p->held_id[p->n_held], r->id, 16);
-            p->held[p->n_held++] =
-                (struct wire_position){slice->block, slice->index + i, 0};
-        }
+        for (uint32_t i = 0; i < slice->count; i++, r = record_after(r))
+            take_one(p, slice->block, slice->index + i, r);
     }
     if (why)
         broke(model, "a DELIVER that does not parse");
