@@ -300,4 +300,5 @@ void dispatch_all(struct core *core)
         return;
     for (size_t i = 0; i < core->n_groups; i++)
         dispatch_group(core, core->groups[i]);
+    replay_all(core);
 }

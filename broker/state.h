@@ -113,6 +113,8 @@ struct session {
     int64_t credit_events, credit_bytes;
     uint32_t inflight;
     bool is_draining, is_solo; /* for a suspect, alone */
+    bool is_replaying;
+    struct position replay; /* an observer's place in the log */
     uint64_t window_used;
     uint64_t heard_us;  /* steady */
     uint64_t joined_us; /* wall */
@@ -182,7 +184,7 @@ struct route {
     char type[RECORD_TYPE_MAX];
     enum type_class class;
     bool is_spoken_for; /* free, but a manifest says it is its connector's to publish */
-    bool is_declared; /* webhook: the manifest turns it into a request */
+    bool is_declared;   /* webhook: the manifest turns it into a request */
     bool is_known; /* webhook: the integration has no connector, or its manifest is known
                     */
     struct group *
@@ -279,6 +281,7 @@ struct core {
     struct session **sessions; /* by index; NULL = free */
     size_t n_sessions;
     struct session *hot_session;
+    size_t n_replaying;
     struct producer **producers;
     size_t n_producers, cap_producers; /* open addressing by instance */
     struct waiter *waiters[WAITER_BUCKETS];
@@ -355,6 +358,9 @@ void cell_leave(struct core *core, struct group *group,
 /* dispatch.c */
 void dispatch_all(struct core *core);
 void dispatch_group(struct core *core, struct group *group);
+/* replay.c */
+void replay_begin(struct core *core, struct session *session, const struct message *m);
+void replay_all(struct core *core);
 /* retry.c */
 void retry_later(struct core *core, struct group *group, struct slot *slot,
                  uint32_t index, uint64_t delay_us, bool counts, bool died,
@@ -367,14 +373,19 @@ void session_frame(struct core *core, uint64_t peer, uint64_t pid,
                    const struct message *m);
 void session_refuse(struct core *core, uint64_t peer, uint64_t ref, unsigned code,
                     const char *detail, uint32_t retry_after_ms);
+void session_say(struct core *core, int log_id, const struct session *session,
+                 const char *why);
 void session_end(struct core *core, struct session *session, const char *why);
 void session_sweep(struct core *core);
 void members_release(struct core *core);
+/* producers.c */
 bool numbers_have(const struct numbers *numbers,
                   uint64_t number); /* also true for those too low to tell */
 void numbers_add(struct numbers *numbers, uint64_t number);
 struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make);
 void producers_forget(struct core *core);
+/* hello.c */
+void hello(struct core *core, uint64_t peer, uint64_t pid, const struct message *m);
 /* wait.c */
 void wait_add(struct core *core, struct session *session, struct position position,
               uint64_t ref, uint32_t index);

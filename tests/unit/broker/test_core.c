@@ -586,6 +586,47 @@ static void a_paused_integration_delivers_nothing_until_resumed(void **state)
     close_fixture(&f);
 }
 
+static void an_observer_replays_what_is_committed_and_goes_on(void **state)
+{
+    struct wire_position from = {1, 0, 0};
+    struct credit credit = {3, 1 << 20};
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    for (int i = 0; i < 3; i++)
+        publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    for (int i = 0; i < 3; i++)
+        expect(&f, CLIENT, MSG_PUBLISHED);
+    join(&f, CONSUMER, "client", "observer", NULL);
+    expect(&f, CONSUMER, MSG_WELCOME);
+    message_begin(&f.frame, MSG_REPLAY, 9);
+    buf_add(&f.frame, &from, sizeof(from));
+    message_end(&f.frame);
+    world_send(&f.world, CONSUMER, 0, &f.frame);
+    expect_silence(&f, CONSUMER); /* no credit yet */
+    message_begin(&f.frame, MSG_CREDIT, 0);
+    buf_add(&f.frame, &credit, sizeof(credit));
+    message_end(&f.frame);
+    world_send(&f.world, CONSUMER, 0, &f.frame);
+    core_tick(f.world.core);
+    uint32_t seen = expect(&f, CONSUMER, MSG_DELIVER)->count;
+    assert_int_equal(seen, 3);
+    publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    expect_silence(&f, CONSUMER); /* the credit is spent */
+    message_begin(&f.frame, MSG_CREDIT, 0);
+    buf_add(&f.frame, &credit, sizeof(credit));
+    message_end(&f.frame);
+    world_send(&f.world, CONSUMER, 0, &f.frame);
+    core_tick(f.world.core);
+    expect_delivery(&f, CONSUMER, "payment.charge.requested");
+    assert_int_equal(status(&f, "groups.0.pending"),
+                     4); /* nothing was settled by looking */
+    close_fixture(&f);
+}
+
 static void segments_open_with_a_checkpoint(void **state)
 {
     struct fixture f;
@@ -626,6 +667,7 @@ int main(void)
         cmocka_unit_test(a_schedule_fires_once_and_tells_what_was_missed),
         cmocka_unit_test(a_full_log_refuses_intake_and_takes_outcomes),
         cmocka_unit_test(a_paused_integration_delivers_nothing_until_resumed),
+        cmocka_unit_test(an_observer_replays_what_is_committed_and_goes_on),
         cmocka_unit_test(segments_open_with_a_checkpoint),
     };
 

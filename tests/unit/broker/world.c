@@ -231,12 +231,23 @@ const struct message *world_message(const struct buf *frame)
     return (const struct message *)frame->bytes;
 }
 
+static int by_position(const void *a, const void *b)
+{
+    const struct wire_position *x = a, *y = b;
+
+    if (x->block != y->block)
+        return x->block < y->block ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
 void frame_hello(struct buf *out, const char *role, const char *name,
                  const uint8_t instance[16], const char *key, const char *manifest,
                  const struct wire_position *running, size_t n_running)
 {
     struct buf map = BUF_NULL;
 
+    struct wire_position *sorted = mem_copy(running, n_running * sizeof(*running));
+    qsort(sorted, n_running, sizeof(*sorted), by_position);
     attrs_begin(&map);
     attrs_named_int(&map, "version", 1);
     attrs_named_text(&map, "role", role);
@@ -244,8 +255,8 @@ void frame_hello(struct buf *out, const char *role, const char *name,
     attrs_named_bin(&map, "instance", instance, 16);
     attrs_named_text(&map, "key", key);
     attrs_named_text(&map, "manifest", manifest);
-    attrs_named_bin(&map, "running", running ? (const void *)running : "",
-                    n_running * sizeof(*running));
+    attrs_named_bin(&map, "running", sorted, n_running * sizeof(*sorted));
+    free(sorted);
     message_begin(out, MSG_HELLO, 0);
     buf_add(out, map.bytes, map.len);
     message_end(out);

@@ -1,0 +1,343 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* hello - a peer joins, or comes back: who it is, what it may be, what it still holds */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/state.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "proto/attrs.h"
+
+struct greeting {
+    int64_t version, pid;
+    char *role, *name, *key, *manifest;
+    const uint8_t *instance;
+    const char *running;
+    size_t running_len;
+};
+
+static bool read_hello(void *user, const struct attr_value *v)
+{
+    struct greeting *h = user;
+    const struct {
+        const char *name;
+        char **text;
+        int64_t *number;
+    } fields[] = {{"role", &h->role, NULL},       {"name", &h->name, NULL},
+                  {"key", &h->key, NULL},         {"manifest", &h->manifest, NULL},
+                  {"version", NULL, &h->version}, {"pid", NULL, &h->pid}};
+
+    if (!v->name)
+        return true;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+        if (strlen(fields[i].name) != v->name_len ||
+            memcmp(fields[i].name, v->name, v->name_len) != 0)
+            continue;
+        if (fields[i].text && v->type == ATTR_IS_TEXT && !*fields[i].text)
+            *fields[i].text = mem_copy(v->text, v->text_len);
+        else if (fields[i].number && v->type == ATTR_IS_INT)
+            *fields[i].number = v->number;
+    }
+    if (v->name_len == 8 && memcmp(v->name, "instance", 8) == 0 &&
+        v->type == ATTR_IS_BIN && v->text_len == 16)
+        h->instance = (const uint8_t *)v->text;
+    if (v->name_len == 7 && memcmp(v->name, "running", 7) == 0 &&
+        v->type == ATTR_IS_BIN) {
+        h->running = v->text;
+        h->running_len = v->text_len;
+    }
+    return true;
+}
+
+/* Not in constant time of the whole: the key is 64 random characters on a local socket
+ * whose peers run as the same user. */
+static bool same_key(const char *a, const char *b)
+{
+    unsigned char differ = 0;
+
+    if (!a || !b || strlen(a) != strlen(b))
+        return false;
+    for (size_t i = 0; a[i]; i++)
+        differ |= (unsigned char)(a[i] ^ b[i]);
+    return differ == 0;
+}
+
+enum { EARLY_RETRY_MS = 100 };
+
+/* On a first start the integrations are known but their records are not committed yet:
+ * the connector is to come again, not to be turned away. */
+static bool is_coming(struct core *core, const struct greeting *h)
+{
+    const struct group *group = group_by_name(core, h->name);
+
+    return group && group->key && !group->record;
+}
+
+static const char *identify(struct core *core, const struct greeting *h,
+                            enum role *ret_role, struct group **ret_group)
+{
+    if (strcmp(h->role, "gateway") == 0) {
+        *ret_role = ROLE_GATEWAY;
+        return same_key(core->gateway_key, h->key) ? NULL
+                                                   : "the gateway's key does not fit";
+    }
+    if (strcmp(h->role, "connector") == 0) {
+        *ret_role = ROLE_CONNECTOR;
+        *ret_group = group_by_name(core, h->name);
+        if (!*ret_group || !(*ret_group)->is_handler || !(*ret_group)->is_configured)
+            return "no integration of this name is configured";
+        return same_key((*ret_group)->key, h->key) ? NULL
+                                                   : "the connector's key does not fit";
+    }
+    *ret_role = ROLE_CLIENT;
+    return strcmp(h->role, "client") == 0 || strcmp(h->role, "cli") == 0
+               ? NULL
+               : "the role is not known";
+}
+
+static const char *check_manifest(const struct group *group, const char *text)
+{
+    char error[128];
+    struct json *json = text ? js_parse(text, strlen(text), error, sizeof(error)) : NULL;
+    const char *name = js_text(json, "name", NULL);
+    const char *why = NULL;
+
+    if (!name || !js_is_array(js_get(json, "operations")))
+        why = "the manifest is missing or not JSON with `name` and `operations`";
+    else if (!group->connector || strcmp(group->connector, name) != 0)
+        why = "the manifest is another connector's than the integration names";
+    js_free(json);
+    return why;
+}
+
+static void stage_manifest(struct core *core, const struct group *group, const char *text)
+{
+    const struct manifest *known = manifest_find(core, group->connector);
+    struct buf attrs = BUF_NULL;
+
+    if (known && strcmp(known->text, text) == 0)
+        return;
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_SOURCE, group->connector);
+    struct record_parts parts = {.kind = RECORD_MANIFEST,
+                                 .attrs = attrs.bytes,
+                                 .attr_len = attrs.len,
+                                 .data = text,
+                                 .data_len = strlen(text)};
+    stage_parts(core, &parts, NULL);
+    buf_fini(&attrs);
+}
+
+static struct session *session_new(struct core *core)
+{
+    size_t i = 0;
+
+    while (i < core->n_sessions && core->sessions[i])
+        i++;
+    if (i == CORE_SESSIONS_MAX)
+        return NULL;
+    if (i == core->n_sessions)
+        core->sessions =
+            mem_resize(core->sessions, ++core->n_sessions * sizeof(*core->sessions));
+    struct session *session = mem_alloc(sizeof(*session));
+    session->index = (uint16_t)i;
+    core->sessions[i] = session;
+    return session;
+}
+
+/* `running` ascends; one that does not finds less, and what is not found is delivered
+ * again. */
+static bool lists(const struct greeting *h, uint64_t block, uint32_t index)
+{
+    size_t low = 0, high = h->running_len / sizeof(struct wire_position);
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct wire_position one;
+        memcpy(&one, h->running + middle * sizeof(one), sizeof(one));
+        if (one.block == block && one.index == index)
+            return true;
+        if (one.block < block || (one.block == block && one.index < index))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* Deliveries the broker counts as this session's but that never reached it go to the
+ * queue again. */
+static void drop_unlisted(struct core *core, struct session *session,
+                          const struct greeting *h)
+{
+    struct group *group = session->group;
+
+    for (size_t i = group ? group->first_slot : 0;
+         group && i < group->n_slots && session->inflight > 0; i++) {
+        struct slot *slot = &group->slots[i];
+        for (uint32_t index = 0; slot->cells && index < slot->count; index++) {
+            struct cell *cell = &slot->cells[index];
+            if (cell->state != CELL_INFLIGHT || cell->session != session->index ||
+                lists(h, slot->block, index))
+                continue;
+            cell_leave(core, group, cell);
+            cell->state = CELL_WAITING;
+            heap_push(group, core->steady_us, slot->block, index);
+        }
+    }
+}
+
+/* What the peer still holds is its own again if nobody settled or took it meanwhile; the
+ * rest is `lost`. */
+static void reclaim(struct core *core, struct session *session, const struct greeting *h,
+                    struct buf *lost)
+{
+    for (size_t i = 0; i + sizeof(struct wire_position) <= h->running_len;
+         i += sizeof(struct wire_position)) {
+        struct wire_position p;
+        memcpy(&p, h->running + i, sizeof(p));
+        struct slot *slot = session->group ? slot_find(session->group, p.block) : NULL;
+        struct cell *cell = slot && slot->open > 0 && p.index < slot->count
+                                ? slot_cell(slot, p.index)
+                                : NULL;
+        struct block_ref *ref = cell ? cache_get(core, p.block) : NULL;
+        const struct record *r = ref ? block_ref_record(ref, p.index) : NULL;
+        bool is_mine =
+            cell && cell->state == CELL_INFLIGHT && cell->session == session->index;
+        if (r && !is_mine && (cell->state == CELL_OPEN || cell->state == CELL_WAITING) &&
+            (!session->group->is_handler ||
+             (r->kind == RECORD_REQUEST && r->integration == session->group->hash))) {
+            cell->state = CELL_INFLIGHT;
+            cell->session = session->index;
+            cell->len = r->len;
+            session->inflight++;
+            session->group->inflight++;
+            session->credit_events--;
+            session->credit_bytes -= r->len;
+            is_mine = true;
+        }
+        if (!is_mine)
+            buf_add(lost, &p, sizeof(p));
+        block_ref_drop(ref);
+    }
+}
+
+static void welcome(struct core *core, const struct session *session,
+                    const struct buf *lost)
+{
+    struct producer *producer = producer_get(core, session->instance, true);
+    struct buf map = BUF_NULL;
+
+    attrs_begin(&map);
+    attrs_named_int(&map, "version", MESSAGE_VERSION);
+    attrs_named_bin(&map, "boot", core->boot, 16);
+    attrs_named_int(&map, "window", WINDOW_BYTES_DEFAULT);
+    attrs_named_int(&map, "lease_ms", CORE_LEASE_US / 1000);
+    attrs_named_int(&map, "ping_ms", CORE_PING_US / 1000);
+    attrs_named_int(&map, "last_batch", (int64_t)producer->committed.highest);
+    attrs_named_bin(&map, "lost", lost->bytes, lost->len);
+    message_begin(&core->frame, MSG_WELCOME, 0);
+    buf_add(&core->frame, map.bytes, map.len);
+    message_end(&core->frame);
+    send_frame(core, session->peer);
+    buf_fini(&map);
+}
+
+static void member_is_back(struct core *core, const struct session *session)
+{
+    for (size_t i = 0; i < core->n_members; i++)
+        if (memcmp(core->members[i].instance, session->instance, 16) == 0)
+            core->members[i].is_former = false;
+    members_release(core);
+}
+
+/* A group waits no longer once nobody of the former life is missing. */
+void members_release(struct core *core)
+{
+    for (size_t i = 0; i < core->n_groups; i++) {
+        bool missing = false;
+        for (size_t j = 0; j < core->n_members; j++)
+            missing = missing || (core->members[j].is_former &&
+                                  core->members[j].group == core->groups[i]->hash);
+        if (!missing)
+            core->groups[i]->hold_until_us = 0;
+    }
+}
+
+static struct session *find_instance(struct core *core, const uint8_t instance[16])
+{
+    for (size_t i = 0; i < core->n_sessions; i++)
+        if (core->sessions[i] && memcmp(core->sessions[i]->instance, instance, 16) == 0)
+            return core->sessions[i];
+    return NULL;
+}
+
+static void join(struct core *core, uint64_t peer, uint64_t pid, const struct greeting *h,
+                 enum role role, struct group *group)
+{
+    struct session *session = find_instance(core, h->instance);
+    struct buf lost = BUF_NULL;
+
+    if (!session && !(session = session_new(core))) {
+        session_refuse(core, peer, 0, ERR_overloaded, "too many sessions", 1000);
+        return;
+    }
+    bool is_back = session->is_joined;
+    session->peer = peer;
+    session->pid = pid ? pid : (uint64_t)h->pid;
+    session->heard_us = core->steady_us;
+    session->role = role;
+    if (!is_back) {
+        memcpy(session->instance, h->instance, 16);
+        session->name = mem_text(h->name);
+        session->is_joined = true;
+        session->joined_us = core->wall_us;
+        session->group = group;
+        session->integration = group ? group->hash : 0;
+        session_say(core, LOG_SESSION_STARTED, session, NULL);
+    } else {
+        drop_unlisted(core, session, h);
+    }
+    if (role == ROLE_CONNECTOR)
+        stage_manifest(core, group, h->manifest);
+    reclaim(core, session, h, &lost);
+    member_is_back(core, session);
+    welcome(core, session, &lost);
+    buf_fini(&lost);
+}
+
+void hello(struct core *core, uint64_t peer, uint64_t pid, const struct message *m)
+{
+    struct greeting h = {0};
+    enum role role = ROLE_NONE;
+    struct group *group = NULL;
+    const char *why = "HELLO is not a well-formed map";
+    unsigned code = ERR_bad_frame;
+
+    if (attrs_walk(message_body(m), m->body_len, read_hello, &h, &why) == 0) {
+        why = NULL;
+        if (!h.role || !h.name || !h.instance)
+            why = "HELLO needs role, name and a 16-byte instance";
+        else if (h.version != MESSAGE_VERSION)
+            why = "this broker speaks protocol version 1", code = ERR_bad_version;
+        else if ((why = identify(core, &h, &role, &group)))
+            code = ERR_bad_identity;
+        else if (role == ROLE_CONNECTOR)
+            why = check_manifest(group, h.manifest);
+    }
+    if (why) {
+        bool is_early = code == ERR_bad_identity && is_coming(core, &h);
+
+        session_refuse(core, peer, 0, is_early ? ERR_not_ready : code, why,
+                       is_early ? EARLY_RETRY_MS : 0);
+        if (!is_early)
+            core->ops->say(core->user, LOG_SESSION_REFUSED, why);
+    } else {
+        join(core, peer, pid, &h, role, group);
+    }
+    free(h.role);
+    free(h.name);
+    free(h.key);
+    free(h.manifest);
+}
