@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* replay - a fuzzer's corpus as an ordinary test, on machines without libFuzzer: every
  * file in the folders named as arguments, each as it is, cut at every byte, and with
- * every byte changed. */
+ * every byte changed; after --whole only as it is (where one input is a long life). */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 enum { FILE_SIZE_MAX = 1 << 20, EVERY_BYTE_MAX = 2048 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static int is_whole;
 
 /* A block of exactly n bytes, so that a sanitizer sees a step beyond. */
 static void run(const uint8_t *data, size_t n)
@@ -28,7 +30,7 @@ static void run(const uint8_t *data, size_t n)
 static void run_all(uint8_t *data, size_t n)
 {
     run(data, n);
-    for (size_t i = 0; i < n && i < EVERY_BYTE_MAX; i++) {
+    for (size_t i = 0; i < n && i < EVERY_BYTE_MAX && !is_whole; i++) {
         uint8_t kept = data[i];
         run(data, i);
         for (int bit = 0; bit < 8; bit++) {
@@ -76,6 +78,10 @@ static int replay_folder(const char *folder)
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--whole") == 0) {
+            is_whole = 1;
+            continue;
+        }
         int n = replay_folder(argv[i]);
         if (n <= 0) {
             fprintf(stderr, "%s: no corpus\n", argv[i]);

@@ -627,6 +627,151 @@ static void an_observer_replays_what_is_committed_and_goes_on(void **state)
     close_fixture(&f);
 }
 
+/* What a RESULT may not say. Each is refused whole, and the delivery stays the session's.
+ */
+static void a_result_that_may_not_be_said_settles_nothing(void **state)
+{
+    static const struct control_ack ack = {
+        .block = 1, .count = 1, .result = STATUS_PENDING};
+    static const uint8_t id[16] = {5};
+    const struct {
+        struct record_parts parts;
+        const char *code;
+    } cases[] = {
+        {{.kind = RECORD_REQUEST, .type = "payment.charge.requested", .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_OUTCOME, .type = "payment.charge.succeeded", .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_OUTCOME,
+          .status = STATUS_FAILED,
+          .type = "payment.charge.failed",
+          .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_OUTCOME,
+          .status = STATUS_SUCCESS,
+          .error_class = CLASS_permanent,
+          .type = "payment.charge.succeeded",
+          .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_OUTCOME,
+          .status = STATUS_SUCCESS,
+          .flags = RECORD_BY_BROKER,
+          .type = "payment.charge.succeeded",
+          .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_OUTCOME,
+          .status = STATUS_SUCCESS,
+          .type = "order.paid",
+          .id = id},
+         "undeclared_type"},
+        {{.kind = RECORD_FACT, .type = "order.paid", .id = id}, "undeclared_type"},
+        {{.kind = RECORD_ACK, .data = &ack, .data_len = sizeof(ack)}, "bad_frame"},
+        {{.kind = RECORD_ACK, .data = &ack, .data_len = 4}, "bad_frame"},
+        {{.kind = RECORD_RETRY, .data = &ack, .data_len = 4}, "bad_frame"},
+    };
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    subscribe(&f, CONNECTOR, "stripe", 10);
+    publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    struct slice at = expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct record_parts parts = cases[i].parts;
+        if (parts.kind == RECORD_OUTCOME)
+            parts.settles = (struct position){at.block, at.index};
+        result(&f, CONNECTOR, &parts);
+        expect_refused(&f, CONNECTOR, cases[i].code);
+    }
+    succeed(&f, at);
+    succeed(&f, at); /* late: left out */
+    world_settle(&f.world);
+    expect(&f, CONNECTOR, MSG_SETTLED);
+    expect(&f, CONNECTOR, MSG_SETTLED);
+    assert_int_equal(status(&f, "outcomes"), 1);
+    close_fixture(&f);
+}
+
+/* What a PUBLISH may not say. Nothing of the batch is stored. */
+static void a_batch_that_may_not_be_said_stores_nothing(void **state)
+{
+    static const uint8_t id[16] = {5};
+    const struct {
+        struct record_parts parts;
+        const char *code;
+    } cases[] = {
+        {{.kind = RECORD_OUTCOME,
+          .type = "order.paid",
+          .status = STATUS_SUCCESS,
+          .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_FACT, .type = "order.paid", .status = STATUS_SUCCESS, .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_FACT,
+          .type = "order.paid",
+          .status = STATUS_FAILED,
+          .error_class = CLASS_missed,
+          .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_FACT, .type = "order.paid", .flags = RECORD_BY_BROKER, .id = id},
+         "bad_frame"},
+        {{.kind = RECORD_FACT, .type = "payment.charge.requested", .id = id}, "bad_type"},
+        {{.kind = RECORD_FACT, .type = "order..paid", .id = id}, "bad_type"},
+        {{.kind = RECORD_FACT, .type = "signalbox.webhook.refused", .id = id},
+         "reserved_type"},
+        {{.kind = RECORD_REQUEST, .type = "order.paid", .id = id}, "no_handler"},
+        {{.kind = RECORD_REQUEST,
+          .type = "payment.charge.requested",
+          .id = id,
+          .integration = 77},
+         "no_integration"},
+        {{.kind = RECORD_REQUEST,
+          .type = "payment.charge.requested",
+          .id = id,
+          .deadline_us = 1},
+         "deadline_too_short"},
+        {{.kind = RECORD_BATCH}, "bad_frame"},
+        {{.kind = RECORD_IDEMPOTENCY}, "bad_frame"},
+    };
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        publish(&f, CLIENT, cases[i].parts, false);
+        expect_refused(&f, CLIENT, cases[i].code);
+    }
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "requests") + status(&f, "facts"), 0);
+    close_fixture(&f);
+}
+
+/* Taking a group out of the configuration keeps what is open in it; putting it back goes
+ * on. */
+static void an_integration_that_is_taken_out_takes_no_new_requests(void **state)
+{
+    static const struct core_config empty = {.gateway_key = "g", .random_seed = 1};
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    core_configure(f.world.core, &empty);
+    world_settle(&f.world);
+    publish(&f, CLIENT, charge, false);
+    expect_refused(&f, CLIENT, "no_handler");
+    core_configure(f.world.core, &plain);
+    world_settle(&f.world);
+    publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    assert_int_equal(status(&f, "groups.0.pending"), 2);
+    close_fixture(&f);
+}
+
 static void segments_open_with_a_checkpoint(void **state)
 {
     struct fixture f;
@@ -668,6 +813,9 @@ int main(void)
         cmocka_unit_test(a_full_log_refuses_intake_and_takes_outcomes),
         cmocka_unit_test(a_paused_integration_delivers_nothing_until_resumed),
         cmocka_unit_test(an_observer_replays_what_is_committed_and_goes_on),
+        cmocka_unit_test(a_result_that_may_not_be_said_settles_nothing),
+        cmocka_unit_test(a_batch_that_may_not_be_said_stores_nothing),
+        cmocka_unit_test(an_integration_that_is_taken_out_takes_no_new_requests),
         cmocka_unit_test(segments_open_with_a_checkpoint),
     };
 
