@@ -32,6 +32,7 @@ struct pending {
 struct endpoint {
     const char *path, *integration_name;
     char *scope; /* of its idempotency keys */
+    char *urls[2]; /* of a scheme that signs it: what the sender may have signed */
     uint32_t integration;
     const struct scheme *scheme;
     struct scheme_key *keys;

@@ -6,60 +6,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/form.h"
 #include "lib/base/buf.h"
+#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
 
-static const struct scheme rows[] = {
-    {
-        .name = "stripe",
-        .signature_header = "Stripe-Signature",
-        .syntax = SYNTAX_PAIRS,
-        .label = "v1",
-        .signed_bytes = "{time}.{body}",
-        .encoding = ENCODING_HEX,
-        .key = KEY_TEXT,
-        .past_s = 300, /* the future is not checked, as in Stripe's own libraries */
-        .event_id = "id",
-        .event_type = "type",
-    },
-    {.name = NULL},
-};
-
-const struct scheme *scheme_rows(void)
-{
-    return rows;
-}
-
 const struct scheme *scheme_find(const char *name)
 {
-    for (const struct scheme *row = rows; row->name; row++)
+    for (const struct scheme *row = scheme_rows(); row->name; row++)
         if (!strcmp(row->name, name))
             return row;
     return NULL;
+}
+
+static bool read_secret(enum scheme_key_form form, const char *secret, struct buf *out)
+{
+    bool has_prefix = !strncmp(secret, "whsec_", 6);
+    if (form == KEY_TEXT || (form == KEY_WHSEC_OR_TEXT && !has_prefix)) {
+        buf_text(out, secret);
+        return true;
+    }
+    if (form != KEY_P256 && has_prefix)
+        secret += 6;
+    return text_parse_base64(secret, strlen(secret), out) &&
+           (form != KEY_P256 || crypto_is_p256_key(out->bytes, out->len));
 }
 
 bool scheme_key_init(struct scheme_key *key, const struct scheme *scheme,
                      const char *secret)
 {
     struct buf bytes = {0};
-    if (scheme->key == KEY_TEXT) {
-        buf_text(&bytes, secret);
-    } else {
-        if (!strncmp(secret, "whsec_", 6))
-            secret += 6;
-        if (!text_parse_base64(secret, strlen(secret), &bytes))
-            return false;
-    }
-    if (bytes.len == 0) {
-        buf_fini(&bytes);
-        return false;
-    }
-    *key = (struct scheme_key){mem_copy(bytes.bytes, bytes.len), bytes.len};
+    bool good = read_secret(scheme->key, secret, &bytes) && bytes.len > 0;
+    if (good)
+        *key = (struct scheme_key){mem_copy(bytes.bytes, bytes.len), bytes.len};
     crypto_wipe(bytes.bytes, bytes.len);
     buf_fini(&bytes);
-    return true;
+    return good;
 }
 
 void scheme_key_fini(struct scheme_key *key)
@@ -80,6 +64,7 @@ struct parsed {
     struct span time, id;
     struct span signatures[SCHEME_SIGNATURES_MAX];
     unsigned n_signatures;
+    struct buf params;
 };
 
 static bool add_signature(struct parsed *parsed, struct span signature)
@@ -95,7 +80,8 @@ static bool add_signature(struct parsed *parsed, struct span signature)
 static bool parse_items(const struct scheme *scheme, const char *text, char separator,
                         char divider, struct parsed *parsed)
 {
-    size_t label_len = strlen(scheme->label);
+    const char *time_label = scheme->time_label ? scheme->time_label : "t";
+    size_t label_len = strlen(scheme->label), time_len = strlen(time_label);
     for (;;) {
         const char *end = strchr(text, separator);
         size_t n = end ? (size_t)(end - text) : strlen(text);
@@ -104,8 +90,9 @@ static bool parse_items(const struct scheme *scheme, const char *text, char sepa
             if (!add_signature(parsed,
                                (struct span){text + label_len + 1, n - label_len - 1}))
                 return false;
-        } else if (scheme->syntax == SYNTAX_PAIRS && n >= 2 && !memcmp(text, "t=", 2)) {
-            parsed->time = (struct span){text + 2, n - 2};
+        } else if (scheme->syntax == SYNTAX_PAIRS && n > time_len &&
+                   !memcmp(text, time_label, time_len) && text[time_len] == '=') {
+            parsed->time = (struct span){text + time_len + 1, n - time_len - 1};
         }
         if (!end)
             return true;
@@ -122,18 +109,19 @@ static bool parse_prefixed(const struct scheme *scheme, const char *text,
     return add_signature(parsed, (struct span){text + n + 1, strlen(text + n + 1)});
 }
 
-/* Whole seconds in decimal digits; ten of them reach the year 2286. */
-static bool parse_time(struct span time, uint64_t *ret_s)
+/* Decimal digits; ten of them reach the year 2286 in seconds, thirteen in milliseconds.
+ */
+static bool parse_time(struct span time, bool is_ms, uint64_t *ret_s)
 {
-    uint64_t s = 0;
-    if (time.len < 1 || time.len > 12)
+    uint64_t n = 0;
+    if (time.len < 1 || time.len > (is_ms ? 15 : 12))
         return false;
     for (size_t i = 0; i < time.len; i++) {
         if (time.text[i] < '0' || time.text[i] > '9')
             return false;
-        s = s * 10 + (uint64_t)(time.text[i] - '0');
+        n = n * 10 + (uint64_t)(time.text[i] - '0');
     }
-    *ret_s = s;
+    *ret_s = is_ms ? n / 1000 : n;
     return true;
 }
 
@@ -142,11 +130,14 @@ static bool parse_signature(const struct scheme *scheme, const char *text,
 {
     switch (scheme->syntax) {
     case SYNTAX_PAIRS:
-        return parse_items(scheme, text, ',', '=', parsed);
+        return parse_items(scheme, text, scheme->separator ? scheme->separator : ',', '=',
+                           parsed);
     case SYNTAX_SPACED:
         return parse_items(scheme, text, ' ', ',', parsed);
     case SYNTAX_PREFIX:
         return parse_prefixed(scheme, text, parsed);
+    case SYNTAX_WHOLE:
+        return *text && add_signature(parsed, (struct span){text, strlen(text)});
     }
     return false;
 }
@@ -174,66 +165,144 @@ static enum scheme_result parse_headers(const struct scheme *scheme,
 
 /* --- the signature --- */
 
+/* What Twilio signs beside the URL. The body is covered by the fields of the form, or by
+ * its hash in the URL, which is signed; a body that is covered by neither is refused. */
+static bool read_params(const struct scheme_input *input, struct buf *out)
+{
+    static const char name[] = "bodySHA256=";
+    const char *url = input->urls[0], *at = url ? strchr(url, '?') : NULL;
+    while (at && strncmp(at + 1, name, sizeof(name) - 1) != 0)
+        at = strchr(at + 1, '&');
+    if (!at)
+        return input->is_form && form_sorted(input->body, input->body_len, out);
+    at += sizeof(name);
+    uint8_t hash[CRYPTO_SHA256_SIZE];
+    struct buf hex = {0};
+    crypto_sha256(input->body, input->body_len, hash);
+    text_hex(hash, sizeof(hash), &hex);
+    bool fits = strcspn(at, "&#") == hex.len && crypto_equal(at, hex.bytes, hex.len);
+    buf_fini(&hex);
+    return fits;
+}
+
+struct token {
+    const char *name;
+    struct span bytes;
+};
+
 /* The template's next piece; its end in *ret_rest. */
-static struct crypto_part next_part(const char *at, const struct parsed *parsed,
-                                    const struct scheme_input *input,
+static struct crypto_part next_part(const char *at, const struct token *tokens,
                                     const char **ret_rest)
 {
-    static const char time[] = "{time}", id[] = "{id}", body[] = "{body}";
-    if (!strncmp(at, time, sizeof(time) - 1)) {
-        *ret_rest = at + sizeof(time) - 1;
-        return (struct crypto_part){parsed->time.text, parsed->time.len};
-    }
-    if (!strncmp(at, id, sizeof(id) - 1)) {
-        *ret_rest = at + sizeof(id) - 1;
-        return (struct crypto_part){parsed->id.text, parsed->id.len};
-    }
-    if (!strncmp(at, body, sizeof(body) - 1)) {
-        *ret_rest = at + sizeof(body) - 1;
-        return (struct crypto_part){input->body, input->body_len};
+    for (const struct token *token = tokens; token->name; token++) {
+        size_t n = strlen(token->name);
+        if (strncmp(at, token->name, n) != 0)
+            continue;
+        *ret_rest = at + n;
+        return (struct crypto_part){token->bytes.text, token->bytes.len};
     }
     size_t n = 1 + strcspn(at + 1, "{");
     *ret_rest = at + n;
     return (struct crypto_part){at, n};
 }
 
-static void sign(const struct scheme *scheme, const struct scheme_key *key,
-                 const struct parsed *parsed, const struct scheme_input *input,
-                 struct buf *ret_text)
+static struct span span_of(const char *text)
 {
-    enum { PARTS_MAX = 8 };
-    struct crypto_part parts[PARTS_MAX];
-    size_t n = 0;
-    for (const char *at = scheme->signed_bytes; *at && n < PARTS_MAX;)
-        parts[n++] = next_part(at, parsed, input, &at);
-    uint8_t mac[CRYPTO_SHA256_SIZE];
-    crypto_hmac_sha256(key->bytes, key->len, parts, n, mac);
-    if (scheme->encoding == ENCODING_HEX)
-        text_hex(mac, sizeof(mac), ret_text);
-    else
-        text_base64(mac, sizeof(mac), ret_text);
+    return (struct span){text ? text : "", text ? strlen(text) : 0};
 }
 
-/* The first key that made one of the signatures. Compared as text, so that there is one
- * spelling only; every signature is compared, in time that does not depend on where it
- * differs. */
+enum { PARTS_MAX = 8 };
+
+static size_t fill_template(const struct scheme *scheme, const struct parsed *parsed,
+                            const struct scheme_input *input, const char *url,
+                            struct crypto_part parts[PARTS_MAX])
+{
+    const struct token tokens[] = {
+        {"{time}", parsed->time},
+        {"{id}", parsed->id},
+        {"{body}", {input->body ? input->body : "", input->body_len}},
+        {"{method}", span_of(input->method)},
+        {"{url}", span_of(url)},
+        {"{params}", {(const char *)parsed->params.bytes, parsed->params.len}},
+        {.name = NULL},
+    };
+    size_t n = 0;
+    for (const char *at = scheme->signed_bytes; *at && n < PARTS_MAX;)
+        parts[n++] = next_part(at, tokens, &at);
+    return n;
+}
+
+static void hmac_text(const struct scheme *scheme, const struct scheme_key *key,
+                      const struct crypto_part *parts, size_t n, struct buf *ret_text)
+{
+    uint8_t mac[CRYPTO_SHA256_SIZE];
+    size_t size = CRYPTO_SHA256_SIZE;
+    if (scheme->algorithm == ALGORITHM_HMAC_SHA1) {
+        size = CRYPTO_SHA1_SIZE;
+        crypto_hmac_sha1(key->bytes, key->len, parts, n, mac);
+    } else {
+        crypto_hmac_sha256(key->bytes, key->len, parts, n, mac);
+    }
+    if (scheme->encoding == ENCODING_HEX)
+        text_hex(mac, size, ret_text);
+    else
+        text_base64(mac, size, ret_text);
+}
+
+/* Compared as text, so that there is one spelling only; every signature is compared, in
+ * time that does not depend on where it differs. */
+static bool matches_hmac(const struct scheme *scheme, const struct scheme_key *key,
+                         const struct parsed *parsed, const struct crypto_part *parts,
+                         size_t n)
+{
+    bool found = false;
+    struct buf text = {0};
+    hmac_text(scheme, key, parts, n, &text);
+    for (unsigned i = 0; i < parsed->n_signatures; i++) {
+        const struct span *given = &parsed->signatures[i];
+        if (given->len == text.len && crypto_equal(given->text, text.bytes, text.len))
+            found = true;
+    }
+    buf_fini(&text);
+    return found;
+}
+
+/* One spelling only here, too: bits behind the last byte of base64 must be zero. */
+static bool matches_ecdsa(const struct scheme_key *key, const struct parsed *parsed,
+                          const struct crypto_part *parts, size_t n)
+{
+    bool found = false;
+    for (unsigned i = 0; i < parsed->n_signatures && !found; i++) {
+        const struct span *given = &parsed->signatures[i];
+        struct buf der = {0}, again = {0};
+        if (text_parse_base64(given->text, given->len, &der)) {
+            text_base64(der.bytes, der.len, &again);
+            found =
+                again.len == given->len &&
+                !memcmp(again.bytes, given->text, given->len) &&
+                crypto_p256_verify(key->bytes, key->len, parts, n, der.bytes, der.len);
+        }
+        buf_fini(&der);
+        buf_fini(&again);
+    }
+    return found;
+}
+
+/* The first key that made one of the signatures, over any one of the URLs. */
 static int matching_key(const struct scheme *scheme, const struct scheme_key *keys,
                         size_t n_keys, const struct parsed *parsed,
                         const struct scheme_input *input)
 {
-    int found = -1;
-    struct buf text = {0};
-    for (size_t k = 0; k < n_keys && found < 0; k++) {
-        buf_clear(&text);
-        sign(scheme, &keys[k], parsed, input, &text);
-        for (unsigned i = 0; i < parsed->n_signatures; i++) {
-            const struct span *given = &parsed->signatures[i];
-            if (given->len == text.len && crypto_equal(given->text, text.bytes, text.len))
-                found = (int)k;
+    struct crypto_part parts[PARTS_MAX];
+    for (size_t k = 0; k < n_keys; k++)
+        for (size_t u = 0; u == 0 || (u < 2 && input->urls[u]); u++) {
+            size_t n = fill_template(scheme, parsed, input, input->urls[u], parts);
+            if (scheme->algorithm == ALGORITHM_ECDSA_P256
+                    ? matches_ecdsa(&keys[k], parsed, parts, n)
+                    : matches_hmac(scheme, &keys[k], parsed, parts, n))
+                return (int)k;
         }
-    }
-    buf_fini(&text);
-    return found;
+    return -1;
 }
 
 static enum scheme_result check_time(const struct scheme *scheme, uint64_t past_s,
@@ -248,30 +317,54 @@ static enum scheme_result check_time(const struct scheme *scheme, uint64_t past_
     return SCHEME_OK;
 }
 
+/* The time inside a body whose signature matched. */
+static bool read_body_time(const struct scheme *scheme, const struct scheme_input *input,
+                           uint64_t *ret_s)
+{
+    char error[64];
+    struct json *body = js_parse(input->body, input->body_len, error, sizeof(error));
+    int64_t ms = js_int(body, scheme->body_time, -1);
+    js_free(body);
+    *ret_s = (uint64_t)ms / 1000;
+    return ms >= 0;
+}
+
+static enum scheme_result
+verify_parsed(const struct scheme *scheme, const struct scheme_key *keys, size_t n_keys,
+              uint64_t past_s, uint64_t now_s, const struct scheme_input *input,
+              const struct parsed *parsed, struct scheme_verdict *v)
+{
+    uint64_t time_s = 0;
+    v->signatures = parsed->n_signatures;
+    v->has_time = strstr(scheme->signed_bytes, "{time}") != NULL;
+    if (v->has_time && !parse_time(parsed->time, scheme->time_is_ms, &time_s))
+        return SCHEME_MALFORMED;
+    v->key = matching_key(scheme, keys, n_keys, parsed, input);
+    if (v->key >= 0 && scheme->body_time) {
+        v->has_time = true;
+        if (!read_body_time(scheme, input, &time_s))
+            return SCHEME_MALFORMED;
+    }
+    v->age_s = v->has_time ? (int64_t)now_s - (int64_t)time_s : 0;
+    enum scheme_result time = check_time(scheme, past_s, v->age_s);
+    v->is_late = v->key < 0 && v->has_time && time != SCHEME_OK;
+    return v->key < 0 ? SCHEME_MISMATCH : time;
+}
+
 void scheme_verify(const struct scheme *scheme, const struct scheme_key *keys,
                    size_t n_keys, uint64_t past_s, uint64_t now_s,
                    const struct scheme_input *input, struct scheme_verdict *ret_verdict)
 {
     struct parsed parsed = {0};
-    uint64_t time_s = 0;
-    bool has_time = strstr(scheme->signed_bytes, "{time}") != NULL;
-    *ret_verdict = (struct scheme_verdict){.key = -1, .has_time = has_time};
+    *ret_verdict = (struct scheme_verdict){.key = -1};
     ret_verdict->result = parse_headers(scheme, input, &parsed);
-    if (ret_verdict->result != SCHEME_OK)
-        return;
-    ret_verdict->signatures = parsed.n_signatures;
-    if (has_time && !parse_time(parsed.time, &time_s)) {
+    if (ret_verdict->result == SCHEME_OK && strstr(scheme->signed_bytes, "{params}") &&
+        !read_params(input, &parsed.params))
         ret_verdict->result = SCHEME_MALFORMED;
-        return;
-    }
-    ret_verdict->age_s = has_time ? (int64_t)now_s - (int64_t)time_s : 0;
-    ret_verdict->key = matching_key(scheme, keys, n_keys, &parsed, input);
-    ret_verdict->result = ret_verdict->key < 0
-                              ? SCHEME_MISMATCH
-                              : check_time(scheme, past_s, ret_verdict->age_s);
-    if (ret_verdict->key < 0 && has_time &&
-        check_time(scheme, past_s, ret_verdict->age_s) != SCHEME_OK)
-        ret_verdict->is_late = true;
+    if (ret_verdict->result == SCHEME_OK)
+        ret_verdict->result = verify_parsed(scheme, keys, n_keys, past_s, now_s, input,
+                                            &parsed, ret_verdict);
+    buf_fini(&parsed.params);
 }
 
 /* --- for the operator --- */

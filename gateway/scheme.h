@@ -19,30 +19,51 @@ enum {
 
 enum scheme_syntax {
     SYNTAX_PAIRS,  /* t=TIME,v1=SIGNATURE[,v1=...], other labels ignored, the last time
-                      wins (Stripe) */
+                      wins (Stripe; Paddle with ts, h1 and semicolons) */
     SYNTAX_PREFIX, /* LABEL=SIGNATURE, one only (GitHub, Slack) */
     SYNTAX_SPACED, /* LABEL,SIGNATURE LABEL,SIGNATURE, other labels ignored (Standard
                       Webhooks) */
+    SYNTAX_WHOLE,  /* SIGNATURE */
+};
+enum scheme_algorithm {
+    ALGORITHM_HMAC_SHA256,
+    ALGORITHM_HMAC_SHA1,
+    ALGORITHM_ECDSA_P256, /* with SHA-256, DER */
 };
 enum scheme_encoding { ENCODING_HEX /* lower case only */, ENCODING_BASE64 };
 enum scheme_key_form {
-    KEY_TEXT,         /* the secret as it is, its prefix included */
-    KEY_WHSEC_BASE64, /* base64 after the prefix whsec_ */
+    KEY_TEXT,          /* the secret as it is, its prefix included */
+    KEY_WHSEC_BASE64,  /* base64 after the prefix whsec_, which may be left out */
+    KEY_WHSEC_OR_TEXT, /* base64 after the prefix whsec_; without it as it is */
+    KEY_P256,          /* base64 of a public key (SubjectPublicKeyInfo), no PEM lines */
 };
+enum scheme_handshake { HANDSHAKE_NONE, HANDSHAKE_SLACK, HANDSHAKE_ZOOM };
 
 struct scheme {
     const char *name;
     const char *signature_header;
     enum scheme_syntax syntax;
     const char *label;       /* of the signature: "v1" */
+    const char *time_label;  /* of SYNTAX_PAIRS; NULL: "t" */
+    char separator;          /* of SYNTAX_PAIRS; 0: a comma */
     const char *time_header; /* NULL: the pair t, or the row has no time */
+    const char *body_time;   /* the time is a number at this path of the signed JSON body,
+                                in ms (Linear) */
+    bool time_is_ms;         /* the time of the header is */
     const char *id_header;   /* part {id} of what is signed */
-    const char
-        *signed_bytes; /* template of {time} {id} {body} and literals; ends in {body} */
-    enum scheme_encoding encoding; /* of HMAC-SHA256 */
+    /* Template of {time} {id} {method} {url} {body} {params} and literals. {url} is the
+     * endpoint's public one with the request's query. {params} are the sorted fields of a
+     * form; of another body nothing, if the URL carries its hash as bodySHA256 (Twilio).
+     * One of {body} and {params} must be in it. */
+    const char *signed_bytes;
+    enum scheme_algorithm algorithm;
+    enum scheme_encoding encoding;
     enum scheme_key_form key;
     uint64_t past_s, future_s; /* tolerance; 0: that side is not checked */
-    const char *event_id;      /* dotted path in the JSON body, or "header:NAME" */
+    bool is_batch;             /* the body is an array: an event for each element */
+    enum scheme_handshake handshake;
+    /* Where the event's id and type stand (content.h). */
+    const char *event_id;
     const char *event_type;
 };
 
@@ -66,7 +87,10 @@ struct scheme_input {
     const char *signature; /* the header's value, NULL when it is absent */
     const char *time;      /* that of the time header, if the row has one */
     const char *id;
-    unsigned repeats; /* headers among these three that came more than once */
+    const char *method;  /* of rows with {method} */
+    const char *urls[2]; /* of rows with {url}: any one of them; NULL: none */
+    bool is_form;        /* the body's content type is that of a form */
+    unsigned repeats;    /* headers among these three that came more than once */
     const void *body;
     size_t body_len;
 };

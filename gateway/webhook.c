@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/content.h"
 #include "gateway/gateway.h"
 #include "gateway/hold.h"
 #include "gateway/key.h"
@@ -39,7 +40,10 @@ struct arrival {
     struct pending pending;
     struct gateway *gateway;
     struct endpoint *endpoint;
-    uint8_t id[16];
+    struct buf records;
+    uint8_t (*ids)[16];
+    uint32_t n, cap;
+    unsigned error; /* why no further event was added */
 };
 
 /* --- endpoints --- */
@@ -67,8 +71,42 @@ static int load_keys(struct endpoint *e, const struct secrets *secrets, char *er
     return 0;
 }
 
+/* The addresses a sender may have signed: the public one, and for Twilio, which may write
+ * the standard port or leave any port out, the one with or without it. The request's
+ * query follows them. */
+static int make_urls(struct endpoint *e, const char *public_url, char *error,
+                     size_t error_size)
+{
+    if (!public_url) {
+        snprintf(error, error_size,
+                 "the webhook %s of %s: scheme %s signs the public address; set "
+                 "gateway.public_url, such as https://hooks.example.com",
+                 e->path, e->integration_name, e->scheme->name);
+        return -1;
+    }
+    size_t n = strlen(public_url);
+    while (n > 0 && public_url[n - 1] == '/')
+        n--;
+    e->urls[0] = mem_format("%.*s/webhooks/%s", (int)n, public_url, e->path);
+    if (!strstr(e->scheme->signed_bytes, "{params}"))
+        return 0;
+    const char *host = strstr(public_url, "://");
+    host = host ? host + 3 : public_url;
+    size_t host_len = strcspn(host, "/");
+    const char *bracket = memchr(host, ']', host_len);
+    const char *from = bracket ? bracket : host;
+    const char *port = memchr(from, ':', host_len - (size_t)(from - host));
+    size_t before = (size_t)((port ? port : host + host_len) - public_url);
+    e->urls[1] = mem_format("%.*s%s%s", (int)before, public_url,
+                            port                               ? ""
+                            : !strncmp(public_url, "https", 5) ? ":443"
+                                                               : ":80",
+                            e->urls[0] + (host + host_len - public_url));
+    return 0;
+}
+
 static int open_endpoint(struct endpoint *e, const struct config_integration *integration,
-                         const struct config_webhook *webhook,
+                         const struct config_webhook *webhook, const char *public_url,
                          const struct secrets *secrets, char *error, size_t error_size)
 {
     *e = (struct endpoint){
@@ -84,6 +122,9 @@ static int open_endpoint(struct endpoint *e, const struct config_integration *in
                  e->path, e->integration_name, webhook->scheme);
         return -1;
     }
+    if (strstr(e->scheme->signed_bytes, "{url}") &&
+        make_urls(e, public_url, error, error_size) != 0)
+        return -1;
     return load_keys(e, secrets, error, error_size);
 }
 
@@ -99,7 +140,8 @@ int webhook_open(struct gateway *gateway, const struct secrets *secrets, char *e
         const struct config_integration *integration = &config->integrations[i];
         for (size_t j = 0; j < integration->n_webhooks; j++)
             if (open_endpoint(&gateway->endpoints[gateway->n_endpoints++], integration,
-                              &integration->webhooks[j], secrets, error, error_size) != 0)
+                              &integration->webhooks[j], config->gateway.public_url,
+                              secrets, error, error_size) != 0)
                 return -1;
     }
     return 0;
@@ -113,6 +155,8 @@ void webhook_close(struct gateway *gateway)
             scheme_key_fini(&e->keys[k]);
         free(e->keys);
         free(e->scope);
+        free(e->urls[0]);
+        free(e->urls[1]);
     }
     free(gateway->endpoints);
     gateway->endpoints = NULL;
@@ -202,20 +246,39 @@ static const char *sole_header(const struct http_request *request, const char *n
     return http_header(request, name);
 }
 
-static bool verify(struct gateway *gateway, struct endpoint *e,
-                   struct http_request *request)
+static bool is_form(const struct http_request *request)
 {
-    struct scheme_input input = {0};
+    static const char form[] = "application/x-www-form-urlencoded";
+    const char *type = http_header(request, "Content-Type");
+    size_t n = sizeof(form) - 1;
+    return type && !strncasecmp(type, form, n) && (!type[n] || strchr("; \t", type[n]));
+}
+
+/* False when it was refused and answered; else the key that matched. */
+static bool verify(struct gateway *gateway, struct endpoint *e,
+                   struct http_request *request, const struct scheme_key **ret_key)
+{
+    struct scheme_input input = {.method = http_method(request),
+                                 .is_form = is_form(request)};
     struct scheme_verdict verdict;
     char why[WHY_SIZE];
+    const char *query = strchr(http_target(request), '?');
+    _free_ char *url =
+                    mem_format("%s%s", e->urls[0] ? e->urls[0] : "", query ? query : ""),
+                *other =
+                    mem_format("%s%s", e->urls[1] ? e->urls[1] : "", query ? query : "");
+    input.urls[0] = e->urls[0] ? url : NULL;
+    input.urls[1] = e->urls[1] ? other : NULL;
     input.signature = sole_header(request, e->scheme->signature_header, &input.repeats);
     input.time = sole_header(request, e->scheme->time_header, &input.repeats);
     input.id = sole_header(request, e->scheme->id_header, &input.repeats);
     input.body = http_body(request, &input.body_len);
     scheme_verify(e->scheme, e->keys, e->n_keys, e->tolerance_s,
                   loop_wall_us(gateway->loop) / 1000000, &input, &verdict);
-    if (verdict.result == SCHEME_OK)
+    if (verdict.result == SCHEME_OK) {
+        *ret_key = &e->keys[verdict.key];
         return true;
+    }
     scheme_explain(&verdict, e->n_keys, input.body_len, why, sizeof(why));
     note_refusal(gateway, e, request, why, /* is_unverified= */ true);
     problem_reply(request, ERR_signature_invalid, NULL, 0);
@@ -224,13 +287,29 @@ static bool verify(struct gateway *gateway, struct endpoint *e,
 
 /* --- committing --- */
 
-static void reply_id(struct http_request *request, const uint8_t id[16])
+static void arrival_free(struct arrival *arrival)
 {
-    char text[ID_TEXT_SIZE], body[64];
-    id_format(id, text);
-    int n = snprintf(body, sizeof(body), "{\"ids\":[\"%s\"]}", text);
-    struct http_reply reply = {200, "application/json", body, (size_t)n, NULL};
-    http_reply(request, &reply);
+    buf_fini(&arrival->records);
+    free(arrival->ids);
+    free(arrival);
+}
+
+/* Of an event that had come before, the first one's id; of a conflict too: the first one
+ * wins. */
+static void reply_ids(const struct arrival *arrival, const struct hold_result *result)
+{
+    char text[ID_TEXT_SIZE];
+    struct buf body = {0};
+    buf_text(&body, "{\"ids\":[");
+    for (uint32_t i = 0; i < arrival->n; i++) {
+        const struct verdict *verdict = result->verdicts ? result->verdicts[i] : NULL;
+        id_format(verdict ? verdict->first_id : arrival->ids[i], text);
+        buf_format(&body, "%s\"%s\"", i ? "," : "", text);
+    }
+    buf_text(&body, "]}");
+    struct http_reply reply = {200, "application/json", body.bytes, body.len, NULL};
+    http_reply(arrival->pending.request, &reply);
+    buf_fini(&body);
 }
 
 /* A verified event that is not taken is never the sender's fault: it is told to come
@@ -251,94 +330,118 @@ static void reply_refused(struct arrival *arrival, const struct hold_result *res
 static void on_committed(void *user, const struct hold_result *result)
 {
     struct arrival *arrival = user;
-    const struct verdict *verdict = result->verdicts ? result->verdicts[0] : NULL;
     if (arrival->pending.request && result->error)
         reply_refused(arrival, result);
-    else if (arrival->pending.request) /* of a conflict too: the first one wins */
-        reply_id(arrival->pending.request, verdict ? verdict->first_id : arrival->id);
-    free(arrival);
+    else if (arrival->pending.request)
+        reply_ids(arrival, result);
+    arrival_free(arrival);
 }
 
-/* The value that a row names: a path in the body, or "header:NAME". */
-static const char *named(const struct http_request *request, const struct json *body,
-                         const char *where)
+static void keep_id(struct arrival *arrival, const uint8_t id[16])
 {
-    if (!strncmp(where, "header:", 7))
-        return http_header(request, where + 7);
-    return js_text(body, where, NULL);
+    if (arrival->n == arrival->cap) {
+        arrival->cap = arrival->cap ? arrival->cap * 2 : 1;
+        arrival->ids = mem_resize(arrival->ids, arrival->cap * sizeof(*arrival->ids));
+    }
+    memcpy(arrival->ids[arrival->n++], id, 16);
 }
 
-static long build(struct arrival *arrival, const char *type, const char *event_id,
-                  struct buf *out)
+static bool add_event(void *user, const char *event_id, const char *type_tail,
+                      const void *data, size_t data_len)
 {
-    struct gateway *gateway = arrival->gateway;
+    struct arrival *arrival = user;
     struct endpoint *e = arrival->endpoint;
-    size_t body_len;
-    const void *body = http_body(arrival->pending.request, &body_len);
+    bool is_form_body = is_form(arrival->pending.request);
+    uint8_t id[16];
     struct buf attrs = {0};
+    _free_ char *type = mem_format("%s.%s", e->integration_name, type_tail);
+    if (!text_is_type(type, strlen(type)))
+        return false;
+    id_new(loop_wall_us(arrival->gateway->loop), id);
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_ENDPOINT, e->path);
-    key_add(gateway, out, e->scope, event_id, strlen(event_id), hash64(body, body_len));
+    attrs_text(&attrs, ATTR_CONTENT_TYPE,
+               is_form_body ? "application/x-www-form-urlencoded" : NULL);
+    key_add(arrival->gateway, &arrival->records, e->scope, event_id, strlen(event_id),
+            hash64(data, data_len));
     struct record_parts parts = {
         .kind = RECORD_FACT, /* the broker makes it a request when the connector declares
                                 it */
-        .flags = RECORD_WEBHOOK | RECORD_JSON,
+        .flags = (uint8_t)(RECORD_WEBHOOK | (is_form_body ? 0 : RECORD_JSON)),
         .type = type,
-        .id = arrival->id,
+        .id = id,
         .integration = e->integration,
         .attrs = attrs.bytes,
         .attr_len = attrs.len,
-        .data = body,
-        .data_len = body_len,
+        .data = data,
+        .data_len = data_len,
     };
-    long at = record_add(out, &parts);
+    if (record_add(&arrival->records, &parts) < 0)
+        arrival->error = ERR_event_too_large;
+    else if (arrival->records.len > RECORD_GROUP_MAX)
+        arrival->error = ERR_batch_too_large;
     buf_fini(&attrs);
-    return at;
+    keep_id(arrival, id);
+    return arrival->error == 0;
 }
 
-static void commit(struct gateway *gateway, struct endpoint *e,
-                   struct http_request *request, const char *type, const char *event_id)
+/* All events of the body, or none. Takes the arrival over. */
+static void commit(struct arrival *arrival, const struct content *content,
+                   const struct json *body)
 {
-    struct buf records = {0};
-    struct arrival *arrival = mem_alloc(sizeof(*arrival));
-    arrival->pending.request = request;
-    arrival->gateway = gateway;
-    arrival->endpoint = e;
-    id_new(loop_wall_us(gateway->loop), arrival->id);
-    unsigned error = 0;
-    if (build(arrival, type, event_id, &records) < 0)
-        error = ERR_event_too_large;
-    else if (!hold_add(gateway->hold, records.bytes, records.len, 1, /* waits= */ false,
-                       on_committed, arrival))
-        error = ERR_overloaded;
-    buf_fini(&records);
-    if (!error) {
+    struct http_request *request = arrival->pending.request;
+    const char *detail = NULL;
+    if (!body || !content_each(content, body, add_event, arrival)) {
+        if (!arrival->error) {
+            arrival->error = ERR_bad_request;
+            detail = "the body is not an event";
+        }
+        note_refusal(
+            arrival->gateway, arrival->endpoint, request,
+            detail ? "not an event: not of the scheme's form, or no id or type in it"
+                   : "the events are too large to be stored together",
+            /* is_unverified= */ false);
+    } else if (!hold_add(arrival->gateway->hold, arrival->records.bytes,
+                         arrival->records.len, arrival->n, /* waits= */ false,
+                         on_committed, arrival)) {
+        arrival->error = ERR_overloaded;
+    }
+    if (!arrival->error) {
+        buf_fini(&arrival->records); /* hold has a copy */
         http_set_user(request, arrival);
         return;
     }
-    problem_reply(request, error, NULL, error == ERR_overloaded ? RETRY_MS : 0);
-    free(arrival);
+    problem_reply(request, arrival->error, detail,
+                  arrival->error == ERR_overloaded ? RETRY_MS : 0);
+    arrival_free(arrival);
+}
+
+static const char *header(void *user, const char *name)
+{
+    return http_header(user, name);
 }
 
 static void parse_and_commit(struct gateway *gateway, struct endpoint *e,
-                             struct http_request *request)
+                             struct http_request *request, const struct scheme_key *key)
 {
-    size_t n;
-    const char *bytes = http_body(request, &n);
-    char error[128], type[RECORD_TYPE_MAX + 1];
-    struct json *body = js_parse(bytes, n, error, sizeof(error));
-    const char *event_id = named(request, body, e->scheme->event_id);
-    const char *event_type = named(request, body, e->scheme->event_type);
-    int type_len = snprintf(type, sizeof(type), "%s.%s", e->integration_name,
-                            event_type ? event_type : "");
-    if (!body || !event_id || !*event_id || !event_type || type_len > RECORD_TYPE_MAX ||
-        !text_is_type(type, (size_t)type_len)) {
-        note_refusal(gateway, e, request, "not an event: no JSON, or no id or type in it",
-                     /* is_unverified= */ false);
-        problem_reply(request, ERR_bad_request, "the body is not an event", 0);
+    struct content content = {.scheme = e->scheme,
+                              .is_form = is_form(request),
+                              .header = header,
+                              .user = request};
+    content.body = http_body(request, &content.body_len);
+    struct json *body = content_parse(&content);
+    struct buf answer = {0};
+    if (content_handshake(e->scheme, key, body, &answer)) {
+        struct http_reply reply = {200, "application/json", answer.bytes, answer.len,
+                                   NULL};
+        http_reply(request, &reply);
     } else {
-        commit(gateway, e, request, type, event_id);
+        struct arrival *arrival = mem_alloc(sizeof(*arrival));
+        *arrival = (struct arrival){
+            .pending.request = request, .gateway = gateway, .endpoint = e};
+        commit(arrival, &content, body);
     }
+    buf_fini(&answer);
     js_free(body);
 }
 
@@ -347,11 +450,12 @@ void webhook_handle(struct gateway *gateway, struct http_request *request,
 {
     struct endpoint *e = find_endpoint(gateway, params[0]);
     const char *coding = http_header(request, "Content-Encoding");
+    const struct scheme_key *key;
     if (!e)
         problem_reply(request, ERR_not_found, NULL, 0);
     else if (coding && strcasecmp(coding, "identity") != 0)
         problem_reply(request, ERR_unsupported_media, "compressed bodies are not taken",
                       0);
-    else if (verify(gateway, e, request))
-        parse_and_commit(gateway, e, request);
+    else if (verify(gateway, e, request, &key))
+        parse_and_commit(gateway, e, request, key);
 }

@@ -181,6 +181,39 @@ static void check_paths(const struct checking *c, const struct config_integratio
     }
 }
 
+static bool signs_url(const char *scheme)
+{
+#define SCHEME(identifier, name, signs_url) {name, signs_url},
+    static const struct {
+        const char *name;
+        bool signs_url;
+    } schemes[] = {
+#include "lib/config/schemes.def"
+    };
+#undef SCHEME
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+        if (strcmp(schemes[i].name, scheme) == 0)
+            return schemes[i].signs_url;
+    return false;
+}
+
+/* Behind a proxy the address that the sender signed cannot be seen: it must be said. */
+static void check_public_url(const struct checking *c,
+                             const struct config_integration *in, const struct node *node)
+{
+    for (size_t j = 0; j < in->n_webhooks && !c->config->gateway.public_url; j++) {
+        const struct config_webhook *webhook = &in->webhooks[j];
+        if (!webhook->scheme || !webhook->path || !signs_url(webhook->scheme))
+            continue;
+        const struct node *item =
+            item_at(node, "webhooks", webhook->line, "path", webhook->path);
+        problem_add(c->problems, mark_of(item, "scheme"),
+                    "the scheme `%s` signs the endpoint's public address; expected "
+                    "gateway.public_url, such as public_url: https://hooks.example.com",
+                    webhook->scheme);
+    }
+}
+
 /* --- names that the log knows by 32 bits --- */
 
 struct named {
@@ -258,5 +291,6 @@ void check_config(const struct config *config, const struct node *root,
         check_name(&c, in, node);
         check_default(&c, i, node);
         check_paths(&c, in, node);
+        check_public_url(&c, in, node);
     }
 }

@@ -20,9 +20,12 @@
         .name = NULL                                                                     \
     }
 
-/* The schemes the gateway can verify (gateway/scheme.c). There is no way to write "none".
- */
-static const char *const schemes[] = {"stripe", NULL};
+/* The schemes the gateway can verify. There is no way to write "none". */
+#define SCHEME(identifier, name, signs_url) name,
+static const char *const schemes[] = {
+#include "lib/config/schemes.def"
+    NULL};
+#undef SCHEME
 static const char *const modes[] = {"test", "live", NULL};
 static const char *const missed[] = {"skip", "once", "all",
                                      NULL}; /* enum missed_policy */
@@ -32,7 +35,9 @@ static const struct field gateway_fields[] = {
     {"listen", FIELD_ADDRESS, COUNTED(config, gateway.address, gateway.port),
      .fallback = "127.0.0.1:8080", .sentence = "Address and port of the HTTP side."},
     {"public_url", FIELD_URL, AT(config, gateway.public_url),
-     .sentence = "Where providers reach it; used to show full webhook addresses."},
+     .sentence =
+         "Where providers reach it, without `/webhooks/...`; required by the schemes "
+         "square, hubspot and twilio, which sign it."},
     {"token_file", FIELD_PATH, AT(config, gateway.token_file),
      .fallback = "<data>/api-token",
      .sentence = "Where the first start writes the API token."},

@@ -1,19 +1,22 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
 /* OpenSSL 3 looks an algorithm up by name on every use unless it is fetched once: the
- * three used here are fetched on first use and kept for the life of the process.  A
- * failure of OpenSSL itself is a broken installation: we end. */
+ * ones used for every request are fetched on first use and kept for the life of the
+ * process.  A failure of OpenSSL itself is a broken installation: we end. */
 #include "lib/http/crypto.h"
 
 #include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/x509.h>
 
 #include "lib/base/id.h"
 
@@ -36,35 +39,90 @@ void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32])
 }
 
 /* A context that has its hash: giving it another key is cheap. */
-static EVP_MAC_CTX *hmac_sha256(void)
+static EVP_MAC_CTX *hmac_new(char *hash)
 {
-    static _Thread_local EVP_MAC_CTX *ctx;
-    if (ctx)
-        return ctx;
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     must(mac != NULL, "HMAC");
-    ctx = EVP_MAC_CTX_new(mac);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
     EVP_MAC_free(mac);
-    char hash[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0),
         OSSL_PARAM_construct_end()};
-    must(ctx && EVP_MAC_CTX_set_params(ctx, params) == 1, "HMAC-SHA256");
+    must(ctx && EVP_MAC_CTX_set_params(ctx, params) == 1, "HMAC");
     return ctx;
+}
+
+static void hmac(EVP_MAC_CTX *ctx, const void *key, size_t key_len,
+                 const struct crypto_part *parts, size_t n_parts, uint8_t *ret_mac,
+                 size_t size)
+{
+    /* A NULL key would mean "the one before". */
+    must(EVP_MAC_init(ctx, key ? key : "", key ? key_len : 0, NULL) == 1, "HMAC");
+    for (size_t i = 0; i < n_parts; i++)
+        must(EVP_MAC_update(ctx, parts[i].bytes, parts[i].len) == 1, "HMAC");
+    size_t len = 0;
+    must(EVP_MAC_final(ctx, ret_mac, &len, size) == 1 && len == size, "HMAC");
 }
 
 void crypto_hmac_sha256(const void *key, size_t key_len, const struct crypto_part *parts,
                         size_t n_parts, uint8_t ret_mac[32])
 {
-    EVP_MAC_CTX *ctx = hmac_sha256();
-    /* A NULL key would mean "the one before". */
-    must(EVP_MAC_init(ctx, key ? key : "", key ? key_len : 0, NULL) == 1, "HMAC-SHA256");
+    static _Thread_local EVP_MAC_CTX *ctx;
+    char hash[] = "SHA256";
+    if (!ctx)
+        ctx = hmac_new(hash);
+    hmac(ctx, key, key_len, parts, n_parts, ret_mac, CRYPTO_SHA256_SIZE);
+}
+
+void crypto_hmac_sha1(const void *key, size_t key_len, const struct crypto_part *parts,
+                      size_t n_parts, uint8_t ret_mac[20])
+{
+    static _Thread_local EVP_MAC_CTX *ctx;
+    char hash[] = "SHA1";
+    if (!ctx)
+        ctx = hmac_new(hash);
+    hmac(ctx, key, key_len, parts, n_parts, ret_mac, CRYPTO_SHA1_SIZE);
+}
+
+/* NULL when it is not one, or when bytes stand behind it. */
+static EVP_PKEY *read_p256(const void *key, size_t key_len)
+{
+    char curve[32] = "";
+    const unsigned char *at = key;
+    EVP_PKEY *pkey = key_len <= LONG_MAX ? d2i_PUBKEY(NULL, &at, (long)key_len) : NULL;
+    if (pkey && at == (const unsigned char *)key + key_len &&
+        EVP_PKEY_get_base_id(pkey) == EVP_PKEY_EC &&
+        EVP_PKEY_get_group_name(pkey, curve, sizeof(curve), NULL) == 1 &&
+        !strcmp(curve, "prime256v1"))
+        return pkey;
+    EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return NULL;
+}
+
+bool crypto_is_p256_key(const void *key, size_t key_len)
+{
+    EVP_PKEY *pkey = read_p256(key, key_len);
+    EVP_PKEY_free(pkey);
+    return pkey != NULL;
+}
+
+bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_part *parts,
+                        size_t n_parts, const void *signature, size_t signature_len)
+{
+    EVP_PKEY *pkey = read_p256(key, key_len);
+    if (!pkey)
+        return false;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    must(ctx && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1,
+         "ECDSA");
     for (size_t i = 0; i < n_parts; i++)
-        must(EVP_MAC_update(ctx, parts[i].bytes, parts[i].len) == 1, "HMAC-SHA256");
-    size_t len = 0;
-    must(EVP_MAC_final(ctx, ret_mac, &len, CRYPTO_SHA256_SIZE) == 1 &&
-             len == CRYPTO_SHA256_SIZE,
-         "HMAC-SHA256");
+        must(EVP_DigestVerifyUpdate(ctx, parts[i].bytes, parts[i].len) == 1, "ECDSA");
+    bool fits = EVP_DigestVerifyFinal(ctx, signature, signature_len) == 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return fits;
 }
 
 bool crypto_equal(const void *a, const void *b, size_t n)

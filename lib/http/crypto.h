@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
+enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_SHA1_SIZE = 20, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
 
 void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32]);
 /* HMAC-SHA256 over the concatenation of `n_parts` parts. */
@@ -15,6 +15,12 @@ struct crypto_part {
     size_t len;
 };
 void crypto_hmac_sha256(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[32]);
+/* HMAC-SHA1, for senders that have nothing newer. */
+void crypto_hmac_sha1(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[20]);
+/* Is it the DER of a SubjectPublicKeyInfo with a point of the curve P-256? */
+bool crypto_is_p256_key(const void *key, size_t key_len);
+/* Does the DER signature (ECDSA with SHA-256) of that key fit the concatenation of the parts? */
+bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, const void *signature, size_t signature_len);
 /* Same bytes? In time that depends on n only. */
 bool crypto_equal(const void *a, const void *b, size_t n);
 /* AES-256-GCM with a random nonce; `aad` is authenticated only. ret has room for n + CRYPTO_SEALED_EXTRA. */

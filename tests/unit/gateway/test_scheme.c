@@ -304,16 +304,28 @@ static void other_hmac_schemes_are_only_rows(void **state)
     scheme_key_fini(&key);
 }
 
-static void rows_sign_the_body(void **state)
+static void rows_sign_the_body_and_have_the_configurations_names(void **state)
 {
     (void)state;
+#define SCHEME(identifier, name, signs_url) {name, signs_url},
+    static const struct {
+        const char *name;
+        bool signs_url;
+    } known[] = {
+#include "lib/config/schemes.def"
+    };
+#undef SCHEME
     size_t n = 0;
     for (const struct scheme *row = scheme_rows(); row->name; row++, n++) {
-        size_t len = strlen(row->signed_bytes);
-        assert_true(len >= 6 && !strcmp(row->signed_bytes + len - 6, "{body}"));
+        assert_true(n < sizeof(known) / sizeof(known[0]));
+        assert_string_equal(row->name, known[n].name);
+        assert_int_equal(strstr(row->signed_bytes, "{url}") != NULL, known[n].signs_url);
+        assert_true(strstr(row->signed_bytes, "{body}") ||
+                    strstr(row->signed_bytes, "{params}"));
+        assert_true(row->signature_header && row->event_id && row->event_type);
         assert_ptr_equal(scheme_find(row->name), row);
     }
-    assert_true(n >= 1);
+    assert_int_equal(n, sizeof(known) / sizeof(known[0]));
     assert_null(scheme_find("none"));
     assert_null(scheme_find(""));
 }
@@ -365,7 +377,7 @@ int main(void)
         cmocka_unit_test(other_bodies_are_refused),
         cmocka_unit_test(no_flipped_bit_is_accepted),
         cmocka_unit_test(other_hmac_schemes_are_only_rows),
-        cmocka_unit_test(rows_sign_the_body),
+        cmocka_unit_test(rows_sign_the_body_and_have_the_configurations_names),
         cmocka_unit_test(empty_secret_is_no_key),
         cmocka_unit_test(operator_is_told_why_and_nothing_secret),
     };

@@ -1,0 +1,198 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* The table. Its names are those of lib/config/schemes.def, which the configuration
+ * takes. */
+#include "gateway/scheme.h"
+
+#define SCHEME(identifier, name, signs_url) ROW_##identifier,
+enum {
+#include "lib/config/schemes.def"
+    ROWS
+};
+#undef SCHEME
+
+/* Standard Webhooks, and who signs like it: names with `prefix`. */
+#define STANDARD(prefix)                                                                 \
+    .signature_header = prefix "-signature", .syntax = SYNTAX_SPACED, .label = "v1",     \
+    .time_header = prefix "-timestamp", .id_header = prefix "-id",                       \
+    .signed_bytes = "{id}.{time}.{body}", .encoding = ENCODING_BASE64, .past_s = 300,    \
+    .future_s = 300, .event_id = "header:" prefix "-id"
+
+static const struct scheme rows[ROWS + 1] = {
+    [ROW_stripe] =
+        {
+            .name = "stripe",
+            .signature_header = "Stripe-Signature",
+            .syntax = SYNTAX_PAIRS,
+            .label = "v1",
+            .signed_bytes = "{time}.{body}",
+            .past_s = 300, /* the future is not checked, as in Stripe's own libraries */
+            .event_id = "id",
+            .event_type = "type",
+        },
+    [ROW_github] =
+        {
+            .name = "github",
+            .signature_header =
+                "X-Hub-Signature-256", /* that of SHA-1 is not looked at */
+            .syntax = SYNTAX_PREFIX,
+            .label = "sha256",
+            .signed_bytes = "{body}", /* no time: old deliveries cannot be told */
+            .event_id = "header:X-GitHub-Delivery",
+            .event_type = "header:X-GitHub-Event+action "
+                          "header:X-GitHub-Event+payload.action header:X-GitHub-Event",
+        },
+    [ROW_standard_webhooks] =
+        {
+            .name = "standard-webhooks",
+            STANDARD("webhook"),
+            .key = KEY_WHSEC_BASE64,
+            .event_type = "type",
+        },
+    [ROW_svix] =
+        {
+            .name = "svix",
+            STANDARD("svix"),
+            .key = KEY_WHSEC_BASE64,
+            .event_type = "type eventType",
+        },
+    [ROW_openai] =
+        {
+            .name = "openai",
+            STANDARD("webhook"),
+            .key = KEY_WHSEC_OR_TEXT,
+            .event_type = "type",
+        },
+    [ROW_anthropic] =
+        {
+            .name = "anthropic",
+            STANDARD("webhook"),
+            .key = KEY_WHSEC_BASE64,
+            .event_type = "data.type", /* `type` is always "event" */
+        },
+    [ROW_resend] =
+        {
+            .name = "resend",
+            STANDARD("svix"),
+            .key = KEY_WHSEC_BASE64,
+            .event_type = "type",
+        },
+    [ROW_slack] =
+        {
+            .name = "slack",
+            .signature_header = "X-Slack-Signature",
+            .syntax = SYNTAX_PREFIX,
+            .label = "v0",
+            .time_header = "X-Slack-Request-Timestamp",
+            .signed_bytes = "v0:{time}:{body}",
+            .past_s = 300,
+            .handshake = HANDSHAKE_SLACK,
+            .event_id = "event_id payload.trigger_id trigger_id #body",
+            .event_type = "event.type payload.type =command+command type",
+        },
+    [ROW_shopify] =
+        {
+            .name = "shopify",
+            .signature_header = "X-Shopify-Hmac-Sha256",
+            .syntax = SYNTAX_WHOLE,
+            .signed_bytes = "{body}", /* X-Shopify-Triggered-At is not signed */
+            .encoding = ENCODING_BASE64,
+            .event_id = "header:X-Shopify-Webhook-Id",
+            .event_type = "header:X-Shopify-Topic",
+        },
+    [ROW_paddle] =
+        {
+            .name = "paddle",
+            .signature_header = "Paddle-Signature",
+            .syntax = SYNTAX_PAIRS,
+            .label = "h1",
+            .time_label = "ts",
+            .separator = ';',
+            .signed_bytes = "{time}:{body}",
+            .past_s = 5, /* as in Paddle's own library */
+            .event_id = "event_id",
+            .event_type = "event_type",
+        },
+    [ROW_zoom] =
+        {
+            .name = "zoom",
+            .signature_header = "x-zm-signature",
+            .syntax = SYNTAX_PREFIX,
+            .label = "v0",
+            .time_header = "x-zm-request-timestamp",
+            .signed_bytes = "v0:{time}:{body}",
+            .past_s = 300, /* Zoom says none */
+            .handshake = HANDSHAKE_ZOOM,
+            .event_id = "#body", /* there is no id */
+            .event_type = "event",
+        },
+    [ROW_linear] =
+        {
+            .name = "linear",
+            .signature_header = "Linear-Signature",
+            .syntax = SYNTAX_WHOLE,
+            .signed_bytes = "{body}",
+            .body_time = "webhookTimestamp", /* the header of the time is not signed */
+            .past_s = 60,
+            .future_s = 60,
+            .event_id = "header:Linear-Delivery",
+            .event_type = "type+action type",
+        },
+    [ROW_square] =
+        {
+            .name = "square",
+            .signature_header = "x-square-hmacsha256-signature",
+            .syntax = SYNTAX_WHOLE,
+            .signed_bytes = "{url}{body}",
+            .encoding = ENCODING_BASE64,
+            .event_id = "event_id",
+            .event_type = "type",
+        },
+    [ROW_hubspot] =
+        {
+            .name = "hubspot", /* version 3; 1 and 2 are plain hashes and not taken */
+            .signature_header = "X-HubSpot-Signature-v3",
+            .syntax = SYNTAX_WHOLE,
+            .time_header = "X-HubSpot-Request-Timestamp",
+            .time_is_ms = true,
+            .signed_bytes = "{method}{url}{body}{time}",
+            .encoding = ENCODING_BASE64,
+            .past_s = 300,
+            .is_batch = true,
+            .event_id = "int:eventId+int:subscriptionId+int:occurredAt int:eventId",
+            .event_type = "subscriptionType",
+        },
+    [ROW_twilio] =
+        {
+            .name = "twilio",
+            .signature_header = "X-Twilio-Signature",
+            .syntax = SYNTAX_WHOLE,
+            .signed_bytes = "{url}{params}",
+            .algorithm = ALGORITHM_HMAC_SHA1,
+            .encoding = ENCODING_BASE64,
+            .event_id = "MessageSid+MessageStatus MessageSid+SmsStatus MessageSid "
+                        "CallSid+CallStatus+SequenceNumber CallSid+CallStatus #body",
+            .event_type = "=message+MessageStatus =message+SmsStatus =call+CallStatus "
+                          "=event",
+        },
+    [ROW_sendgrid] =
+        {
+            .name = "sendgrid",
+            .signature_header = "X-Twilio-Email-Event-Webhook-Signature",
+            .syntax = SYNTAX_WHOLE,
+            .time_header = "X-Twilio-Email-Event-Webhook-Timestamp",
+            .signed_bytes = "{time}{body}",
+            .algorithm = ALGORITHM_ECDSA_P256,
+            .encoding = ENCODING_BASE64,
+            .key = KEY_P256,
+            .past_s = 300, /* SendGrid says none */
+            .is_batch = true,
+            .event_id = "sg_event_id",
+            .event_type = "event",
+        },
+};
+
+const struct scheme *scheme_rows(void)
+{
+    return rows;
+}
