@@ -95,6 +95,9 @@ struct json *core_status(const struct core *core)
                (int64_t)core->n_waiters);
     js_set_int(o, "cached_bytes", (int64_t)core->cache_bytes);
     js_set_int(o, "spare_bytes", (int64_t)core->head.spare_bytes);
+    const char *pinned_by;
+    js_set_int(o, "keep_from", (int64_t)core_keep_from(core, &pinned_by));
+    js_set_text(o, "pinned_by", pinned_by);
     return js_set(js_set(o, "groups", groups), "sessions", sessions);
 }
 

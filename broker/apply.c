@@ -325,7 +325,10 @@ static void apply_checkpoint(struct core *core, struct walk *walk, const struct 
 {
     const struct control_checkpoint *c = body(r, sizeof(*c));
 
-    (void)walk;
+    if (c && c->piece == 0)
+        core->checkpoint_began = walk->block->number;
+    if (c && c->last)
+        core->checkpoint_block = core->checkpoint_began;
     if (!c || (core->is_based && !core->in_checkpoint))
         return;
     if (c->piece == 0)

@@ -24,6 +24,7 @@
 
 enum {
     VIEWS_POLL_US = 1000000,
+    KEEP_POLLS = 5, /* the logger is told what to keep at every so many of these */
     GONE_MAX =
         256, /* peers found unreachable in one turn; more are found at the next send */
 };
@@ -41,6 +42,7 @@ struct broker {
     struct loop_timer *tick, *poll;
     uint64_t gone[GONE_MAX];
     size_t n_gone;
+    unsigned polls;
     bool is_stopping;
 };
 
@@ -199,6 +201,9 @@ static void on_poll(void *user)
 
     if (views(broker))
         core_views(broker->core, views_applied(broker->views));
+    uint64_t keep_from = core_keep_from(broker->core, NULL);
+    if (++broker->polls % KEEP_POLLS == 0 && keep_from)
+        link_keep(broker->link, keep_from);
     loop_timer_in(broker->poll, VIEWS_POLL_US);
 }
 

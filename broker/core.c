@@ -160,127 +160,6 @@ void core_start(struct core *core, uint64_t term, const struct log_head *head)
     stage_flush(core);
 }
 
-/* --- configuration --- */
-
-static char *integration_record(const struct core_integration *in)
-{
-    struct json *o = js_object();
-    struct buf text = BUF_NULL;
-
-    js_set_text(js_set_text(o, "name", in->name), "connector", in->connector);
-    js_set_text(js_set_text(o, "provider", in->provider), "service", in->service);
-    js_set_bool(js_set_text(o, "mode", in->mode), "default", in->is_default);
-    js_write(o, 0, &text);
-    js_free(o);
-    return (char *)text.bytes;
-}
-
-static char *group_record(const struct core_group *in)
-{
-    struct json *o = js_set_text(js_object(), "name", in->name), *types = js_array();
-    struct buf text = BUF_NULL;
-
-    for (size_t i = 0; i < in->n_types; i++)
-        js_push(types, js_from_text(in->types[i], strlen(in->types[i])));
-    js_set(o, "types", types);
-    js_write(o, 0, &text);
-    js_free(o);
-    return (char *)text.bytes;
-}
-
-static void stage_definition(struct core *core, const char *name, bool is_handler,
-                             const char *text)
-{
-    struct record_parts parts = {.kind = is_handler ? RECORD_INTEGRATION : RECORD_NOTE,
-                                 .type = is_handler ? NULL : "signalbox.group",
-                                 .integration = integration_hash(name),
-                                 .data = text,
-                                 .data_len = strlen(text)};
-
-    stage_parts(core, &parts, NULL);
-}
-
-static void configure_schedule(struct group *group, const struct core_schedule *in)
-{
-    _free_ char *name = mem_format("%s.%s", group->name, in->operation);
-    struct schedule *s = schedule_make(group, name);
-
-    s->every_us = in->every_us;
-    s->missed = in->missed;
-    s->is_configured = in->every_us > 0;
-}
-
-static void configure_integration(struct core *core, const struct core_integration *in)
-{
-    struct group *group = group_add(core, in->name);
-    _free_ char *record = integration_record(in);
-
-    group->is_handler = true;
-    group->attempts = in->attempts ? in->attempts : 8;
-    group->deadline_us = in->deadline_us ? in->deadline_us : UINT64_C(86400000000);
-    free(group->key);
-    group->key = mem_text(in->key);
-    for (size_t i = 0; i < group->n_schedules; i++)
-        group->schedules[i].is_configured = false;
-    for (size_t i = 0; i < in->n_schedules; i++)
-        configure_schedule(group, &in->schedules[i]);
-    if (!group->record || strcmp(group->record, record) != 0)
-        stage_definition(core, in->name, true, record);
-}
-
-static void configure_group(struct core *core, const struct core_group *in)
-{
-    struct group *group = group_add(core, in->name);
-    _free_ char *record = group_record(in);
-
-    group->attempts = in->attempts ? in->attempts : 8;
-    if (!group->record || strcmp(group->record, record) != 0)
-        stage_definition(core, in->name, false, record);
-}
-
-static bool is_named(const struct core_config *config, const struct group *group)
-{
-    for (size_t i = 0; i < config->n_integrations; i++)
-        if (strcmp(config->integrations[i].name, group->name) == 0)
-            return true;
-    for (size_t i = 0; i < config->n_groups; i++)
-        if (strcmp(config->groups[i].name, group->name) == 0)
-            return true;
-    return false;
-}
-
-static void remove_group(struct core *core, struct group *group)
-{
-    struct json *o =
-        js_set_bool(js_set_text(js_object(), "name", group->name), "removed", true);
-    struct buf text = BUF_NULL;
-
-    if (!group->is_configured && group->record)
-        goto done;
-    js_set_text(js_set_text(o, "connector", group->connector), "service", group->service);
-    js_write(o, 0, &text);
-    stage_definition(core, group->name, group->is_handler, buf_str(&text));
-    buf_fini(&text);
-done:
-    js_free(o);
-}
-
-void core_configure(struct core *core, const struct core_config *config)
-{
-    free(core->gateway_key);
-    core->gateway_key = mem_text(config->gateway_key);
-    if (config->random_seed)
-        core->random = config->random_seed;
-    for (size_t i = 0; i < core->n_groups; i++)
-        if (!is_named(config, core->groups[i]))
-            remove_group(core, core->groups[i]);
-    for (size_t i = 0; i < config->n_integrations; i++)
-        configure_integration(core, &config->integrations[i]);
-    for (size_t i = 0; i < config->n_groups; i++)
-        configure_group(core, &config->groups[i]);
-    stage_flush(core);
-}
-
 /* --- inputs --- */
 
 void core_frame(struct core *core, uint64_t peer, uint64_t pid, const void *frame,
@@ -356,4 +235,22 @@ uint64_t core_next_due(const struct core *core)
 uint64_t core_applied(const struct core *core)
 {
     return core->applied;
+}
+
+uint64_t core_keep_from(const struct core *core, const char **ret_what)
+{
+    uint64_t keep = core->checkpoint_block;
+    const char *what = "checkpoint";
+
+    for (size_t i = 0; i < core->n_groups; i++) {
+        const struct group *group = core->groups[i];
+        if (group->first_slot == group->n_slots ||
+            group->slots[group->first_slot].block >= keep)
+            continue;
+        keep = group->slots[group->first_slot].block;
+        what = group->name;
+    }
+    if (ret_what)
+        *ret_what = what;
+    return keep;
 }

@@ -158,6 +158,9 @@ uint64_t core_next_due(const struct core *core);
 /* State as JSON, to be js_free'd: groups, sessions, totals. */
 struct json *core_status(const struct core *core);
 uint64_t core_applied(const struct core *core);
+/* Below this block no event is unsettled and no replay starts: what pins it is the
+ * group's name, or "checkpoint" (borrowed; ret_what may be NULL). */
+uint64_t core_keep_from(const struct core *core, const char **ret_what);
 
 /* --- blocks in memory: reference counted; the count is atomic because the wire's I/O
  * thread releases too --- */

@@ -26,20 +26,26 @@ struct link {
     bool is_fenced, was_fenced;
 };
 
-static void fence(struct link *link)
+static int send_number(struct link *link, enum message_type type, uint64_t number)
 {
     struct {
         struct message m;
-        uint64_t term;
+        uint64_t number;
     } frame = {{.magic = MESSAGE_MAGIC,
                 .version = MESSAGE_VERSION,
-                .type = MSG_FENCE,
+                .type = (uint8_t)type,
                 .body_len = 8},
-               link->options.term};
+               number};
 
+    return wire_send(link->socket, NULL, &frame, sizeof(frame));
+}
+
+static void fence(struct link *link)
+{
     link->is_fenced = false;
-    wire_send(link->socket, NULL, &frame,
-              sizeof(frame)); /* not connected yet: the timer sends it again */
+    (void)send_number(
+        link, MSG_FENCE,
+        link->options.term); /* not connected yet: the timer sends it again */
     loop_timer_in(link->timer, link->was_fenced ? ANSWER_US : ANSWER_US / 5);
 }
 
@@ -174,4 +180,11 @@ void link_append(struct link *link, struct block_ref *block)
 uint64_t link_term(const struct link *link)
 {
     return link->options.term;
+}
+
+void link_keep(struct link *link, uint64_t keep_from)
+{
+    if (link->is_fenced)
+        (void)send_number(link, MSG_KEEP,
+                          keep_from); /* lost: said again with the next change */
 }

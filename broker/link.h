@@ -32,5 +32,7 @@ struct link *link_new(struct loop *loop, struct wire *wire,
                       const struct link_options *options, char *error, size_t error_size);
 void link_free(struct link *link);
 void link_append(struct link *link, struct block_ref *block);
+/* Which segments the logger's retention may remove: those all below this block. */
+void link_keep(struct link *link, uint64_t keep_from);
 /* The term that was accepted. */
 uint64_t link_term(const struct link *link);

@@ -247,6 +247,8 @@ struct core {
     bool in_checkpoint;
     bool is_based; /* a whole checkpoint was read, or the log is new */
     size_t n_consumer_groups;
+    uint64_t checkpoint_began,
+        checkpoint_block;    /* first block of the newest one; of the newest whole one */
     struct schedule *firing; /* RECORD_SCHEDULE seen, its request follows */
     uint64_t log_since_checkpoint;
 

@@ -24,6 +24,8 @@ enum {
     GATHER_MS = 20, /* from the first commit until the views are brought up to it */
     APPLY_MS = 200, /* spent on the views before the disk is looked at again */
     EXPIRE_MS = 10000,
+    RETAIN_MS = 5000,
+    SEGMENTS_MAX = 4096,     /* looked at for log.retain_size, the oldest ones */
     EXPIRE_MAX = 2000,       /* keys at a time */
     IO_LOWEST = 2 << 13 | 7, /* best effort, last in line: idle might never come */
 };
@@ -35,10 +37,12 @@ struct housekeeper {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_poked, is_stopping;
+    uint64_t keep_from; /* as the broker said; 0 = not yet */
     /* the thread's own */
     struct views *views;
     uint64_t next; /* the first block the views have not */
-    uint64_t apply_until_us, expire_at_us, prepare_at_us;
+    uint64_t apply_until_us, expire_at_us, prepare_at_us, retain_at_us;
+    struct retention retention;
     bool is_full, is_damaged, has_gap, has_rebuilt;
 };
 
@@ -159,6 +163,55 @@ static unsigned prepare(struct housekeeper *h)
     return result == STORE_MORE ? STEP_MS : ROUND_MS;
 }
 
+/* --- retention --- */
+
+/* The first block to stay so that the segments are at most `size` bytes together; the
+ * newest one always stays. */
+static uint64_t keep_by_size(struct housekeeper *h)
+{
+    struct store_segment *segments = mem_array(SEGMENTS_MAX, sizeof(*segments));
+    size_t n = store_segments(h->store, segments, SEGMENTS_MAX), first = 0;
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < n; i++)
+        total += segments[i].bytes;
+    while (first + 1 < n && total > h->retention.size)
+        total -= segments[first++].bytes;
+    uint64_t keep = n ? segments[first].first : 0;
+    free(segments);
+    return keep;
+}
+
+static void retain(struct housekeeper *h)
+{
+    uint64_t now = clock_steady_us(), wall = clock_wall_us(), wanted = 0;
+
+    pthread_mutex_lock(&h->lock);
+    uint64_t keep_from = h->keep_from;
+    pthread_mutex_unlock(&h->lock);
+    if (keep_from == 0 || now < h->retain_at_us)
+        return;
+    h->retain_at_us = now + RETAIN_MS * 1000;
+    if (h->retention.age_us && h->retention.age_us < wall)
+        wanted = store_find_time(h->store, wall - h->retention.age_us);
+    if (h->retention.size) {
+        uint64_t by_size = keep_by_size(h);
+        wanted = by_size > wanted ? by_size : wanted;
+    }
+    if (h->views && h->next < keep_from)
+        keep_from = h->next;
+    if (wanted < keep_from)
+        keep_from = wanted;
+    int gone = keep_from > 1 ? store_trim(h->store, keep_from) : 0;
+    if (gone > 0)
+        log_say(LOG_TRIMMED, "segments=%d below_block=%llu", gone,
+                (unsigned long long)keep_from);
+    uint64_t first, last;
+    store_range(h->store, &first, &last);
+    if (h->views && first > 1 && views_trim(h->views, first, EXPIRE_MAX) == VIEWS_FAILED)
+        give_up_views(h, "rows cannot be removed");
+}
+
 /* --- the thread --- */
 
 /* Wait so long, or until something was committed. False: stop. */
@@ -194,6 +247,7 @@ static void *run(void *user)
     while (goes_on) {
         bool has_more = update_views(h);
         expire(h);
+        retain(h);
         uint64_t now = clock_steady_us();
         if (now >= h->prepare_at_us)
             h->prepare_at_us = clock_steady_us() + prepare(h) * 1000ULL;
@@ -210,13 +264,15 @@ static void *run(void *user)
 
 /* --- life --- */
 
-struct housekeeper *housekeeper_start(struct store *store, const char *dir)
+struct housekeeper *housekeeper_start(struct store *store, const char *dir,
+                                      const struct retention *retention)
 {
     struct housekeeper *h = mem_alloc(sizeof(*h));
     pthread_condattr_t steady;
 
     h->store = store;
     h->dir = mem_text(dir);
+    h->retention = *retention;
     pthread_mutex_init(&h->lock, NULL);
     pthread_condattr_init(&steady);
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
@@ -247,6 +303,15 @@ void housekeeper_stop(struct housekeeper *h)
 void housekeeper_poke(struct housekeeper *h)
 {
     pthread_mutex_lock(&h->lock);
+    h->is_poked = true;
+    pthread_cond_signal(&h->wake);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void housekeeper_keep(struct housekeeper *h, uint64_t keep_from)
+{
+    pthread_mutex_lock(&h->lock);
+    h->keep_from = keep_from;
     h->is_poked = true;
     pthread_cond_signal(&h->wake);
     pthread_mutex_unlock(&h->lock);

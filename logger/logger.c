@@ -162,7 +162,7 @@ static void on_frame(void *user, const struct wire_peer *peer, const void *frame
     struct logger *logger = user;
     const char *why = NULL;
     const struct message *m = message_check(frame, n, &why);
-    uint64_t term;
+    uint64_t term, keep_from;
 
     if (!m) {
         refuse(logger, peer, 0, why);
@@ -171,6 +171,9 @@ static void on_frame(void *user, const struct wire_peer *peer, const void *frame
     } else if (m->type == MSG_FENCE && m->body_len == sizeof(term)) {
         memcpy(&term, message_body(m), sizeof(term));
         committer_fence(logger->committer, peer, term);
+    } else if (m->type == MSG_KEEP && m->body_len == sizeof(keep_from)) {
+        memcpy(&keep_from, message_body(m), sizeof(keep_from));
+        housekeeper_keep(logger->housekeeper, keep_from);
     } else {
         refuse(logger, peer, m->ref, "not a message for the logger");
     }
@@ -203,7 +206,9 @@ static int open_store(struct logger *logger, const struct config *config, char *
     log_say(RECOVERED, "block=%llu term=%llu ms=%llu", (unsigned long long)head.number,
             (unsigned long long)head.term,
             (unsigned long long)(clock_steady_us() - began) / 1000);
-    logger->housekeeper = housekeeper_start(logger->store, dir);
+    const struct retention retention = {.age_us = config->log.retain_age_us,
+                                        .size = config->log.retain_size};
+    logger->housekeeper = housekeeper_start(logger->store, dir, &retention);
     logger->committer = committer_start(logger->store, on_commit, logger);
     return 0;
 }
