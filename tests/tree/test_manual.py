@@ -47,7 +47,7 @@ def entries(text):
 def table(path, pattern):
     """The rows of a .def table; none at all means that the pattern does not fit it any more."""
     rows = re.findall(pattern, tree.text(tree.Path(path)), re.M)
-    assert len(rows) == len(re.findall(r"^[A-Z]+\((?!id|name|number)", tree.text(tree.Path(path)), re.M)) > 0, path
+    assert len(rows) == len(re.findall(r"^[A-Z]+\((?!(?:id|name|number),)", tree.text(tree.Path(path)), re.M)) > 0, path
     return rows
 
 
