@@ -36,6 +36,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct sb_event;   /* what is to be handled */
 struct sb_request; /* the HTTP request being made */
@@ -312,6 +313,7 @@ struct sb_connector {
  * when the tables, the configuration or the arguments are wrong. */
 int sb_connector_main(const struct sb_connector *connector, int argc, char **argv);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
