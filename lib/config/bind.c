@@ -159,6 +159,43 @@ static void bind_secrets(struct binding *b, const struct field *field, struct no
     *count_at(field, base) = n;
 }
 
+/* A list for an operation: its price changed, or will. */
+static void bind_price(struct binding *b, struct node *item, const char *operation,
+                       struct config_price *list, size_t *n)
+{
+    static const char expected[] =
+        "a price such as 0.30 USD or 0.30 USD since 2026-07-01";
+
+    if (!is_kind(b, item, NODE_SCALAR, expected))
+        return;
+    if (price_read(item->text, operation, &list[*n]))
+        ++*n;
+    else
+        problem_add(b->problems, item->mark, "this is no price; expected %s", expected);
+}
+
+static void bind_prices(struct binding *b, const struct field *field, struct node *node,
+                        void *base)
+{
+    size_t room = 1, n = 0;
+
+    for (struct node *item = node->first; item; item = item->next)
+        room += item->kind == NODE_LIST ? item->n : 1;
+    struct config_price *list = mem_array(room, sizeof(*list));
+    for (struct node *item = node->first; item; item = item->next) {
+        if (!text_is_name(item->key))
+            problem_add(b->problems, item->key_mark,
+                        "`%s` is not a name an operation can have", item->key);
+        else if (item->kind != NODE_LIST)
+            bind_price(b, item, item->key, list, &n);
+        else
+            for (struct node *one = item->first; one; one = one->next)
+                bind_price(b, one, item->key, list, &n);
+    }
+    *(struct config_price **)(void *)((char *)base + field->offset) = list;
+    *count_at(field, base) = n;
+}
+
 static void bind_options(struct binding *b, const struct field *field, struct node *node,
                          void *base)
 {
@@ -223,6 +260,7 @@ static const struct {
     [FIELD_SECRETS] = {NODE_LIST, "a list of vault:NAME or file:PATH", bind_secrets},
     [FIELD_NAMED_SECRETS] = {NODE_MAP, "a mapping such as { api_key: vault:NAME }",
                              bind_secrets},
+    [FIELD_PRICES] = {NODE_MAP, "a mapping such as { charge: 0.30 USD }", bind_prices},
     [FIELD_OPTIONS] = {NODE_MAP, "a mapping from option to value", bind_options},
     [FIELD_ITEMS] = {NODE_LIST, "a list of mappings", bind_items},
     [FIELD_NAMED_ITEMS] = {NODE_MAP, "a mapping by name", bind_items},
@@ -342,6 +380,8 @@ static void free_several(const struct field *field, void *base)
             free(((char **)(void *)list)[i]);
         else if (field->type == FIELD_SECRETS || field->type == FIELD_NAMED_SECRETS)
             secret_free((struct config_secret *)(void *)list + i);
+        else if (field->type == FIELD_PRICES)
+            free(((struct config_price *)(void *)list)[i].operation);
         else
             free_section(field->section, list + i * field->section->size);
     }

@@ -59,7 +59,7 @@ static void check_purpose(const struct checking *c, const struct config_integrat
                           const struct node *node)
 {
     static const char *const need_connector[] = {"schedules", "base_url", "default",
-                                                 NULL};
+                                                 "budget",    "prices",   NULL};
 
     if (in->connector)
         return;
@@ -90,6 +90,36 @@ static void check_limits(const struct checking *c, const struct config_integrati
     if (in->limits.timeout_us > in->limits.deadline_us)
         problem_add(c->problems, mark_of(node_member(node, "limits"), "timeout"),
                     "`timeout` is longer than `deadline`; expected at most as long");
+}
+
+static const struct config_price *same_day(const struct config_integration *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(in->prices[i].operation, in->prices[n].operation) == 0 &&
+            in->prices[i].since_us == in->prices[n].since_us)
+            return &in->prices[i];
+    return NULL;
+}
+
+/* A budget is kept by adding up: one currency. */
+static void check_prices(const struct checking *c, const struct config_integration *in,
+                         const struct node *node)
+{
+    const char *currency = in->budget.per_day.currency;
+
+    for (size_t i = 0; i < in->n_prices; i++) {
+        const struct config_price *price = &in->prices[i];
+        struct mark mark = mark_of(node_member(node, "prices"), price->operation);
+        if (same_day(in, i))
+            problem_add(c->problems, mark,
+                        "`%s` has two prices from the same day on; expected one",
+                        price->operation);
+        else if (*currency && strcmp(price->price.currency, currency) != 0)
+            problem_add(c->problems, mark,
+                        "the price of `%s` is in %s and the budget in %s; expected one "
+                        "currency",
+                        price->operation, price->price.currency, currency);
+    }
 }
 
 static void check_schedules(const struct checking *c, const struct config_integration *in,
@@ -287,6 +317,7 @@ void check_config(const struct config *config, const struct node *root,
         check_purpose(&c, in, node);
         check_base_url(&c, in, node);
         check_limits(&c, in, node);
+        check_prices(&c, in, node);
         check_schedules(&c, in, node);
         check_name(&c, in, node);
         check_default(&c, i, node);

@@ -115,6 +115,20 @@ void config_free(struct config *config)
     free(config);
 }
 
+const struct config_price *config_price(const struct config_integration *integration,
+                                        const char *operation, uint64_t at_us)
+{
+    const struct config_price *found = NULL;
+
+    for (size_t i = 0; i < integration->n_prices; i++) {
+        const struct config_price *price = &integration->prices[i];
+        if (strcmp(price->operation, operation) == 0 && price->since_us <= at_us &&
+            (!found || price->since_us >= found->since_us))
+            found = price;
+    }
+    return found;
+}
+
 const struct config_integration *config_integration(const struct config *config,
                                                     const char *name)
 {

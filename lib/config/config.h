@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/money.h"
+
 struct buf;
 
 enum secret_from { SECRET_VAULT, SECRET_FILE };
@@ -26,6 +28,11 @@ struct config_webhook {
     uint64_t tolerance_us;  /* 0 = the scheme's own */
     char *accept_weak;      /* reason, NULL */
     int line;
+};
+struct config_price {       /* what one call of an operation costs at most, from a day on */
+    char *operation;
+    struct money price;
+    uint64_t since_us;      /* wall time; 0 = always. Of several the newest that has begun is in force */
 };
 enum missed_policy { MISSED_SKIP, MISSED_ONCE, MISSED_ALL };
 struct config_schedule {
@@ -44,7 +51,11 @@ struct config_integration {
     size_t n_webhooks;
     struct config_schedule *schedules;
     size_t n_schedules;
-    struct { double rate; uint32_t concurrency, attempts; uint64_t timeout_us, deadline_us; } limits;
+    struct { double rate; uint32_t concurrency, attempts; uint64_t timeout_us, deadline_us;
+             struct { uint32_t failures /* 0: none */; uint64_t window_us, pause_us; } breaker; } limits;
+    struct { struct money per_day; /* no currency: no budget */ } budget;
+    struct config_price *prices; /* by operation as written, then by `since` */
+    size_t n_prices;
     struct { char *pattern, *because; } why;
     char **option_names, **option_values; /* `options:` map, checked against the connector's manifest */
     size_t n_options;
@@ -79,6 +90,8 @@ struct config *config_load(const char *path, struct buf *errors);
 /* The same for a text that is already there; `path` names it in errors and relative paths start at its directory. */
 struct config *config_parse(const char *path, const char *text, size_t n, struct buf *errors);
 void config_free(struct config *config);
+/* The price of an operation at a time: the newest of its entries that has begun; NULL when the configuration has none. */
+const struct config_price *config_price(const struct config_integration *integration, const char *operation, uint64_t at_us);
 const struct config_integration *config_integration(const struct config *config, const char *name);
 /* The reference page (Markdown), from the tables. */
 void config_reference(struct buf *out);

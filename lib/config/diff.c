@@ -43,6 +43,10 @@ static void show_list(const struct field *field, const void *base, struct buf *o
             buf_text(out, ((char *const *)(const void *)list)[i]);
             continue;
         }
+        if (field->type == FIELD_PRICES) {
+            price_show((const struct config_price *)(const void *)list + i, out);
+            continue;
+        }
         const struct config_secret *secret =
             (const struct config_secret *)(const void *)list + i;
         if (field->type == FIELD_NAMED_SECRETS)

@@ -132,11 +132,28 @@ static const struct section schedule_section = {
     "operation",  schedule_fields,
 };
 
+static const struct field breaker_fields[] = {
+    {"failures", FIELD_COUNT, AT(config_integration, limits.breaker.failures),
+     .fallback = "10", .max = 100,
+     .sentence = "It opens when so many attempts in a row failed for reasons of the "
+                 "service; 0: never."},
+    {"window", FIELD_DURATION, AT(config_integration, limits.breaker.window_us),
+     .fallback = "1m", .min = SECOND, .max = DAY,
+     .sentence = "The time within which they must have failed."},
+    {"pause", FIELD_DURATION, AT(config_integration, limits.breaker.pause_us),
+     .fallback = "30s", .min = 100 * MS, .max = DAY,
+     .sentence = "How long nothing is called; then one call tries."},
+    END,
+};
+static const struct section breaker_section = {"breaker", .fields = breaker_fields};
+
 static const struct field limits_fields[] = {
     {"rate", FIELD_RATE, AT(config_integration, limits.rate), .fallback = "0",
-     .sentence = "Calls in a time, as `100/s`, `60/m`, `1000/h`; 0: no limit."},
+     .sentence = "Calls in a time, as `100/s`, `60/m`, `1000/h`, over all its processes; "
+                 "0: no limit."},
     {"concurrency", FIELD_COUNT, AT(config_integration, limits.concurrency),
-     .fallback = "32", .min = 1, .max = 4096, .sentence = "Calls at one time."},
+     .fallback = "32", .min = 1, .max = 4096,
+     .sentence = "Calls at one time, over all its processes."},
     {"timeout", FIELD_DURATION, AT(config_integration, limits.timeout_us),
      .fallback = "30s", .min = 10 * MS, .max = HOUR,
      .sentence = "The time one call may take."},
@@ -145,9 +162,20 @@ static const struct field limits_fields[] = {
     {"deadline", FIELD_DURATION, AT(config_integration, limits.deadline_us),
      .fallback = "24h", .min = SECOND, .max = 90 * DAY,
      .sentence = "No attempt starts later than this after the request."},
+    {"breaker", FIELD_SECTION, .section = &breaker_section,
+     .sentence = "When a service that fails is left alone for a while."},
     END,
 };
 static const struct section limits_section = {"limits", .fields = limits_fields};
+
+static const struct field budget_fields[] = {
+    {"per_day", FIELD_MONEY, .is_required = true, AT(config_integration, budget.per_day),
+     .sentence =
+         "What its calls may cost in a day of UTC; a request that could exceed it "
+         "is Failed/budget before the call."},
+    END,
+};
+static const struct section budget_section = {"budget", .fields = budget_fields};
 
 static const struct field why_fields[] = {
     {"pattern", FIELD_CHOICE, .is_required = true, AT(config_integration, why.pattern),
@@ -189,6 +217,11 @@ static const struct field integration_fields[] = {
      .section = &schedule_section, .sentence = "Operations called by the clock."},
     {"limits", FIELD_SECTION, .section = &limits_section,
      .sentence = "Bounds on its calls."},
+    {"budget", FIELD_SECTION, .section = &budget_section,
+     .sentence = "What it may cost; left out: no bound."},
+    {"prices", FIELD_PRICES, COUNTED(config_integration, prices, n_prices),
+     .sentence = "What one call of an operation costs at most, in place of what the "
+                 "connector says: `0.30 USD`, or a list with `since` days."},
     {"options", FIELD_OPTIONS, COUNTED(config_integration, option_names, n_options),
      .sentence = "The connector's own options; `CONNECTOR --manifest` lists them."},
     {"why", FIELD_SECTION, .section = &why_section,

@@ -22,11 +22,13 @@ enum field_type {
     FIELD_SIZE,     /* uint64_t, bytes */
     FIELD_DURATION, /* uint64_t, microseconds */
     FIELD_RATE,     /* double, per second */
+    FIELD_MONEY,    /* struct money */
     FIELD_ADDRESS,  /* char * at offset, uint16_t at count_offset */
     /* several: lib/config/bind.c; the array at offset, its size_t at count_offset */
     FIELD_TYPES,         /* char **: event type patterns */
     FIELD_SECRETS,       /* struct config_secret *: a list of references */
     FIELD_NAMED_SECRETS, /* struct config_secret *: a mapping from use to reference */
+    FIELD_PRICES,        /* struct config_price *: from operation to one or several */
     FIELD_OPTIONS, /* char ** names at offset, char ** values right behind, size_t at
                       count_offset */
     FIELD_SECTION, /* `section`, its offsets counted from the same start as this one's */

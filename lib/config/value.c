@@ -354,6 +354,26 @@ static void show_address(const struct field *field, const void *base, struct buf
         buf_format(out, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
+/* --- money --- */
+
+static bool read_money(const struct field *field, const char *text,
+                       const struct value_places *places, void *base)
+{
+    (void)places;
+    return money_parse(text, place(field, base));
+}
+
+static void show_money(const struct field *field, const void *base, struct buf *out)
+{
+    const struct money *money = look(field, base);
+    char text[MONEY_TEXT_SIZE];
+
+    if (!money->currency[0])
+        return;
+    money_text(money->micros, money->currency, text);
+    buf_text(out, text);
+}
+
 static const struct type types[FIELD_TYPE_COUNT] = {
     [FIELD_TEXT] = {"a text of one line", read_text, show_text, true},
     [FIELD_NAME] = {"a name: 1 to 64 of a-z 0-9 _ -, first a letter", read_name,
@@ -370,6 +390,8 @@ static const struct type types[FIELD_TYPE_COUNT] = {
     [FIELD_DURATION] = {"a duration such as 250ms, 10s, 5m, 24h or 30d", read_duration,
                         show_duration, false},
     [FIELD_RATE] = {"a rate such as 100/s, 60/m or 1000/h", read_rate, show_rate, false},
+    [FIELD_MONEY] = {"an amount and a currency such as 50 USD", read_money, show_money,
+                     false},
     [FIELD_ADDRESS] = {"an address and a port such as 127.0.0.1:8080", read_address,
                        show_address, true},
 };
@@ -421,6 +443,39 @@ void value_describe(const struct field *field, struct buf *out)
     if (field->max) {
         buf_text(out, field->min ? " to " : ", at most ");
         bound(field, field->max, out);
+    }
+}
+
+/* --- prices --- */
+
+/* "0.30 USD", or "0.30 USD since 2026-07-01" (midnight UTC). */
+bool price_read(const char *text, const char *operation, struct config_price *ret_price)
+{
+    const char *since = strstr(text, " since ");
+    _free_ char *amount = mem_copy(text, since ? (size_t)(since - text) : strlen(text));
+    struct config_price price = {0};
+
+    if (!money_parse(amount, &price.price))
+        return false;
+    if (since) {
+        _free_ char *midnight = mem_format("%sT00:00:00Z", since + strlen(" since "));
+        if (!text_parse_time(midnight, &price.since_us))
+            return false;
+    }
+    price.operation = mem_text(operation);
+    *ret_price = price;
+    return true;
+}
+
+void price_show(const struct config_price *price, struct buf *out)
+{
+    char text[MONEY_TEXT_SIZE], since[TEXT_TIME_SIZE];
+
+    money_text(price->price.micros, price->price.currency, text);
+    buf_format(out, "%s: %s", price->operation, text);
+    if (price->since_us) {
+        text_time(price->since_us, since);
+        buf_format(out, " since %.10s", since);
     }
 }
 

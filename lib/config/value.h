@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 struct buf;
+struct config_price;
 struct config_secret;
 struct field;
 
@@ -26,6 +27,11 @@ void value_free(const struct field *field, void *base);
 /* What a field takes: "a duration such as 10s", for errors and the reference. Bounds
  * included. */
 void value_describe(const struct field *field, struct buf *out);
+
+/* One price of an operation: `0.30 USD` or `0.30 USD since 2026-07-01` (from midnight UTC
+ * on). False when it is neither. The result's operation is a copy, to be freed. */
+bool price_read(const char *text, const char *operation, struct config_price *ret_price);
+void price_show(const struct config_price *price, struct buf *out);
 
 /* vault:NAME or file:PATH. False when it is neither. */
 bool secret_read(const char *text, const char *use, const struct value_places *places,

@@ -42,7 +42,10 @@ static const char full[] =
     "5m }\n"
     "    schedules:\n"
     "      - { operation: events, every: 5m, missed: all }\n"
-    "    limits: { rate: 60/m, concurrency: 4, timeout: 10s, attempts: 3, deadline: 1h "
+    "    limits: { rate: 60/m, concurrency: 4, timeout: 10s, attempts: 3, deadline: 1h, "
+    "breaker: { failures: 5, pause: 10s } }\n"
+    "    budget: { per_day: 50 USD }\n"
+    "    prices: { charge: [0.30 USD, 0.35 USD since 2027-01-01], refund: 0.000125 USD "
     "}\n"
     "    options: { stripe_version: \"2024-06-20\" }\n"
     "    why: { pattern: webhook, because: \"billing events must not wait for a poll\" "
@@ -90,8 +93,28 @@ static void every_value_arrives(void **state)
     assert_int_equal(in->schedules[0].missed, MISSED_ALL);
     assert_true(in->limits.rate > 0.99 && in->limits.rate < 1.01);
     assert_int_equal(in->limits.attempts, 3);
+    assert_int_equal(in->limits.breaker.failures, 5);
+    assert_int_equal(in->limits.breaker.window_us, 60000000);
+    assert_int_equal(in->limits.breaker.pause_us, 10000000);
+    assert_int_equal(in->budget.per_day.micros, 50000000);
+    assert_string_equal(in->budget.per_day.currency, "USD");
+    assert_int_equal(in->n_prices, 3);
     assert_string_equal(in->option_values[0], "2024-06-20");
     assert_string_equal(in->why.pattern, "webhook");
+    config_free(c);
+}
+
+static void the_newest_price_that_has_begun_is_in_force(void **state)
+{
+    struct config *c = good(full);
+    const struct config_integration *in = config_integration(c, "stripe");
+    const uint64_t midnight = UINT64_C(1798761600000000); /* 2027-01-01 */
+
+    (void)state;
+    assert_int_equal(config_price(in, "charge", midnight - 1)->price.micros, 300000);
+    assert_int_equal(config_price(in, "charge", midnight)->price.micros, 350000);
+    assert_int_equal(config_price(in, "refund", 0)->price.micros, 125);
+    assert_null(config_price(in, "events", midnight));
     config_free(c);
 }
 
@@ -231,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_arrives),
+        cmocka_unit_test(the_newest_price_that_has_begun_is_in_force),
         cmocka_unit_test(an_empty_file_has_all_defaults),
         cmocka_unit_test(an_integration_has_defaults),
         cmocka_unit_test(data_elsewhere_takes_its_files_with_it),
