@@ -140,8 +140,7 @@ static bool place_free(struct core *core, struct batch *batch, const struct rout
 bool may_publish(struct core *core, const struct session *session, const char *type,
                  size_t n)
 {
-    return manifest_publishes(
-        session->group ? manifest_find(core, session->group->connector) : NULL, type, n);
+    return manifest_publishes(manifest_find(core, session->group), type, n);
 }
 
 static bool place(struct core *core, struct batch *batch, struct record *r)

@@ -164,23 +164,30 @@ static void apply_retry(struct core *core, struct walk *walk, const struct recor
     heap_push(group, core->steady_us + wait_us, c->block, c->index);
 }
 
+static struct manifest *manifest_of(struct core *core, uint32_t integration)
+{
+    for (size_t i = 0; i < core->n_manifests; i++)
+        if (core->manifests[i].integration == integration)
+            return &core->manifests[i];
+    core->manifests =
+        mem_resize(core->manifests, (core->n_manifests + 1) * sizeof(*core->manifests));
+    core->manifests[core->n_manifests] = (struct manifest){.integration = integration};
+    return &core->manifests[core->n_manifests++];
+}
+
 static void apply_manifest(struct core *core, struct walk *walk, const struct record *r)
 {
-    _free_ char *connector = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_SOURCE);
+    char *connector = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_SOURCE);
     char error[128];
 
     (void)walk;
     if (!connector)
         return;
-    struct manifest *manifest = manifest_find(core, connector);
-    if (!manifest) {
-        core->manifests = mem_resize(core->manifests,
-                                     (core->n_manifests + 1) * sizeof(*core->manifests));
-        manifest = &core->manifests[core->n_manifests++];
-        *manifest = (struct manifest){.connector = mem_text(connector)};
-    }
+    struct manifest *manifest = manifest_of(core, r->integration);
+    free(manifest->connector);
     free(manifest->text);
     js_free(manifest->json);
+    manifest->connector = connector;
     manifest->text = mem_copy(record_data(r), r->data_len);
     manifest->json = js_parse(manifest->text, r->data_len, error, sizeof(error));
     route_forget(core);

@@ -309,6 +309,7 @@ void checkpoint_definitions(struct core *core)
         attrs_begin(&attrs);
         attrs_text(&attrs, ATTR_SOURCE, manifest->connector);
         struct record_parts parts = {.kind = RECORD_MANIFEST,
+                                     .integration = manifest->integration,
                                      .attrs = attrs.bytes,
                                      .attr_len = attrs.len,
                                      .data = manifest->text,

@@ -113,7 +113,7 @@ static const char *check_manifest(const struct group *group, const char *text)
 
 static void stage_manifest(struct core *core, const struct group *group, const char *text)
 {
-    const struct manifest *known = manifest_find(core, group->connector);
+    const struct manifest *known = manifest_find(core, group);
     struct buf attrs = BUF_NULL;
 
     if (known && strcmp(known->text, text) == 0)
@@ -121,6 +121,7 @@ static void stage_manifest(struct core *core, const struct group *group, const c
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_SOURCE, group->connector);
     struct record_parts parts = {.kind = RECORD_MANIFEST,
+                                 .integration = group->hash,
                                  .attrs = attrs.bytes,
                                  .attr_len = attrs.len,
                                  .data = text,

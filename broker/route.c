@@ -49,10 +49,11 @@ struct group *group_add(struct core *core, const char *name)
     return group;
 }
 
-struct manifest *manifest_find(const struct core *core, const char *connector)
+struct manifest *manifest_find(const struct core *core, const struct group *group)
 {
-    for (size_t i = 0; connector && i < core->n_manifests; i++)
-        if (strcmp(core->manifests[i].connector, connector) == 0)
+    for (size_t i = 0; group && group->connector && i < core->n_manifests; i++)
+        if (core->manifests[i].integration == group->hash &&
+            strcmp(core->manifests[i].connector, group->connector) == 0)
             return &core->manifests[i];
     return NULL;
 }
@@ -120,13 +121,24 @@ static void add_handler(struct route *route, struct group *group)
     route->handlers[route->n_handlers++] = group;
 }
 
-static void find_handlers(struct core *core, struct route *route,
+/* Does the integration's connector have the operation? One that has not joined yet may
+ * have it: another integration's of the same connector does. */
+static bool may_handle(const struct core *core, const struct route *route, size_t stem,
+                       const struct group *group, const char *connector)
+{
+    if (!group->is_handler || !group->is_configured || !group->connector ||
+        strcmp(group->connector, connector) != 0)
+        return false;
+    const struct manifest *own = manifest_find(core, group);
+    return !own || names_operation(route, stem, own);
+}
+
+static void find_handlers(struct core *core, struct route *route, size_t stem,
                           const struct manifest *manifest)
 {
     for (size_t i = 0; i < core->n_groups; i++) {
         struct group *group = core->groups[i];
-        if (!group->is_handler || !group->is_configured || !group->connector ||
-            strcmp(group->connector, manifest->connector) != 0)
+        if (!may_handle(core, route, stem, group, manifest->connector))
             continue;
         add_handler(route, group);
         if (group->is_default)
@@ -145,7 +157,7 @@ static bool under_integration(struct core *core, struct route *route)
         if (!group->is_handler || strlen(group->name) != n ||
             memcmp(group->name, route->type, n) != 0)
             continue;
-        const struct manifest *manifest = manifest_find(core, group->connector);
+        const struct manifest *manifest = manifest_find(core, group);
         route->class = TYPE_WEBHOOK;
         route->sole = group;
         route->is_known = !group->connector || manifest;
@@ -175,7 +187,7 @@ static void classify(struct core *core, struct route *route)
     bool is_request = ends_with(route, ".requested", &stem);
     if (is_request && (manifest = operation_of(core, route, stem))) {
         route->class = TYPE_OPERATION;
-        find_handlers(core, route, manifest);
+        find_handlers(core, route, stem, manifest);
     } else if ((ends_with(route, ".succeeded", &stem) ||
                 ends_with(route, ".failed", &stem)) &&
                operation_of(core, route, stem)) {

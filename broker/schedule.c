@@ -120,7 +120,7 @@ static bool is_ready(const struct core *core, const struct group *group,
                      const struct schedule *s)
 {
     return s->is_configured && group->is_configured && !group->is_paused &&
-           manifest_find(core, group->connector) != NULL;
+           manifest_find(core, group) != NULL;
 }
 
 /* Everything that fell due. The newest due run fires if it can; older ones, and those

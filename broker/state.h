@@ -92,7 +92,10 @@ struct group {
     uint64_t settled_success, settled_failed;
 };
 
+/* What an integration's connector said of itself: two of one connector may talk to
+ * different providers. */
 struct manifest {
+    uint32_t integration; /* its group's hash */
     char *connector;
     char *text;
     struct json *json;
@@ -340,7 +343,8 @@ void route_forget(struct core *core);
 struct group *group_find(struct core *core, uint32_t hash);
 struct group *group_by_name(struct core *core, const char *name);
 struct group *group_add(struct core *core, const char *name);
-struct manifest *manifest_find(const struct core *core, const char *connector);
+/* NULL while the integration's connector has not joined yet. */
+struct manifest *manifest_find(const struct core *core, const struct group *group);
 /* Is the type in its `publishes`, or what a webhook of its becomes? */
 bool manifest_publishes(const struct manifest *manifest, const char *type, size_t n);
 bool manifest_has(const struct manifest *manifest, const char *list, const char *member,

@@ -43,7 +43,7 @@ struct control_retry {
     uint32_t deaths;   /* sessions that died while it was started */
 } __attribute__((packed));
 
-/* RECORD_MANIFEST: a connector's manifest. data = the JSON; attribute SOURCE = the connector's name. */
+/* RECORD_MANIFEST: the manifest of an integration's connector. data = the JSON; the record's integration says whose; attribute SOURCE = the connector's name. */
 
 /* RECORD_INTEGRATION: an integration as configured. data = JSON
  * {name, connector, provider, service, mode, default, owner, removed}. `integration` = its hash. */

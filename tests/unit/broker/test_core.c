@@ -277,6 +277,39 @@ static void an_ambiguous_request_names_the_choices(void **state)
     close_fixture(&f);
 }
 
+static const char other_manifest[] =
+    "{\"name\":\"payment\",\"provider\":\"other\",\"operations\":[{\"name\":\"refund\"}],"
+    "\"webhooks\":[{\"event\":\"done\",\"becomes\":\"payment.done\"}],\"publishes\":[]}";
+
+/* Both through one connector, each with a provider of its own. */
+static void each_integration_is_known_by_its_own_manifest(void **state)
+{
+    struct record_parts hook = {.kind = RECORD_FACT};
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &pair);
+    frame_hello(&f.frame, "connector", "stripe-eu", instances[CONSUMER], "k2",
+                other_manifest, NULL, 0);
+    world_send(&f.world, CONSUMER, 0, &f.frame);
+    world_settle(&f.world);
+    expect(&f, CONSUMER, MSG_WELCOME);
+    publish(&f, CLIENT, charge, false); /* only one of them can */
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    assert_int_equal(status(&f, "groups.0.pending"), 1);
+    hook.type = "stripe.checkout.session.completed";
+    publish(&f, GATEWAY, hook, false);
+    hook.type = "stripe-eu.done";
+    publish(&f, GATEWAY, hook, false);
+    hook.type = "stripe-eu.checkout.session.completed"; /* the other one's */
+    publish(&f, GATEWAY, hook, false);
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "requests"), 3);
+    assert_int_equal(status(&f, "facts"), 1);
+    close_fixture(&f);
+}
+
 static void nobody_but_the_gateway_speaks_for_a_provider(void **state)
 {
     struct record_parts paid = {.kind = RECORD_FACT,
@@ -802,6 +835,7 @@ int main(void)
         cmocka_unit_test(an_outcome_reaches_who_waits_and_the_groups),
         cmocka_unit_test(an_unhandled_request_is_refused_at_once),
         cmocka_unit_test(an_ambiguous_request_names_the_choices),
+        cmocka_unit_test(each_integration_is_known_by_its_own_manifest),
         cmocka_unit_test(nobody_but_the_gateway_speaks_for_a_provider),
         cmocka_unit_test(a_wrong_key_joins_nothing),
         cmocka_unit_test(a_batch_sent_again_is_stored_once),
