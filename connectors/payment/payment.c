@@ -360,16 +360,21 @@ static const struct sb_failure_mode failures[] = {
     {.name = NULL},
 };
 
+static const struct sb_provider providers[] = {
+    {.name = "stripe",
+     .base_url = "https://api.stripe.com",
+     .options = options,
+     .secrets = secrets,
+     .operations = operations,
+     .webhooks = stripe_webhooks},
+    {.name = NULL},
+};
+
 static const struct sb_connector payment = {
     .name = "payment",
     .version = "1",
     .summary = "signalbox connector: payments (Stripe)",
-    .providers = "stripe",
-    .base_url = "https://api.stripe.com",
-    .options = options,
-    .secrets = secrets,
-    .operations = operations,
-    .webhooks = stripe_webhooks,
+    .providers = providers,
     .failures = failures,
     .tests = "unit tests of requests and answers without a network; the sandbox answers "
              "as Stripe does, declines and "

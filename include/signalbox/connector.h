@@ -147,6 +147,9 @@ const char *sb_cursor(const struct sb_event *event);
 /* The integration's name and mode ("test", "live", or NULL) as configured. */
 const char *sb_integration(const struct sb_event *event);
 const char *sb_mode(const struct sb_event *event);
+/* The provider the integration is for: a name in `providers`; NULL when the connector has
+ * no such table. */
+const char *sb_provider(const struct sb_event *event);
 /* The value of an option as configured, or its default; NULL when there is neither.
  * Aborts when the table does not declare it.  sb_option_int is for options of type
  * SB_INT. */
@@ -175,6 +178,10 @@ void sb_basic(struct sb_request *request, const char *user, const char *password
 void sb_basic_user(struct sb_request *request, const char *user_secret);
 /* The secret as the value of a header ("X-Api-Key"). */
 void sb_secret_header(struct sb_request *request, const char *name, const char *secret);
+/* The secret as a query parameter, for services that know nothing better ("key").  It is
+ * in no log line, no error and no record, but whoever stands between sees it where TLS
+ * ends. */
+void sb_secret_query(struct sb_request *request, const char *name, const char *secret);
 
 /* Fields: in the body as application/x-www-form-urlencoded, in the query with GET, HEAD
  * and DELETE.  Brackets in `name` nest ("shipping[address][line1]"), all else is
@@ -222,7 +229,7 @@ void sb_more(struct sb_outcome *outcome);
  * or there are more than 1,000 (the outcome then fails). */
 struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char *key);
 
-/* --- the tables; all but connectors' end with an entry whose name is NULL --- */
+/* --- the tables; all but struct sb_connector end with an entry whose name is NULL --- */
 
 enum sb_option_type { SB_TEXT, SB_INT, SB_BOOL };
 struct sb_option {
@@ -292,12 +299,28 @@ struct sb_failure_mode {
     const char *then;    /* what happens, and what to do */
 };
 
+/* One of the services that a connector can talk to: the integration's `provider:` picks
+ * it, and its tables alone are in force then (sb_option aborts for another's).  What is
+ * NULL here is the connector's. */
+struct sb_provider {
+    const char *name;     /* "stripe" */
+    const char *base_url; /* where the integration gives none; NULL here and in the
+                             connector: the integration must */
+    const struct sb_option *options;
+    const struct sb_secret *secrets;
+    const struct sb_operation *operations;
+    const struct sb_webhook *webhooks;
+    const struct sb_failure_mode *failures;
+};
+
 struct sb_connector {
-    const char *name;      /* "payment": the first segment of its requests' types */
-    const char *version;   /* its own */
-    const char *summary;   /* one line */
-    const char *providers; /* services it can talk to, separated by spaces: "stripe" */
-    const char *base_url;  /* where the integration gives none */
+    const char *name;    /* "payment": the first segment of its requests' types */
+    const char *version; /* its own */
+    const char *summary; /* one line */
+    /* The services it can talk to. NULL: there is one kind only. An integration need not
+     * name one where the table has just one. */
+    const struct sb_provider *providers;
+    const char *base_url; /* where the integration gives none */
     const struct sb_option *options;
     const struct sb_secret *secrets;
     const struct sb_operation *operations;

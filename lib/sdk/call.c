@@ -12,6 +12,8 @@
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/sdk/form.h"
+#include "lib/sdk/provider.h"
 #include "proto/attrs.h"
 #include "proto/control.h"
 
@@ -29,6 +31,10 @@ struct call {
     enum call_result result;
     enum record_class class;
     bool was_started; /* the connector was asked: this delivery counts as an attempt */
+};
+
+enum {
+    SECRET_LEAST = 6 /* characters; a shorter one would cover parts of common words */
 };
 
 static const char requested[] = ".requested";
@@ -110,6 +116,8 @@ static void request_fini(struct sb_request *request)
         free(request->headers[i].value);
     }
     js_free(request->json);
+    if (request->query.len)
+        explicit_bzero(request->query.bytes, request->query.len);
     buf_fini(&request->path);
     buf_fini(&request->query);
     buf_fini(&request->form);
@@ -145,6 +153,8 @@ void call_free(struct call *call)
     event_fini(&call->event);
     request_fini(&call->request);
     outcome_fini(&call->outcome);
+    if (call->url)
+        explicit_bzero(call->url, strlen(call->url)); /* a key may be in it */
     free(call->url);
     free(call->idempotency_key);
     free(call);
@@ -264,19 +274,20 @@ static bool handles(const struct call *call, const char *operation)
 
 static void find_handler(struct call *call)
 {
-    const struct sb_connector *c = call->integration->connector;
+    const struct sb_provider tables =
+        provider_tables(call->integration->connector, call->integration->provider);
     size_t n = strlen(call->integration->name);
     const char *type = call->event.type;
 
     if (!(call->event.record->flags & RECORD_WEBHOOK))
-        for (const struct sb_operation *o = c->operations; o && o->name; o++)
+        for (const struct sb_operation *o = tables.operations; o && o->name; o++)
             if (handles(call, o->name)) {
                 call->operation = o;
                 return;
             }
     if (strncmp(type, call->integration->name, n) != 0 || type[n] != '.')
         return;
-    for (const struct sb_webhook *w = c->webhooks; w && w->event; w++)
+    for (const struct sb_webhook *w = tables.webhooks; w && w->event; w++)
         if (strcmp(w->event, type + n + 1) == 0)
             call->webhook = w;
 }
@@ -560,22 +571,38 @@ const struct sb_outcome *call_outcome(const struct call *call)
 
 /* --- records --- */
 
-/* No secret of the integration reaches the log, whatever a service echoes. Both texts
- * have the same length. */
+static void cover(char *text, size_t n, const char *value, size_t len)
+{
+    char *at = text;
+
+    while (n && len >= SECRET_LEAST &&
+           (at = memmem(at, n - (size_t)(at - text), value, len))) {
+        memset(at, '*', len);
+        at += len;
+    }
+}
+
+/* No secret of the integration reaches the log, whatever a service echoes: as it is, or
+ * as it stood in a URL. What covers it has the same length. */
 static void redact(const struct call *call, char *text, size_t n)
 {
     const struct integration *integration = call->integration;
+    const struct sb_provider tables =
+        provider_tables(integration->connector, integration->provider);
 
-    for (const struct sb_secret *s = integration->connector->secrets; s && s->name; s++) {
+    for (const struct sb_secret *s = tables.secrets; s && s->name; s++) {
         const char *value = integration->secret
                                 ? integration->secret(integration->secret_user, s->name)
                                 : NULL;
-        size_t len = value ? strlen(value) : 0;
-        char *at = text;
-        while (n && len >= 6 && (at = memmem(at, n - (size_t)(at - text), value, len))) {
-            memset(at, '*', len);
-            at += len;
-        }
+        struct buf escaped = BUF_NULL;
+        if (!value)
+            continue;
+        cover(text, n, value, strlen(value));
+        form_escape(&escaped, value, strlen(value));
+        cover(text, n, buf_str(&escaped), escaped.len);
+        if (escaped.len)
+            explicit_bzero(escaped.bytes, escaped.len);
+        buf_fini(&escaped);
     }
 }
 

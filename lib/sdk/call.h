@@ -29,6 +29,7 @@ enum {
 /* The integration a connector process serves. All borrowed. */
 struct integration {
     const struct sb_connector *connector;
+    const struct sb_provider *provider; /* a row of the connector's; NULL: it has none */
     const char *name, *mode, *base_url;
     char *const *option_names, *const *option_values;
     size_t n_options;

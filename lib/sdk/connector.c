@@ -17,6 +17,7 @@
 #include "lib/sdk/call.h"
 #include "lib/sdk/manifest.h"
 #include "lib/sdk/peer.h"
+#include "lib/sdk/provider.h"
 #include "lib/sdk/runtime.h"
 #include "lib/service/service.h"
 #include "lib/wire/wire.h"
@@ -123,13 +124,16 @@ static const char *secret_value(void *user, const char *name)
     return secrets_get(user, name);
 }
 
-static void fill_integration(struct process *p, const struct config_integration *c)
+static void fill_integration(struct process *p, const struct config_integration *c,
+                             const struct sb_provider *provider)
 {
     p->integration = (struct integration){
         .connector = the_connector,
+        .provider = provider,
         .name = c->name,
         .mode = c->mode,
-        .base_url = c->base_url ? c->base_url : the_connector->base_url,
+        .base_url =
+            c->base_url ? c->base_url : provider_tables(the_connector, provider).base_url,
         .option_names = c->option_names,
         .option_values = c->option_values,
         .n_options = c->n_options,
@@ -156,7 +160,7 @@ static int start_runtime(struct process *p, const struct config_integration *c,
         p->run->loop, p->http, &p->integration, concurrency,
         &(struct runtime_bus){.user = p, .result = bus_result, .started = bus_started});
     p->wire = wire_new(p->run->loop);
-    manifest_write(the_connector, /* indent= */ 0, &manifest);
+    manifest_write(the_connector, p->integration.provider, /* indent= */ 0, &manifest);
     struct peer_options options = {
         .endpoint = endpoint,
         .role = "connector",
@@ -179,11 +183,23 @@ static int start_runtime(struct process *p, const struct config_integration *c,
     return p->peer ? 0 : 1;
 }
 
+static void no_such_provider(const char *integration, const char *name, char *error,
+                             size_t error_size)
+{
+    int n = snprintf(error, error_size, "integrations.%s.provider%s%s: expected one of",
+                     integration, name ? ": " : " is missing", name ? name : "");
+
+    for (const struct sb_provider *p = the_connector->providers; p->name; p++)
+        if (n > 0 && (size_t)n < error_size)
+            n += snprintf(error + n, error_size - (size_t)n, " %s", p->name);
+}
+
 static int start(struct service_run *run, char *error, size_t error_size)
 {
     const char *name = service_option(run, "--integration");
     const struct config_integration *c =
         name ? config_integration(run->config, name) : NULL;
+    const struct sb_provider *provider = NULL;
     struct buf errors = BUF_NULL;
 
     process.run = run;
@@ -194,7 +210,11 @@ static int start(struct service_run *run, char *error, size_t error_size)
                  name ? name : "");
         return 2;
     }
-    fill_integration(&process, c);
+    if (!provider_choose(the_connector, c->provider, &provider)) {
+        no_such_provider(c->name, c->provider, error, error_size);
+        return 2;
+    }
+    fill_integration(&process, c, provider);
     if (!manifest_fits(&process.integration, &errors)) {
         snprintf(error, error_size, "%s", buf_str(&errors));
         buf_fini(&errors);
@@ -234,11 +254,24 @@ static void finish(struct service_run *run)
 
 static int flags(struct service_run *run)
 {
+    const char *name = service_option(run, "--provider");
+    const struct sb_provider *provider = NULL;
     struct buf text = BUF_NULL;
 
-    if (!service_option(run, "--manifest"))
+    if (!service_option(run, "--manifest") && !name)
         return -1;
-    manifest_write(the_connector, /* indent= */ 2, &text);
+    if (!service_option(run, "--manifest")) {
+        fprintf(stderr,
+                "--provider goes with --manifest; a connector that serves takes it "
+                "from the configuration\n");
+        return 2;
+    }
+    if (name && !(provider = provider_find(the_connector, name))) {
+        fprintf(stderr, "--provider %s: the connector %s has no such provider\n", name,
+                the_connector->name);
+        return 2;
+    }
+    manifest_write(the_connector, provider, /* indent= */ 2, &text);
     bool is_written = puts(buf_str(&text)) >= 0 && fflush(stdout) == 0;
     buf_fini(&text);
     return is_written ? 0 : 1;
@@ -260,6 +293,7 @@ int sb_connector_main(const struct sb_connector *connector, int argc, char **arg
     static const struct service_option options[] = {
         {"--integration", "NAME", "the integration of the configuration to serve"},
         {"--manifest", NULL, "print what this connector can do as JSON, and exit"},
+        {"--provider", "NAME", "with --manifest: what it can do with this provider"},
         {NULL, NULL, NULL},
     };
     the_connector = connector;

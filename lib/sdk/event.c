@@ -7,6 +7,7 @@
 
 #include "lib/base/json.h"
 #include "lib/sdk/call.h"
+#include "lib/sdk/provider.h"
 
 const struct sb_json *sb_data(const struct sb_event *event)
 {
@@ -69,10 +70,18 @@ const char *sb_mode(const struct sb_event *event)
     return event->integration->mode;
 }
 
+const char *sb_provider(const struct sb_event *event)
+{
+    return event->integration->provider ? event->integration->provider->name : NULL;
+}
+
 static const struct sb_option *declared(const struct integration *integration,
                                         const char *name)
 {
-    for (const struct sb_option *o = integration->connector->options; o && o->name; o++)
+    const struct sb_provider tables =
+        provider_tables(integration->connector, integration->provider);
+
+    for (const struct sb_option *o = tables.options; o && o->name; o++)
         if (strcmp(o->name, name) == 0)
             return o;
     fprintf(stderr, "%s: the option \"%s\" is read but not in the table of options\n",

@@ -11,6 +11,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/sdk/call.h"
+#include "lib/sdk/provider.h"
 
 /* --- the tables themselves --- */
 
@@ -52,16 +53,47 @@ static void check_webhook(const struct sb_webhook *w, struct buf *errors)
         buf_format(errors, "webhook %s has no handle function\n", w->event);
 }
 
-static void check_twice(const struct sb_connector *c, struct buf *errors)
+static void check_twice(const struct sb_provider *tables, struct buf *errors)
 {
-    for (const struct sb_operation *o = c->operations; o && o->name; o++)
-        for (const struct sb_operation *p = c->operations; p < o; p++)
+    for (const struct sb_operation *o = tables->operations; o && o->name; o++)
+        for (const struct sb_operation *p = tables->operations; p < o; p++)
             if (strcmp(o->name, p->name) == 0)
                 buf_format(errors, "operation %s is there twice\n", o->name);
-    for (const struct sb_webhook *w = c->webhooks; w && w->event; w++)
-        for (const struct sb_webhook *v = c->webhooks; v < w; v++)
+    for (const struct sb_webhook *w = tables->webhooks; w && w->event; w++)
+        for (const struct sb_webhook *v = tables->webhooks; v < w; v++)
             if (strcmp(w->event, v->event) == 0)
                 buf_format(errors, "webhook %s is there twice\n", w->event);
+}
+
+static void check_tables(const struct sb_provider *tables, struct buf *errors)
+{
+    if ((!tables->operations || !tables->operations->name) &&
+        (!tables->webhooks || !tables->webhooks->event))
+        buf_format(errors, "the connector has neither operations nor webhooks%s%s\n",
+                   tables->name ? " for the provider " : "",
+                   tables->name ? tables->name : "");
+    for (const struct sb_operation *o = tables->operations; o && o->name; o++)
+        check_operation(o, errors);
+    for (const struct sb_webhook *w = tables->webhooks; w && w->event; w++)
+        check_webhook(w, errors);
+    check_twice(tables, errors);
+}
+
+static void check_providers(const struct sb_connector *c, struct buf *errors)
+{
+    if (!c->providers->name)
+        buf_format(errors, "the table of providers is empty\n");
+    for (const struct sb_provider *p = c->providers; p->name; p++) {
+        const struct sb_provider tables = provider_tables(c, p);
+        if (!text_is_name(p->name))
+            buf_format(errors,
+                       "provider \"%s\": a name is 1 to 64 of a-z 0-9 _ - and begins "
+                       "with a letter\n",
+                       p->name);
+        if (provider_find(c, p->name) != p)
+            buf_format(errors, "provider %s is there twice\n", p->name);
+        check_tables(&tables, errors);
+    }
 }
 
 bool manifest_check(const struct sb_connector *c, struct buf *errors)
@@ -74,16 +106,14 @@ bool manifest_check(const struct sb_connector *c, struct buf *errors)
             "the connector's name is 1 to 64 of a-z 0-9 _ - and begins with a letter\n");
     if (!c->version || !*c->version)
         buf_format(errors, "the connector has no version\n");
-    if ((!c->operations || !c->operations->name) && (!c->webhooks || !c->webhooks->event))
-        buf_format(errors, "the connector has neither operations nor webhooks\n");
-    for (const struct sb_operation *o = c->operations; o && o->name; o++)
-        check_operation(o, errors);
-    for (const struct sb_webhook *w = c->webhooks; w && w->event; w++)
-        check_webhook(w, errors);
+    const struct sb_provider own = provider_tables(c, NULL);
+    if (c->providers)
+        check_providers(c, errors);
+    else
+        check_tables(&own, errors);
     for (const char *const *t = c->publishes; t && *t; t++)
         if (!text_is_type(*t, strlen(*t)))
             buf_format(errors, "publishes \"%s\": not a legal event type\n", *t);
-    check_twice(c, errors);
     return errors->len == before;
 }
 
@@ -162,18 +192,6 @@ static struct json *failure(const struct sb_failure_mode *f)
     return out;
 }
 
-static struct json *words(const char *text)
-{
-    struct json *out = js_array();
-
-    for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
-        size_t n = strcspn(text, " ");
-        js_push(out, js_from_text(text, n));
-        text += n;
-    }
-    return out;
-}
-
 /* A list of a table's rows, as each row's function gives them. */
 #define ROWS(out, key, type, table, end, make)                                           \
     do {                                                                                 \
@@ -183,23 +201,46 @@ static struct json *words(const char *text)
         js_set(out, key, list_);                                                         \
     } while (0)
 
-void manifest_write(const struct sb_connector *c, int indent, struct buf *to)
+static void put_tables(struct json *out, const struct sb_provider *tables)
 {
+    js_set_text(out, "base_url", tables->base_url);
+    ROWS(out, "operations", sb_operation, tables->operations, name, operation);
+    ROWS(out, "webhooks", sb_webhook, tables->webhooks, event, webhook);
+    ROWS(out, "options", sb_option, tables->options, name, option);
+    ROWS(out, "secrets", sb_secret, tables->secrets, name, secret);
+    ROWS(out, "failures", sb_failure_mode, tables->failures, name, failure);
+}
+
+static struct json *all_providers(const struct sb_connector *c)
+{
+    struct json *list = js_array();
+
+    for (const struct sb_provider *p = c->providers; p && p->name; p++) {
+        const struct sb_provider tables = provider_tables(c, p);
+        struct json *row = js_set_text(js_object(), "name", p->name);
+        put_tables(row, &tables);
+        js_push(list, row);
+    }
+    return list;
+}
+
+void manifest_write(const struct sb_connector *c, const struct sb_provider *provider,
+                    int indent, struct buf *to)
+{
+    const struct sb_provider tables = provider_tables(c, provider);
     struct json *out = js_object(), *types = js_array();
 
     js_set_text(out, "name", c->name);
     js_set_text(out, "version", c->version);
     js_set_text(out, "summary", c->summary);
-    js_set(out, "providers", words(c->providers ? c->providers : ""));
-    js_set_text(out, "base_url", c->base_url);
-    ROWS(out, "operations", sb_operation, c->operations, name, operation);
-    ROWS(out, "webhooks", sb_webhook, c->webhooks, event, webhook);
+    if (provider)
+        js_set_text(out, "provider", provider->name);
+    else
+        js_set(out, "providers", all_providers(c));
+    put_tables(out, &tables);
     for (const char *const *t = c->publishes; t && *t; t++)
         js_push(types, js_from_text(*t, strlen(*t)));
     js_set(out, "publishes", types);
-    ROWS(out, "options", sb_option, c->options, name, option);
-    ROWS(out, "secrets", sb_secret, c->secrets, name, secret);
-    ROWS(out, "failures", sb_failure_mode, c->failures, name, failure);
     js_set_text(out, "tests", c->tests);
     js_write(out, indent, to);
     js_free(out);
@@ -228,26 +269,29 @@ static const char *value_of(const struct integration *integration, const char *n
     return NULL;
 }
 
-static const struct sb_option *option_find(const struct sb_connector *c, const char *name)
+static const struct sb_option *option_find(const struct sb_provider *tables,
+                                           const char *name)
 {
-    for (const struct sb_option *o = c->options; o && o->name; o++)
+    for (const struct sb_option *o = tables->options; o && o->name; o++)
         if (strcmp(o->name, name) == 0)
             return o;
     return NULL;
 }
 
-static void check_options(const struct integration *integration, struct buf *errors)
+static void check_options(const struct integration *integration,
+                          const struct sb_provider *tables, struct buf *errors)
 {
-    const struct sb_connector *c = integration->connector;
     static const char *const what[] = {"a text", "a whole number", "true or false"};
 
     for (size_t i = 0; i < integration->n_options; i++)
-        if (!option_find(c, integration->option_names[i]))
+        if (!option_find(tables, integration->option_names[i]))
             buf_format(
                 errors,
-                "integrations.%s.options.%s: the connector %s has no such option\n",
-                integration->name, integration->option_names[i], c->name);
-    for (const struct sb_option *o = c->options; o && o->name; o++) {
+                "integrations.%s.options.%s: the connector %s has no such option%s%s\n",
+                integration->name, integration->option_names[i],
+                integration->connector->name, tables->name ? " for the provider " : "",
+                tables->name ? tables->name : "");
+    for (const struct sb_option *o = tables->options; o && o->name; o++) {
         const char *value = value_of(integration, o->name);
         if (!value && o->required)
             buf_format(errors, "integrations.%s.options.%s is needed: %s\n",
@@ -260,11 +304,12 @@ static void check_options(const struct integration *integration, struct buf *err
 
 bool manifest_fits(const struct integration *integration, struct buf *errors)
 {
-    const struct sb_connector *c = integration->connector;
+    const struct sb_provider tables =
+        provider_tables(integration->connector, integration->provider);
     size_t before = errors->len;
 
-    check_options(integration, errors);
-    for (const struct sb_secret *s = c->secrets; s && s->name; s++) {
+    check_options(integration, &tables, errors);
+    for (const struct sb_secret *s = tables.secrets; s && s->name; s++) {
         const char *value = integration->secret
                                 ? integration->secret(integration->secret_user, s->name)
                                 : NULL;

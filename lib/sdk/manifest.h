@@ -4,7 +4,8 @@
  * and secrets
  *
  * The keys are public: the broker reads `name`, `operations[].name`, `webhooks[].event`,
- * `webhooks[].becomes` and `publishes[]`; the document is generated from the rest. */
+ * `webhooks[].becomes` and `publishes[]` of the one in HELLO, which is for the
+ * integration's provider; the document is generated from the rest. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,11 +13,14 @@
 struct buf;
 struct integration;
 struct sb_connector;
+struct sb_provider;
 
 /* Are the tables complete and consistent? Every error is one line in *errors. */
 bool manifest_check(const struct sb_connector *connector, struct buf *errors);
-/* Append the manifest; indent 0 is compact. */
-void manifest_write(const struct sb_connector *connector, int indent, struct buf *out);
+/* Append the manifest; indent 0 is compact.  With a provider, the tables in force for it;
+ * with NULL, the connector's own and under `providers` those of each. */
+void manifest_write(const struct sb_connector *connector,
+                    const struct sb_provider *provider, int indent, struct buf *out);
 /* Do the integration's options and secrets fit the tables? One line per error, without
  * any value of a secret. */
 bool manifest_fits(const struct integration *integration, struct buf *errors);

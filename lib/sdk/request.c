@@ -138,6 +138,14 @@ void sb_secret_header(struct sb_request *request, const char *header, const char
         add_header(request, header, mem_text(value));
 }
 
+void sb_secret_query(struct sb_request *request, const char *field, const char *name)
+{
+    const char *value = secret(request, name);
+
+    if (value)
+        form_field(&request->query, field, value);
+}
+
 static void basic(struct sb_request *request, const char *user, const char *password)
 {
     struct buf plain = BUF_NULL, encoded = BUF_NULL;

@@ -19,7 +19,7 @@ static const char *secret(void *user, const char *name)
     return "sk_test_fake0123456789";
 }
 
-static const struct integration integration = {.connector = &payment,
+static const struct integration integration = {.connector = &payment, .provider = providers,
                                                .name = "stripe",
                                                .mode = "test",
                                                .base_url = "https://api.stripe.com",

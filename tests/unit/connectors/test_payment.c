@@ -39,12 +39,12 @@ static const char *secret(void *user, const char *name)
 static char *names[] = {(char[]){"exact_fee"}, (char[]){"fee_basis_points"},
                         (char[]){"fee_fixed"}};
 static char *values[] = {(char[]){"false"}, (char[]){"290"}, (char[]){"30"}};
-static const struct integration plain = {.connector = &payment,
+static const struct integration plain = {.connector = &payment, .provider = providers,
                                          .name = "stripe",
                                          .mode = "test",
                                          .base_url = "https://api.stripe.com",
                                          .secret = secret};
-static const struct integration estimated = {.connector = &payment,
+static const struct integration estimated = {.connector = &payment, .provider = providers,
                                              .name = "stripe",
                                              .mode = "test",
                                              .base_url = "https://api.stripe.com",

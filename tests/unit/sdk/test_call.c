@@ -43,7 +43,10 @@ static enum sb_verdict request(const struct sb_event *event, struct sb_request *
         sb_header(request, "host", "evil");
     if (trick && strcmp(trick, "secret") == 0)
         sb_bearer(request, "other_key");
-    sb_bearer(request, "api_key");
+    if (trick && strcmp(trick, "query") == 0)
+        sb_secret_query(request, "key", "api_key");
+    else
+        sb_bearer(request, "api_key");
     sb_field(request, "a", "1 2");
     sb_query(request, "q", "x&y");
     return SB_DONE;
@@ -642,6 +645,60 @@ static void no_secret_reaches_a_record(void **state)
     }
 }
 
+#define ODD_KEY     "k/e+y 0123&456"
+#define ODD_ESCAPED "k%2Fe%2By%200123%26456"
+
+static const char *odd_secret(void *user, const char *name)
+{
+    (void)user, (void)name;
+    return ODD_KEY;
+}
+
+static void a_secret_in_the_query_is_encoded_and_covered_in_both_spellings(void **state)
+{
+    (void)state;
+    struct integration odd = integration;
+    odd.secret = odd_secret;
+    struct http_call echo = {.status = 400,
+                             .body = "{\"error\":\"GET /v1/things?key=" ODD_ESCAPED
+                                     " (" ODD_KEY ")\"}"};
+    struct call *call = deliver(&odd, (struct delivery){.type = "t.safe.requested",
+                                                        .data = "{\"trick\":\"query\"}"});
+    struct http_call_options o;
+    struct buf out = BUF_NULL;
+
+    assert_true(call_begin(call, NOW_US));
+    call_http(call, &o);
+    assert_string_equal(o.url, "https://api.test/v1/things?key=" ODD_ESCAPED "&q=x%26y");
+    assert_null(header(&o, "Authorization"));
+    call_end(call, &echo, NOW_US);
+    call_write(call, NOW_US, &out);
+    assert_null(memmem(out.bytes, out.len, ODD_KEY, strlen(ODD_KEY)));
+    assert_null(memmem(out.bytes, out.len, ODD_ESCAPED, strlen(ODD_ESCAPED)));
+    assert_non_null(strstr(call_message(call), "refused: GET /v1/things?key=***"));
+    call_free(call);
+    buf_fini(&out);
+}
+
+static void options_of_another_provider_are_not_in_force(void **state)
+{
+    (void)state;
+    const struct sb_option own[] = {{"region", SB_TEXT, "eu", false, ""}, {.name = NULL}};
+    const struct sb_provider providers[] = {{.name = "one", .options = own},
+                                            {.name = NULL}};
+    struct integration with = integration;
+    with.provider = providers;
+    struct call *call =
+        deliver(&with, (struct delivery){.type = "t.safe.requested", .data = "{}"});
+    const struct sb_event event = {.integration = &with};
+
+    assert_string_equal(sb_provider(&event), "one");
+    assert_string_equal(sb_option(&event, "region"), "eu");
+    assert_null(sb_provider(&(struct sb_event){.integration = &integration}));
+    assert_true(call_begin(call, NOW_US)); /* the connector's own operations stay */
+    call_free(call);
+}
+
 static void data_over_the_limit_is_left_out_but_the_success_stays(void **state)
 {
     (void)state;
@@ -702,6 +759,8 @@ int main(void)
         cmocka_unit_test(facts_come_with_their_outcome_and_keep_their_ids),
         cmocka_unit_test(a_fact_that_is_not_declared_spoils_the_outcome),
         cmocka_unit_test(no_secret_reaches_a_record),
+        cmocka_unit_test(a_secret_in_the_query_is_encoded_and_covered_in_both_spellings),
+        cmocka_unit_test(options_of_another_provider_are_not_in_force),
         cmocka_unit_test(data_over_the_limit_is_left_out_but_the_success_stays),
         cmocka_unit_test(a_long_message_is_cut_between_characters),
     };

@@ -12,6 +12,7 @@
 #include "lib/base/json.h"
 #include "lib/sdk/call.h"
 #include "lib/sdk/manifest.h"
+#include "lib/sdk/provider.h"
 
 static enum sb_verdict request(const struct sb_event *e, struct sb_request *r,
                                struct sb_outcome *o)
@@ -114,7 +115,6 @@ static void the_manifest_has_what_the_broker_reads(void **state)
     const char *const publishes[] = {"t.found", NULL};
     const struct sb_connector c = {.name = "t",
                                    .version = "1",
-                                   .providers = "one  two",
                                    .operations = operations,
                                    .webhooks = hooks,
                                    .publishes = publishes};
@@ -122,7 +122,7 @@ static void the_manifest_has_what_the_broker_reads(void **state)
     char error[100];
 
     assert_true(manifest_check(&c, &errors));
-    manifest_write(&c, 0, &out);
+    manifest_write(&c, NULL, 0, &out);
     struct json *m = js_parse(buf_str(&out), out.len, error, sizeof(error));
     assert_string_equal(js_text(m, "name", ""), "t");
     assert_string_equal(js_text(m, "operations.0.name", ""), "charge");
@@ -131,10 +131,99 @@ static void the_manifest_has_what_the_broker_reads(void **state)
     assert_string_equal(js_text(m, "webhooks.0.event", ""), "Odd.Type");
     assert_string_equal(js_text(m, "webhooks.0.becomes", ""), "t.odd");
     assert_string_equal(js_text(m, "publishes.0", ""), "t.found");
-    assert_string_equal(js_text(m, "providers.1", ""), "two");
     js_free(m);
     buf_fini(&out);
     buf_fini(&errors);
+}
+
+/* --- several providers --- */
+
+static const struct sb_operation keyed_send[] = {{.name = "send",
+                                                  SB_BRANCHES(request, answer, answer),
+                                                  .repeat = SB_REPEAT_KEYED,
+                                                  .key_lifetime_s = 60},
+                                                 {.name = NULL}};
+static const struct sb_operation plain_send[] = {
+    {.name = "send", SB_BRANCHES(request, answer, answer)}, {.name = NULL}};
+static const struct sb_option own_options[] = {{"region", SB_TEXT, NULL, false, ""},
+                                               {.name = NULL}};
+static const struct sb_option shared_options[] = {{"sender", SB_TEXT, NULL, false, ""},
+                                                  {.name = NULL}};
+static const struct sb_provider two[] = {
+    {.name = "one", .base_url = "https://one.example", .operations = keyed_send},
+    {.name = "two", .operations = plain_send, .options = own_options},
+    {.name = NULL}};
+static const struct sb_connector several = {.name = "t",
+                                            .version = "1",
+                                            .providers = two,
+                                            .base_url = "https://any.example",
+                                            .options = shared_options};
+
+static void a_provider_brings_its_tables_and_the_connector_the_rest(void **state)
+{
+    (void)state;
+    struct buf out = BUF_NULL, errors = BUF_NULL;
+    char error[100];
+
+    assert_true(manifest_check(&several, &errors));
+    manifest_write(&several, &two[1], 0, &out);
+    struct json *m = js_parse(buf_str(&out), out.len, error, sizeof(error));
+    assert_string_equal(js_text(m, "provider", ""), "two");
+    assert_string_equal(js_text(m, "base_url", ""), "https://any.example");
+    assert_string_equal(js_text(m, "operations.0.repeat", ""), "never");
+    assert_string_equal(js_text(m, "options.0.name", ""), "region");
+    js_free(m);
+    buf_clear(&out);
+    manifest_write(&several, NULL, 0, &out);
+    m = js_parse(buf_str(&out), out.len, error, sizeof(error));
+    assert_string_equal(js_text(m, "providers.0.name", ""), "one");
+    assert_string_equal(js_text(m, "providers.0.base_url", ""), "https://one.example");
+    assert_string_equal(js_text(m, "providers.0.operations.0.repeat", ""), "keyed");
+    assert_string_equal(js_text(m, "providers.0.options.0.name", ""), "sender");
+    js_free(m);
+    buf_fini(&out);
+    buf_fini(&errors);
+}
+
+static void an_integration_names_one_of_several_providers(void **state)
+{
+    (void)state;
+    const struct sb_provider only[] = {{.name = "one", .operations = plain_send},
+                                       {.name = NULL}};
+    const struct sb_connector single = {.name = "t", .version = "1", .providers = only},
+                              none = {.name = "t", .operations = plain_send};
+    const struct sb_provider *chosen = NULL;
+
+    assert_true(provider_choose(&several, "two", &chosen));
+    assert_ptr_equal(chosen, &two[1]);
+    assert_false(provider_choose(&several, NULL, &chosen));
+    assert_false(provider_choose(&several, "three", &chosen));
+    assert_ptr_equal(chosen, &two[1]); /* untouched */
+    assert_true(provider_choose(&single, NULL, &chosen));
+    assert_ptr_equal(chosen, only);
+    assert_true(provider_choose(&none, "whatever", &chosen));
+    assert_null(chosen);
+}
+
+static void tables_of_providers_are_checked_like_any(void **state)
+{
+    (void)state;
+    const struct sb_provider twice[] = {{.name = "one", .operations = plain_send},
+                                        {.name = "one", .operations = plain_send},
+                                        {.name = NULL}};
+    const struct sb_provider empty[] = {{.name = NULL}};
+    const struct sb_provider idle[] = {{.name = "one"}, {.name = NULL}};
+    const struct sb_provider odd[] = {{.name = "One!", .operations = plain_send},
+                                      {.name = NULL}};
+
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .providers = twice},
+                 "provider one is there twice");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .providers = empty},
+                 "the table of providers is empty");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .providers = idle},
+                 "neither operations nor webhooks for the provider one");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .providers = odd},
+                 "provider \"One!\"");
 }
 
 static const char *no_secret(void *user, const char *name)
@@ -185,6 +274,9 @@ int main(void)
         cmocka_unit_test(an_operation_without_both_branches_does_not_register),
         cmocka_unit_test(tables_that_contradict_themselves_are_refused),
         cmocka_unit_test(the_manifest_has_what_the_broker_reads),
+        cmocka_unit_test(a_provider_brings_its_tables_and_the_connector_the_rest),
+        cmocka_unit_test(an_integration_names_one_of_several_providers),
+        cmocka_unit_test(tables_of_providers_are_checked_like_any),
         cmocka_unit_test(options_and_secrets_are_held_against_the_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
