@@ -36,6 +36,11 @@ const struct cli_command cli_commands[] = {
     {"secret", "set NAME | list | rotate NAME --keep-old 24h | remove NAME",
      "keep secrets in the vault; values come from stdin, never from the command line",
      cmd_secret},
+    {"token",
+     "new NAME --scope publish,call,read,admin [--expires 90d] | list | rotate NAME "
+     "[--keep-old 24h] | revoke NAME",
+     "who may use the HTTP API, and what for; a token is shown once, when it is made",
+     cmd_token},
     {"config", "check | reference", "check the configuration; print what may stand in it",
      cmd_config},
     {"log",

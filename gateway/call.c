@@ -453,9 +453,11 @@ static unsigned build(const struct gateway *gateway, const struct call *call,
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_TRACEPARENT, o->traceparent);
     attrs_text(&attrs, ATTR_IDEMPOTENCY_KEY, o->idempotency_key);
-    if (o->idempotency_key)
-        key_add(gateway, out, gateway->token_scope, o->idempotency_key,
-                strlen(o->idempotency_key), content_hash(o));
+    if (o->idempotency_key) {
+        _free_ char *scope = mem_format("token:%s", gateway->caller->name);
+        key_add(gateway, out, scope, o->idempotency_key, strlen(o->idempotency_key),
+                content_hash(o));
+    }
     struct record_parts parts = {
         .kind = RECORD_REQUEST,
         .flags = RECORD_JSON,

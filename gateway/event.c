@@ -312,10 +312,11 @@ static void add_key(struct intake *in, const struct draft *d, const char *given)
         buf_format(&key, "%s", given);
         if (in->n > 0)
             buf_format(&key, "#%u", in->n);
-        key_add(in->gateway, &in->records, in->gateway->token_scope,
-                (const char *)key.bytes, key.len, content_hash(d));
+        _free_ char *scope = mem_format("token:%s", in->gateway->caller->name);
+        key_add(in->gateway, &in->records, scope, (const char *)key.bytes, key.len,
+                content_hash(d));
     } else {
-        _free_ char *scope = mem_format("ce:%s", in->gateway->token.name);
+        _free_ char *scope = mem_format("ce:%s", in->gateway->caller->name);
         buf_add(&key, d->source, strlen(d->source) + 1);
         buf_text(&key, d->id);
         key_add(in->gateway, &in->records, scope, (const char *)key.bytes, key.len,

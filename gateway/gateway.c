@@ -157,11 +157,11 @@ static int open_token(struct gateway *gateway, char *error, size_t error_size)
                  strerror(errno));
         return -1;
     }
-    if (token_load(beside, &gateway->token, &is_new, error, error_size) != 0)
+    if (token_load(beside, &gateway->tokens.first, &is_new, error, error_size) != 0)
         return -1;
     if (is_new)
         log_say(TOKEN_MADE, "file=%s", beside);
-    gateway->token_scope = mem_format("token:%s", gateway->token.name);
+    gateway->tokens.path = tokens_path(gateway->config->data);
     return 0;
 }
 
@@ -219,7 +219,7 @@ static void shut(struct gateway *gateway)
     if (gateway->ledger)
         ledger_close(gateway->ledger);
     loop_timer_free(gateway->stop_timer);
-    free(gateway->token_scope);
+    token_book_fini(&gateway->tokens);
     free(gateway->log_dir);
     free(gateway);
 }

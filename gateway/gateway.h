@@ -52,8 +52,10 @@ struct gateway {
     struct hold *hold;
     struct calls *calls;
     struct queries *queries;
-    struct token token;
-    char *token_scope; /* of idempotency keys given with this token */
+    struct token_book tokens;
+    /* Whose request is being handled: of a route with a scope, until its handler
+     * returns. */
+    const struct token *caller;
     struct endpoint *endpoints;
     size_t n_endpoints;
     char *log_dir;

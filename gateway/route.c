@@ -14,6 +14,7 @@
 #include "gateway/webhook.h"
 #include "lib/base/mem.h"
 #include "lib/http/server.h"
+#include "lib/loop/loop.h"
 
 enum { PARAMS_MAX = 2, PARAM_SIZE = 512 };
 
@@ -110,12 +111,17 @@ static bool may(struct gateway *gateway, const struct route *route,
 {
     if (route->scope == SCOPE_NONE)
         return true;
-    if (!token_matches(&gateway->token, http_header(request, "Authorization"))) {
+    gateway->caller = token_find(&gateway->tokens, loop_wall_us(gateway->loop),
+                                 http_header(request, "Authorization"));
+    if (!gateway->caller) {
         problem_reply(request, ERR_unauthorized, "send Authorization: Bearer TOKEN", 0);
         return false;
     }
-    if (!(gateway->token.scopes & route->scope)) {
-        problem_reply(request, ERR_forbidden, NULL, 0);
+    if (!(gateway->caller->scopes & route->scope)) {
+        char wanted[TOKEN_SCOPES_SIZE];
+        scopes_text(route->scope, wanted);
+        _free_ char *why = mem_format("this address needs the scope %s", wanted);
+        problem_reply(request, ERR_forbidden, why, 0);
         return false;
     }
     return true;

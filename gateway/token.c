@@ -5,36 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/base/buf.h"
-#include "lib/base/id.h"
-#include "lib/base/mem.h"
-#include "lib/base/text.h"
+#include "lib/base/log.h"
 #include "lib/http/crypto.h"
 
-enum { TOKEN_BYTES = 32, TOKEN_TEXT = 4 + 43, FILE_MAX = 256 };
-
-/* sbx_ and 43 characters of base64url. */
-static void make_text(char ret_text[TOKEN_TEXT + 1])
-{
-    uint8_t bytes[TOKEN_BYTES];
-    id_random(bytes, sizeof(bytes));
-    struct buf text = {0};
-    buf_text(&text, "sbx_");
-    text_base64(bytes, sizeof(bytes), &text);
-    for (size_t i = 0; i < TOKEN_TEXT; i++) {
-        char c = (char)text.bytes[i];
-        ret_text[i] = c == '+' ? '-' : c == '/' && i >= 4 ? '_' : c;
-    }
-    ret_text[TOKEN_TEXT] = 0;
-    crypto_wipe(bytes, sizeof(bytes));
-    crypto_wipe(text.bytes, text.len);
-    buf_fini(&text);
-}
+enum { TOKEN_TEXT = TOKEN_TEXT_SIZE - 1, FILE_MAX = 256 };
 
 /* 0, 1 when the file is there already, -1 with a reason. */
 static int make_file(const char *path, char *error, size_t error_size)
@@ -43,7 +23,7 @@ static int make_file(const char *path, char *error, size_t error_size)
     if (fd < 0 && errno == EEXIST)
         return 1;
     char line[TOKEN_TEXT + 2];
-    make_text(line);
+    token_make(line);
     memcpy(line + TOKEN_TEXT, "\n", 2);
     bool ok =
         fd >= 0 && write(fd, line, TOKEN_TEXT + 1) == TOKEN_TEXT + 1 && fsync(fd) == 0;
@@ -107,12 +87,48 @@ int token_load(const char *path, struct token *ret_token, bool *ret_made, char *
     return len >= 20 ? 0 : -1;
 }
 
-bool token_matches(const struct token *token, const char *authorization)
+/* --- the list --- */
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static void refresh(struct token_book *book)
+{
+    char error[512];
+    struct stat now = {0};
+    if (!book->path)
+        return;
+    if (stat(book->path, &now) != 0)
+        now = (struct stat){.st_ino = 0}; /* none, or one that is being looked for */
+    if (is_same_file(&now, &book->seen))
+        return;
+    book->seen = now;
+    if (!tokens_read(book->path, &book->listed, error, sizeof(error)))
+        log_say(TOKENS_BAD, "%s", error);
+}
+
+const struct token *token_find(struct token_book *book, uint64_t now_us,
+                               const char *authorization)
 {
     if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
-        return false;
+        return NULL;
     const char *text = authorization + 7 + strspn(authorization + 7, " ");
     uint8_t hash[32];
-    crypto_sha256(text, strlen(text), hash);
-    return crypto_equal(hash, token->hash, sizeof(hash));
+    refresh(book);
+    token_hash(text, hash);
+    if (crypto_equal(hash, book->first.hash, sizeof(hash)))
+        return &book->first;
+    return tokens_find(&book->listed, now_us, text);
+}
+
+void token_book_fini(struct token_book *book)
+{
+    free(book->path);
+    book->path = NULL;
 }

@@ -15,7 +15,9 @@
 
 /* --- reading --- */
 
-static const char *unfit(const struct stat *st)
+static const char too_large[] = "too large"; /* the limit is added where it is told */
+
+static const char *unfit(const struct stat *st, size_t size_max)
 {
     if (!S_ISREG(st->st_mode))
         return "it is not a regular file";
@@ -23,27 +25,32 @@ static const char *unfit(const struct stat *st)
         return "others can read it; expected mode 0600";
     if (st->st_uid != geteuid() && st->st_uid != 0)
         return "it belongs to somebody else";
-    if (st->st_size > SECRET_SIZE_MAX)
-        return "it is larger than 8 KiB";
+    if ((size_t)st->st_size > size_max)
+        return too_large;
     return NULL;
 }
 
-static const char *read_all(int fd, struct buf *out)
+static const char *read_all(int fd, struct buf *out, size_t size_max)
 {
     size_t before = out->len;
     ssize_t n;
 
-    buf_reserve(out, 2 * (SECRET_SIZE_MAX + 1)); /* once: what is moved is not wiped */
-    while ((n = read(fd, buf_reserve(out, SECRET_SIZE_MAX + 1), SECRET_SIZE_MAX + 1)) >
-           0) {
+    buf_reserve(out, 2 * (size_max + 1)); /* once: what is moved is not wiped */
+    while ((n = read(fd, buf_reserve(out, size_max + 1), size_max + 1)) > 0) {
         out->len += (size_t)n;
-        if (out->len - before > SECRET_SIZE_MAX)
-            return "it is larger than 8 KiB";
+        if (out->len - before > size_max)
+            return too_large;
     }
     return n < 0 ? strerror(errno) : NULL;
 }
 
 bool secretfile_read(const char *path, struct buf *out, char *error, size_t error_size)
+{
+    return secretfile_read_large(path, SECRET_SIZE_MAX, out, error, error_size);
+}
+
+bool secretfile_read_large(const char *path, size_t size_max, struct buf *out,
+                           char *error, size_t error_size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     struct stat st;
@@ -55,14 +62,17 @@ bool secretfile_read(const char *path, struct buf *out, char *error, size_t erro
                                 : strerror(errno));
         return false;
     }
-    why = fstat(fd, &st) != 0 ? strerror(errno) : unfit(&st);
+    why = fstat(fd, &st) != 0 ? strerror(errno) : unfit(&st, size_max);
     if (!why)
-        why = read_all(fd, out);
+        why = read_all(fd, out, size_max);
     close(fd);
-    if (why) {
+    if (why == too_large)
+        snprintf(error, error_size, "%s: it is larger than %zu KiB", path,
+                 size_max >> 10);
+    else if (why)
         snprintf(error, error_size, "%s: %s", path, why);
+    if (why)
         return false;
-    }
     if (out->len && out->bytes[out->len - 1] == '\n')
         out->bytes[--out->len] = 0;
     return true;

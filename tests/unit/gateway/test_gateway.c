@@ -162,11 +162,10 @@ static int open_box(void **state)
     g->loop = loop_new();
     g->config = &box->config;
     g->peer = &box->peer;
-    static char log_dir[] = "/nonexistent/log", token_scope[] = "token:admin";
+    static char log_dir[] = "/nonexistent/log";
     g->log_dir = log_dir;
-    g->token_scope = token_scope;
-    g->token = (struct token){.name = "admin", .scopes = SCOPE_ALL};
-    crypto_sha256(TOKEN, strlen(TOKEN), g->token.hash);
+    g->tokens.first = (struct token){.name = "admin", .scopes = SCOPE_ALL};
+    token_hash(TOKEN, g->tokens.first.hash);
     g->hold = hold_new(g->loop, &(struct hold_bus){g, publish, is_joined});
     g->calls = calls_new(g);
     g->queries = queries_new(g);

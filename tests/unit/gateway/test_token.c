@@ -14,7 +14,7 @@
 
 #include "gateway/token.h"
 
-static char dir[64], path[96], error[256];
+static char dir[64], path[96], list_path[96], error[256];
 
 static int make_dir(void **state)
 {
@@ -23,6 +23,7 @@ static int make_dir(void **state)
     if (!mkdtemp(dir))
         return -1;
     snprintf(path, sizeof(path), "%s/api-token", dir);
+    snprintf(list_path, sizeof(list_path), "%s/tokens", dir);
     error[0] = 0;
     return 0;
 }
@@ -31,7 +32,14 @@ static int remove_dir(void **state)
 {
     (void)state;
     unlink(path);
+    unlink(list_path);
     return rmdir(dir);
+}
+
+static bool matches(const struct token *first, const char *authorization)
+{
+    struct token_book book = {.first = *first};
+    return token_find(&book, 1, authorization) == &book.first;
 }
 
 static void read_file(char ret_text[128])
@@ -72,7 +80,7 @@ static void first_start_makes_a_token_for_its_owner_only(void **state)
                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
         43);
     snprintf(header, sizeof(header), "Bearer %s", text);
-    assert_true(token_matches(&token, header));
+    assert_true(matches(&token, header));
     assert_int_equal(token.scopes, SCOPE_ALL);
 }
 
@@ -157,9 +165,9 @@ static void only_the_whole_token_matches(void **state)
     write_file("sbx_0123456789012345678901234567890123456789012\n", 0600);
     assert_int_equal(token_load(path, &token, &is_new, error, sizeof(error)), 0);
     assert_true(
-        token_matches(&token, "Bearer sbx_0123456789012345678901234567890123456789012"));
+        matches(&token, "Bearer sbx_0123456789012345678901234567890123456789012"));
     assert_true(
-        token_matches(&token, "bearer  sbx_0123456789012345678901234567890123456789012"));
+        matches(&token, "bearer  sbx_0123456789012345678901234567890123456789012"));
     static const char *const wrong[] = {
         NULL,
         "",
@@ -172,7 +180,90 @@ static void only_the_whole_token_matches(void **state)
         "Bearer sbx_0123456789012345678901234567890123456789012 ",
         "Bearer sbx_1123456789012345678901234567890123456789012"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_false(token_matches(&token, wrong[i]));
+        assert_false(matches(&token, wrong[i]));
+}
+
+/* --- the list --- */
+
+enum { NOW = 1000 };
+
+static void write_list(const char *name, const char *text, unsigned scopes,
+                       uint64_t until_us)
+{
+    static struct tokens tokens;
+    tokens.n = 1;
+    tokens.items[0] = (struct token){.scopes = scopes, .until_us = until_us};
+    snprintf(tokens.items[0].name, sizeof(tokens.items[0].name), "%s", name);
+    token_hash(text, tokens.items[0].hash);
+    assert_true(tokens_write(list_path, &tokens, error, sizeof(error)));
+}
+
+static struct token_book *open_book(void)
+{
+    struct token_book *book = calloc(1, sizeof(*book));
+    assert_non_null(book);
+    book->path = strdup(list_path);
+    token_hash("sbx_first", book->first.hash);
+    return book;
+}
+
+static void close_book(struct token_book *book)
+{
+    token_book_fini(book);
+    free(book);
+}
+
+static void listed_token_opens_with_its_own_scopes(void **state)
+{
+    (void)state;
+    struct token_book *book = open_book();
+    write_list("shop", "sbx_shop", SCOPE_CALL, 0);
+    const struct token *found = token_find(book, NOW, "Bearer sbx_shop");
+    assert_non_null(found);
+    assert_string_equal(found->name, "shop");
+    assert_int_equal(found->scopes, SCOPE_CALL);
+    assert_ptr_equal(token_find(book, NOW, "Bearer sbx_first"), &book->first);
+    assert_null(token_find(book, NOW, "Bearer sbx_other"));
+    close_book(book);
+}
+
+static void change_of_the_list_counts_from_the_next_request_on(void **state)
+{
+    (void)state;
+    struct token_book *book = open_book();
+    assert_null(token_find(book, NOW, "Bearer sbx_a"));
+    write_list("shop", "sbx_a", SCOPE_READ, 0);
+    assert_non_null(token_find(book, NOW, "Bearer sbx_a"));
+    write_list("shop", "sbx_b", SCOPE_READ, 0);
+    assert_null(token_find(book, NOW, "Bearer sbx_a"));
+    assert_non_null(token_find(book, NOW, "Bearer sbx_b"));
+    unlink(list_path);
+    assert_null(token_find(book, NOW, "Bearer sbx_b"));
+    close_book(book);
+}
+
+static void token_ends_at_its_time(void **state)
+{
+    (void)state;
+    struct token_book *book = open_book();
+    write_list("shop", "sbx_a", SCOPE_READ, NOW + 1);
+    assert_non_null(token_find(book, NOW, "Bearer sbx_a"));
+    assert_null(token_find(book, NOW + 1, "Bearer sbx_a"));
+    close_book(book);
+}
+
+static void broken_list_leaves_the_first_token_only(void **state)
+{
+    (void)state;
+    struct token_book *book = open_book();
+    write_list("shop", "sbx_a", SCOPE_READ, 0);
+    assert_non_null(token_find(book, NOW, "Bearer sbx_a"));
+    assert_int_equal(chmod(list_path, 0644), 0);
+    assert_null(token_find(book, NOW, "Bearer sbx_a"));
+    assert_non_null(token_find(book, NOW, "Bearer sbx_first"));
+    assert_int_equal(chmod(list_path, 0600), 0);
+    assert_non_null(token_find(book, NOW, "Bearer sbx_a"));
+    close_book(book);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
@@ -187,6 +278,10 @@ int main(void)
         TEST(empty_or_short_file_is_refused),
         TEST(missing_directory_is_said),
         TEST(only_the_whole_token_matches),
+        TEST(listed_token_opens_with_its_own_scopes),
+        TEST(change_of_the_list_counts_from_the_next_request_on),
+        TEST(token_ends_at_its_time),
+        TEST(broken_list_leaves_the_first_token_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
