@@ -51,6 +51,7 @@ enum sb_verdict {
     SB_UNCLEAR, /* what sb_unclear() returns */
     SB_UNKNOWN, /* what sb_unknown() returns */
     SB_DEFAULT, /* what sb_default() returns */
+    SB_ABSENT,  /* what sb_absent() returns */
 };
 
 /* --- verdicts --- */
@@ -80,6 +81,10 @@ enum sb_verdict sb_unknown(struct sb_outcome *outcome, const char *format, ...)
  * like sb_unclear; the rest is Failed/permanent. */
 enum sb_verdict sb_default(struct sb_outcome *outcome, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Of `lookup_answer` only: the service knows nothing of it, so it has not happened.  The
+ * call is made then. */
+enum sb_verdict sb_absent(struct sb_outcome *outcome);
 
 /* --- JSON --- *
  * Paths are dotted: "data.object.id"; a segment that is a number indexes an array:
@@ -142,6 +147,10 @@ unsigned sb_attempt(const struct sb_event *event); /* from 1 */
 /* An earlier attempt may have had its effect.  Operations that may not be repeated are
  * not called then. */
 bool sb_doubt(const struct sb_event *event);
+/* A UUID that names this request for good, the same at every attempt.  A KEYED operation
+ * sends it as its key; others may store it with what the service makes (metadata, a
+ * reference), so that a lookup finds it. */
+const char *sb_idempotency_key(const struct sb_event *event);
 /* Of a poll: the cursor that the last successful run left; NULL at the first. */
 const char *sb_cursor(const struct sb_event *event);
 /* The integration's name and mode ("test", "live", or NULL) as configured. */
@@ -267,6 +276,24 @@ struct sb_operation {
                                  struct sb_outcome *outcome);
     enum sb_verdict (*failed)(const struct sb_event *event,
                               const struct sb_answer *answer, struct sb_outcome *outcome);
+    /* Did it happen?  Both or neither; not for SAFE operations.  Where an earlier attempt
+     * may have had its effect and the request may not be sent again (NEVER: sent and not
+     * answered, or its process died; KEYED: the key's lifetime is over), the service is
+     * asked instead.  `lookup_request` is like `request` and must change nothing.
+     * `lookup_answer` gets the answer of any status and says: SB_DONE, it happened, with
+     * the same data that `succeeded` leaves; sb_fail, it happened and failed; sb_absent,
+     * it did not; sb_retry, ask again in a while; sb_unknown, it cannot be told;
+     * sb_default asks again after 408, 425, 429 and 5xx and takes the rest for unknown.
+     * Without a lookup, or when three did not tell, the outcome is Failed/unknown. */
+    enum sb_verdict (*lookup_request)(const struct sb_event *event,
+                                      struct sb_request *request,
+                                      struct sb_outcome *outcome);
+    enum sb_verdict (*lookup_answer)(const struct sb_event *event,
+                                     const struct sb_answer *answer,
+                                     struct sb_outcome *outcome);
+    /* How long after a call its effect may still be on the way into what the lookup
+     * finds: it is asked no sooner; at most 60, 0: 10 seconds. */
+    uint32_t lookup_after_s;
     enum sb_repeat repeat;
     uint32_t key_lifetime_s; /* KEYED: how long the service remembers a key; never used
                                 again past it */

@@ -2,40 +2,16 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lib/sdk/call.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
-#include "lib/sdk/form.h"
+#include "lib/sdk/call_state.h"
 #include "lib/sdk/provider.h"
 #include "proto/attrs.h"
-#include "proto/control.h"
-
-struct call {
-    const struct integration *integration;
-    struct sb_event event;
-    const struct sb_operation *operation;
-    const struct sb_webhook *webhook;
-    struct sb_request request;
-    char *url;
-    struct http_field fields[CALL_HEADERS_MAX + 2];
-    size_t n_fields;
-    char *idempotency_key;
-    struct sb_outcome outcome;
-    enum call_result result;
-    enum record_class class;
-    bool was_started; /* the connector was asked: this delivery counts as an attempt */
-};
-
-enum {
-    SECRET_LEAST = 6 /* characters; a shorter one would cover parts of common words */
-};
 
 static const char requested[] = ".requested";
 
@@ -92,6 +68,7 @@ struct call *call_new(const struct integration *integration, const struct record
         .in_doubt = in_doubt,
         .type = mem_copy(record_type(r), r->type_len),
         .id = shown_id(r),
+        .stable_id = stable_id(r),
         .key = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_KEY),
         .json = js_parse((const char *)record_data(r), r->data_len, error, sizeof(error)),
     };
@@ -103,6 +80,7 @@ static void event_fini(struct sb_event *event)
     js_free(event->json);
     free(event->type);
     free(event->id);
+    free(event->stable_id);
     free(event->key);
     free((void *)(uintptr_t)event->record);
 }
@@ -127,6 +105,19 @@ static void request_fini(struct sb_request *request)
     free(request->mistake);
 }
 
+void call_request_reset(struct call *call)
+{
+    request_fini(&call->request);
+    if (call->url)
+        explicit_bzero(call->url, strlen(call->url)); /* a key may be in it */
+    call->request = (struct sb_request){.integration = call->integration};
+    free(call->url);
+    call->url = NULL;
+    free(call->idempotency_key);
+    call->idempotency_key = NULL;
+    call->n_fields = 0;
+}
+
 static void facts_drop(struct sb_outcome *outcome)
 {
     for (size_t i = 0; i < outcome->n_facts; i++) {
@@ -146,17 +137,20 @@ static void outcome_fini(struct sb_outcome *outcome)
     free(outcome->mistake);
 }
 
+void call_outcome_reset(struct call *call)
+{
+    outcome_fini(&call->outcome);
+    call->outcome = (struct sb_outcome){.integration = call->integration};
+}
+
 void call_free(struct call *call)
 {
     if (!call)
         return;
     event_fini(&call->event);
-    request_fini(&call->request);
+    call_request_reset(call);
     outcome_fini(&call->outcome);
-    if (call->url)
-        explicit_bzero(call->url, strlen(call->url)); /* a key may be in it */
-    free(call->url);
-    free(call->idempotency_key);
+    free(call->doubt);
     free(call);
 }
 
@@ -173,91 +167,6 @@ const char *call_id(const struct call *call)
 uint64_t call_deadline_us(const struct call *call)
 {
     return sb_deadline_us(&call->event);
-}
-
-/* --- how it ends --- */
-
-static void conclude(struct call *call, enum call_result result, enum record_class class)
-{
-    call->result = result;
-    call->class = class;
-}
-
-static bool fail(struct call *call, enum record_class class, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* Always false: no HTTP call is to be made. */
-static bool fail(struct call *call, enum record_class class, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(call->outcome.message, sizeof(call->outcome.message), format, args);
-    va_end(args);
-    conclude(call, CALL_FAILED, class);
-    return false;
-}
-
-static bool may_repeat(const struct call *call)
-{
-    return call->webhook ||
-           (call->operation && call->operation->repeat != SB_REPEAT_NEVER);
-}
-
-/* The service may have done it: again where that is harmless, otherwise a person must
- * look. */
-static void unclear(struct call *call)
-{
-    if (may_repeat(call))
-        conclude(call, CALL_RETRY, CLASS_none);
-    else
-        conclude(call, CALL_FAILED, CLASS_unknown);
-}
-
-/* The connector made a mistake after the service did its part. */
-static void spoiled(struct call *call)
-{
-    bool is_harmless = call->webhook || call->operation->repeat == SB_REPEAT_SAFE;
-
-    fail(call, is_harmless ? CLASS_permanent : CLASS_unknown,
-         "the connector's own mistake: %s", call->outcome.mistake);
-}
-
-static void succeed(struct call *call)
-{
-    if (call->outcome.mistake) {
-        spoiled(call);
-        return;
-    }
-    if (call->operation && call->operation->price && !call->outcome.has_cost)
-        call->operation->price(&call->event, &call->outcome);
-    conclude(call, CALL_SUCCESS, CLASS_none);
-}
-
-/* SB_DEFAULT is the caller's to resolve. */
-static void take_verdict(struct call *call, enum sb_verdict verdict)
-{
-    switch (verdict) {
-    case SB_DONE:
-        succeed(call);
-        return;
-    case SB_FAILED:
-        conclude(call, CALL_FAILED, CLASS_permanent);
-        return;
-    case SB_RETRY:
-        conclude(call, CALL_RETRY, CLASS_none);
-        return;
-    case SB_UNCLEAR:
-        unclear(call);
-        return;
-    case SB_UNKNOWN:
-        conclude(call, CALL_FAILED, CLASS_unknown);
-        return;
-    case SB_DEFAULT:
-    default:
-        fail(call, CLASS_permanent,
-             "the connector's own mistake: a verdict that is not allowed here");
-    }
 }
 
 /* --- the first half: event -> request --- */
@@ -292,51 +201,54 @@ static void find_handler(struct call *call)
             call->webhook = w;
 }
 
-/* Money: may this attempt be made at all? */
-static bool may_attempt(struct call *call, uint64_t now_us)
+/* How often the key's lifetime is over since the event was committed. */
+static uint64_t lifetimes(const struct call *call, uint64_t now_us)
+{
+    uint64_t committed_us = call->event.committed_us,
+             age_us = now_us > committed_us ? now_us - committed_us : 0;
+
+    return age_us / ((uint64_t)call->operation->key_lifetime_s * 1000000);
+}
+
+/* Money: why this attempt may not simply be made; NULL when it may. */
+static const char *doubt_about(const struct call *call, uint64_t now_us)
 {
     const struct sb_operation *o = call->operation;
     const struct sb_event *event = &call->event;
     bool is_first = event->attempt <= 1 && !event->in_doubt;
-    uint64_t age_us = now_us > event->committed_us ? now_us - event->committed_us : 0;
 
     if (is_first || o->repeat == SB_REPEAT_SAFE)
-        return true;
+        return NULL;
     if (o->repeat == SB_REPEAT_NEVER)
-        return !event->in_doubt || fail(call, CLASS_unknown,
-                                        "an earlier attempt ended without an answer and "
-                                        "may have had its effect; %s "
-                                        "must not be sent twice: look it up and resolve",
-                                        o->name);
-    return age_us < (uint64_t)o->key_lifetime_s * 1000000 ||
-           fail(call, CLASS_unknown,
-                "an earlier attempt may have had its effect and the idempotency key's "
-                "lifetime (%u s) is over: look it "
-                "up and resolve",
-                o->key_lifetime_s);
+        return event->in_doubt
+                   ? "an earlier attempt ended without an answer and may have "
+                     "had its effect; it must not be sent twice"
+                   : NULL;
+    return lifetimes(call, now_us)
+               ? "an earlier attempt may have had its effect, and the "
+                 "lifetime of its idempotency key is over"
+               : NULL;
 }
 
-/* Put the request together for the HTTP client. */
-static bool assemble(struct call *call)
+/* A key is never used again past its lifetime: what is sent later (nothing had happened,
+ * a lookup says) has a key of its own. */
+static char *key_for(const struct call *call, uint64_t now_us)
+{
+    uint64_t over = lifetimes(call, now_us);
+    char text[ID_TEXT_SIZE];
+    uint8_t id[16];
+
+    if (!over)
+        return mem_text(call->event.stable_id);
+    id_derive(call->event.stable_id, UINT64_MAX - over, id);
+    id_format(id, text);
+    return mem_text(text);
+}
+
+static void assemble_body(struct call *call)
 {
     struct sb_request *request = &call->request;
-    const struct sb_operation *o = call->operation;
-    const char *base = call->integration->base_url;
-    size_t n = strlen(base);
 
-    if (request->mistake)
-        return fail(call, CLASS_permanent, "the request could not be made: %s",
-                    request->mistake);
-    if (!request->method)
-        return fail(call, CLASS_permanent,
-                    "the connector's own mistake: no request was made");
-    while (n && base[n - 1] == '/')
-        n--;
-    call->url = mem_format("%.*s%s%s%s", (int)n, base, buf_str(&request->path),
-                           request->query.len ? "?" : "", buf_str(&request->query));
-    for (size_t i = 0; i < request->n_headers; i++)
-        call->fields[call->n_fields++] =
-            (struct http_field){request->headers[i].name, request->headers[i].value};
     if (request->json) {
         buf_clear(&request->body);
         js_write(request->json, 0, &request->body);
@@ -349,26 +261,53 @@ static bool assemble(struct call *call)
                                            : request->content_type;
     if (type)
         call->fields[call->n_fields++] = (struct http_field){"Content-Type", type};
-    if (o->repeat == SB_REPEAT_KEYED) {
-        call->idempotency_key = stable_id(call->event.record);
-        call->fields[call->n_fields++] = (struct http_field){
-            o->key_header ? o->key_header : "Idempotency-Key", call->idempotency_key};
+}
+
+bool call_assemble(struct call *call, bool is_keyed, uint64_t now_us,
+                   const char **ret_why)
+{
+    struct sb_request *request = &call->request;
+    const char *base = call->integration->base_url;
+    size_t n = strlen(base);
+
+    if (request->mistake || !request->method) {
+        *ret_why = request->mistake ? request->mistake : "no request was made";
+        return false;
+    }
+    while (n && base[n - 1] == '/')
+        n--;
+    call->url = mem_format("%.*s%s%s%s", (int)n, base, buf_str(&request->path),
+                           request->query.len ? "?" : "", buf_str(&request->query));
+    for (size_t i = 0; i < request->n_headers; i++)
+        call->fields[call->n_fields++] =
+            (struct http_field){request->headers[i].name, request->headers[i].value};
+    assemble_body(call);
+    if (is_keyed) {
+        const char *name = call->operation->key_header;
+        call->idempotency_key = key_for(call, now_us);
+        call->fields[call->n_fields++] =
+            (struct http_field){name ? name : "Idempotency-Key", call->idempotency_key};
     }
     return true;
 }
 
-static bool begin_operation(struct call *call, uint64_t now_us)
+bool call_send(struct call *call, uint64_t now_us)
 {
-    if (!may_attempt(call, now_us))
-        return false;
-    enum sb_verdict verdict =
-        call->operation->request(&call->event, &call->request, &call->outcome);
-    if (verdict == SB_DONE)
-        return assemble(call);
+    const struct sb_operation *o = call->operation;
+    const char *why;
+
+    call_request_reset(call);
+    call->pause_us = 0;
+    enum sb_verdict verdict = o->request(&call->event, &call->request, &call->outcome);
+    if (verdict == SB_DONE) {
+        call->was_sent = true;
+        return call_assemble(call, o->repeat == SB_REPEAT_KEYED, now_us, &why) ||
+               call_fail(call, CLASS_permanent, "the request could not be made: %s", why);
+    }
     if (verdict == SB_UNCLEAR ||
         verdict == SB_UNKNOWN) /* nothing was sent, so there is nothing unclear */
         verdict = SB_FAILED;
-    take_verdict(call, verdict);
+    call_take_verdict(call, verdict);
     return false;
 }
 
@@ -377,20 +316,29 @@ bool call_begin(struct call *call, uint64_t now_us)
     const struct integration *integration = call->integration;
     uint64_t deadline_us = call_deadline_us(call);
 
-    if (deadline_us && now_us > deadline_us)
-        return fail(call, CLASS_deadline,
-                    "the deadline passed before an attempt could start");
     find_handler(call);
     call->was_started = call->operation || call->webhook;
+    const char *doubt = call->operation ? doubt_about(call, now_us) : NULL;
+    if (doubt) /* before the deadline is looked at: what happened, happened */
+        return lookup_begin(call, now_us, doubt);
+    if (deadline_us && now_us > deadline_us)
+        return call_fail(call, CLASS_deadline,
+                         "the deadline passed before an attempt could start");
     if (call->operation)
-        return begin_operation(call, now_us);
+        return call_send(call, now_us);
     if (call->webhook) {
-        take_verdict(call, call->webhook->handle(&call->event, &call->outcome));
+        call_take_verdict(call, call->webhook->handle(&call->event, &call->outcome));
         return false;
     }
-    return fail(call, CLASS_permanent,
-                "the connector %s (integration %s) has no operation or webhook for %s",
-                integration->connector->name, integration->name, call->event.type);
+    return call_fail(
+        call, CLASS_permanent,
+        "the connector %s (integration %s) has no operation or webhook for %s",
+        integration->connector->name, integration->name, call->event.type);
+}
+
+uint64_t call_pause_us(const struct call *call)
+{
+    return call->pause_us;
 }
 
 void call_http(const struct call *call, struct http_call_options *ret_options)
@@ -408,140 +356,8 @@ void call_http(const struct call *call, struct http_call_options *ret_options)
         .timeout_us = o->timeout_ms ? (uint64_t)o->timeout_ms * 1000
                                     : call->integration->timeout_us,
         .answer_max = o->answer_max,
-        .is_once = o->repeat == SB_REPEAT_NEVER,
+        .is_once = o->repeat == SB_REPEAT_NEVER && !call->is_asking,
     };
-}
-
-/* --- the second half: answer -> result --- */
-
-static uint64_t retry_after_date(const char *text, uint64_t now_us)
-{
-    struct tm tm = {0};
-    const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-
-    if (!end || *end)
-        return 0;
-    time_t at = timegm(&tm);
-    time_t now = (time_t)(now_us / 1000000);
-    return at > now ? (uint64_t)(at - now) * 1000000 : 0;
-}
-
-/* Digits only; too many count as the largest. */
-static bool whole(const char *text, uint64_t *ret)
-{
-    size_t n = strspn(text, "0123456789");
-
-    if (n == 0 || text[n])
-        return false;
-    *ret = n > 12 ? 1000000000000 : strtoull(text, NULL, 10);
-    return true;
-}
-
-uint64_t call_retry_after_us(const char *retry_after, const char *retry_after_ms,
-                             uint64_t now_us)
-{
-    const uint64_t max_us = CALL_RETRY_AFTER_MAX_S * (uint64_t)1000000;
-    uint64_t number, us = 0;
-
-    if (retry_after_ms && whole(retry_after_ms, &number))
-        us = number * 1000;
-    else if (retry_after && whole(retry_after, &number))
-        us = number * 1000000;
-    else if (retry_after)
-        us = retry_after_date(retry_after, now_us);
-    return us < max_us ? us : max_us;
-}
-
-static const char *should_retry(const struct http_call *answer)
-{
-    const char *value = http_call_header(answer, "x-should-retry");
-
-    return value ? value : http_call_header(answer, "stripe-should-retry");
-}
-
-/* The rules where the connector leaves it to us. 425, 429 and 503 say that nothing was
- * done; after 500, 502 and 504 that is not known. */
-static void apply_rules(struct call *call, const struct http_call *answer)
-{
-    unsigned status = http_call_status(answer);
-    const char *wish = should_retry(answer);
-    bool is_undone = status == 408 || status == 425 || status == 429 || status == 503;
-    bool is_wished = wish && strcmp(wish, "true") == 0,
-         is_unwished = wish && strcmp(wish, "false") == 0;
-
-    if (!*call->outcome.message)
-        snprintf(call->outcome.message, sizeof(call->outcome.message),
-                 "the service answered %u", status);
-    if (is_unwished && status >= 500 && !is_undone &&
-        call->operation->repeat != SB_REPEAT_SAFE)
-        conclude(call, CALL_FAILED, CLASS_unknown);
-    else if (is_unwished)
-        conclude(call, CALL_FAILED, CLASS_permanent);
-    else if (is_undone || is_wished)
-        conclude(call, CALL_RETRY, CLASS_none);
-    else if (status >= 500)
-        unclear(call);
-    else
-        conclude(call, CALL_FAILED, CLASS_permanent);
-}
-
-static void end_without_answer(struct call *call, const struct http_call *answer)
-{
-    const char *why = http_call_error(answer);
-
-    switch (http_call_result(answer)) {
-    case HTTP_NOT_SENT:
-        snprintf(call->outcome.message, sizeof(call->outcome.message),
-                 "the call was not sent: %s", why);
-        conclude(call, CALL_RETRY, CLASS_none);
-        return;
-    case HTTP_FORBIDDEN:
-        fail(call, CLASS_permanent, "the call was not sent: %s", why);
-        return;
-    case HTTP_NO_ANSWER:
-    case HTTP_TOO_LARGE:
-    case HTTP_ANSWERED:
-    default:
-        snprintf(call->outcome.message, sizeof(call->outcome.message),
-                 "the call was sent and no answer could be used: %s", why);
-        unclear(call);
-    }
-}
-
-static void end_with_answer(struct call *call, const struct http_call *http)
-{
-    unsigned status = http_call_status(http);
-    size_t n;
-    const char *body = http_call_body(http, &n);
-    char error[120];
-    struct sb_answer answer = {
-        .http = http, .json = n ? js_parse(body, n, error, sizeof(error)) : NULL};
-
-    if (status >= 200 && status < 300) {
-        take_verdict(call,
-                     call->operation->succeeded(&call->event, &answer, &call->outcome));
-    } else {
-        enum sb_verdict verdict =
-            call->operation->failed(&call->event, &answer, &call->outcome);
-        if (verdict == SB_DEFAULT)
-            apply_rules(call, http);
-        else
-            take_verdict(call, verdict);
-    }
-    js_free(answer.json);
-}
-
-void call_end(struct call *call, const struct http_call *http, uint64_t now_us)
-{
-    if (http_call_result(http) != HTTP_ANSWERED) {
-        end_without_answer(call, http);
-        return;
-    }
-    end_with_answer(call, http);
-    if (call->result == CALL_RETRY && !call->outcome.after_us)
-        call->outcome.after_us =
-            call_retry_after_us(http_call_header(http, "retry-after"),
-                                http_call_header(http, "retry-after-ms"), now_us);
 }
 
 enum call_result call_result(const struct call *call)
@@ -567,194 +383,4 @@ uint64_t call_after_us(const struct call *call)
 const struct sb_outcome *call_outcome(const struct call *call)
 {
     return call->result == CALL_SUCCESS ? &call->outcome : NULL;
-}
-
-/* --- records --- */
-
-static void cover(char *text, size_t n, const char *value, size_t len)
-{
-    char *at = text;
-
-    while (n && len >= SECRET_LEAST &&
-           (at = memmem(at, n - (size_t)(at - text), value, len))) {
-        memset(at, '*', len);
-        at += len;
-    }
-}
-
-/* No secret of the integration reaches the log, whatever a service echoes: as it is, or
- * as it stood in a URL. What covers it has the same length. */
-static void redact(const struct call *call, char *text, size_t n)
-{
-    const struct integration *integration = call->integration;
-    const struct sb_provider tables =
-        provider_tables(integration->connector, integration->provider);
-
-    for (const struct sb_secret *s = tables.secrets; s && s->name; s++) {
-        const char *value = integration->secret
-                                ? integration->secret(integration->secret_user, s->name)
-                                : NULL;
-        struct buf escaped = BUF_NULL;
-        if (!value)
-            continue;
-        cover(text, n, value, strlen(value));
-        form_escape(&escaped, value, strlen(value));
-        cover(text, n, buf_str(&escaped), escaped.len);
-        if (escaped.len)
-            explicit_bzero(escaped.bytes, escaped.len);
-        buf_fini(&escaped);
-    }
-}
-
-static void outcome_type(const struct call *call, char ret_type[RECORD_TYPE_MAX + 1])
-{
-    const char *type = call->event.type;
-    size_t n = strlen(type), tail = sizeof(requested) - 1;
-    const char *end = call->result == CALL_SUCCESS ? ".succeeded" : ".failed";
-
-    if (call->webhook && call->result == CALL_SUCCESS) {
-        snprintf(ret_type, RECORD_TYPE_MAX + 1, "%s", call->webhook->becomes);
-        return;
-    }
-    if (n > tail && strcmp(type + n - tail, requested) == 0)
-        n -= tail;
-    if (n > RECORD_TYPE_MAX - strlen(end))
-        n = RECORD_TYPE_MAX - strlen(end);
-    snprintf(ret_type, RECORD_TYPE_MAX + 1, "%.*s%s", (int)n, type, end);
-}
-
-static void outcome_attrs(const struct call *call, struct buf *attrs)
-{
-    const struct sb_outcome *o = &call->outcome;
-
-    attrs_begin(attrs);
-    if (call->result == CALL_FAILED)
-        attrs_text(attrs, ATTR_ERROR_MSG, o->message);
-    if (call->result != CALL_SUCCESS)
-        return;
-    if (o->has_cost) {
-        attrs_int(attrs, ATTR_COST, o->cost);
-        attrs_text(attrs, ATTR_CURRENCY, o->currency);
-        attrs_text(attrs, ATTR_COST_KIND,
-                   o->cost_kind == SB_ACTUAL ? "actual" : "estimated");
-    }
-    attrs_text(attrs, ATTR_CURSOR, o->cursor);
-    if (o->more)
-        attrs_bool(attrs, ATTR_MORE, true);
-}
-
-static void write_outcome(struct call *call, uint64_t now_us, struct buf *out)
-{
-    const struct record *r = call->event.record;
-    struct buf attrs = BUF_NULL, data = BUF_NULL;
-    char type[RECORD_TYPE_MAX + 1];
-    uint8_t id[16];
-
-    outcome_type(call, type);
-    outcome_attrs(call, &attrs);
-    if (call->outcome.data)
-        js_write(call->outcome.data, 0, &data);
-    redact(call, (char *)data.bytes, data.len);
-    id_new(now_us, id);
-    struct record_parts parts = {
-        .kind = RECORD_OUTCOME,
-        .status = call->result == CALL_SUCCESS ? STATUS_SUCCESS : STATUS_FAILED,
-        .error_class = call->class,
-        .flags = data.len ? RECORD_JSON : 0,
-        .attempt = (uint8_t)(call->event.attempt < 255 ? call->event.attempt : 255),
-        .type = type,
-        .id = id,
-        .cause = r->id,
-        .time_us = now_us,
-        .settles = call->event.position,
-        .integration = integration_hash(call->integration->name),
-        .attrs = attrs.bytes,
-        .attr_len = attrs.len,
-        .data = data.bytes,
-        .data_len = data.len,
-    };
-    if (record_add(out, &parts) <
-        0) { /* the data is what can be too large; the effect took place all the same */
-        static const char note[] = "{\"left_out\":\"the outcome's data was over 1 MiB\"}";
-        parts.data = note;
-        parts.data_len = sizeof(note) - 1;
-        record_add(out, &parts);
-    }
-    buf_fini(&attrs);
-    buf_fini(&data);
-}
-
-/* False when one is over the limit. The ids follow from the request's, so that a repeated
- * run repeats them. */
-static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
-{
-    const struct record *r = call->event.record;
-    bool fits = true;
-
-    for (size_t i = 0; fits && i < call->outcome.n_facts; i++) {
-        const struct call_fact *fact = &call->outcome.facts[i];
-        struct buf data = BUF_NULL;
-        uint8_t id[16];
-        js_write(fact->data, 0, &data);
-        redact(call, (char *)data.bytes, data.len);
-        id_derive(call->event.id, i, id);
-        struct record_parts parts = {
-            .kind = RECORD_FACT,
-            .flags = RECORD_JSON,
-            .type = fact->type,
-            .id = id,
-            .cause = r->id,
-            .key = fact->key,
-            .time_us = now_us,
-            .integration = integration_hash(call->integration->name),
-            .data = data.bytes,
-            .data_len = data.len,
-        };
-        fits = record_add(out, &parts) >= 0;
-        buf_fini(&data);
-    }
-    return fits;
-}
-
-static void write_retry(const struct call *call, struct buf *out)
-{
-    struct control_retry data = {
-        .block = call->event.position.block,
-        .index = call->event.position.index,
-        .group = integration_hash(call->integration->name),
-        .due_us = call->outcome.after_us,
-        .attempts = call->was_started ? 1 : 0,
-    };
-    struct buf attrs = BUF_NULL;
-
-    attrs_begin(&attrs);
-    attrs_text(&attrs, ATTR_ERROR_MSG, call->outcome.message);
-    struct record_parts parts = {.kind = RECORD_RETRY,
-                                 .attrs = attrs.bytes,
-                                 .attr_len = attrs.len,
-                                 .data = &data,
-                                 .data_len = sizeof(data)};
-    record_add(out, &parts);
-    buf_fini(&attrs);
-}
-
-void call_write(struct call *call, uint64_t now_us, struct buf *out)
-{
-    size_t before = out->len;
-
-    redact(call, call->outcome.message, strlen(call->outcome.message));
-    if (call->result == CALL_RETRY) {
-        write_retry(call, out);
-        return;
-    }
-    write_outcome(call, now_us, out);
-    if (call->result != CALL_SUCCESS || !call->outcome.n_facts)
-        return;
-    if (write_facts(call, now_us, out) && out->len - before <= RECORD_GROUP_MAX)
-        return;
-    out->len = before;
-    call->outcome.mistake =
-        mem_text("the facts of one outcome are over 2 MiB, or one is over 1 MiB");
-    spoiled(call);
-    write_outcome(call, now_us, out);
 }

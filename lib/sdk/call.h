@@ -5,7 +5,8 @@
  *
  * No socket, no loop, no clock: the runtime carries it, the unit tests drive it by hand.
  * In the order of its life: call_new -> call_begin -> (the HTTP call) -> call_end ->
- * call_write. */
+ * call_write. Where the service is asked first whether it happened already, call_end asks
+ * for a further HTTP call. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,6 +25,9 @@ enum {
     CALL_HEADERS_MAX = 32,         /* of a request; more: the outcome is Failed */
     CALL_CURSOR_MAX = 1000,        /* bytes; longer: the outcome is Failed */
     CALL_RETRY_AFTER_MAX_S = 3600, /* a longer Retry-After is cut to this */
+    CALL_LOOKUPS_MAX = 3,          /* in one delivery; then it is Failed/unknown */
+    CALL_LOOKUP_AFTER_S = 10,      /* where an operation does not say (lookup_after_s) */
+    CALL_LOOKUP_PAUSE_MAX_S = 60,  /* between two of them, whatever Retry-After says */
 };
 
 /* The integration a connector process serves. All borrowed. */
@@ -48,6 +52,7 @@ struct sb_event {
     unsigned attempt;
     bool in_doubt;
     char *type, *id, *key;
+    char *stable_id; /* the UUID that names it for good, also where `id` is foreign */
     struct json *json;
 };
 
@@ -103,11 +108,14 @@ uint64_t call_deadline_us(const struct call *call);
 /* Find the operation or webhook and run its first function. True: an HTTP call is to be
  * made, as call_http says. False: the result is known already. */
 bool call_begin(struct call *call, uint64_t now_us);
+/* How long to wait before the HTTP call is made. */
+uint64_t call_pause_us(const struct call *call);
 /* The HTTP call to make; texts live as long as the call. on_done and user are the
  * caller's to set. */
 void call_http(const struct call *call, struct http_call_options *ret_options);
-/* The HTTP call is over: run the second function, or the rules. */
-void call_end(struct call *call, const struct http_call *answer, uint64_t now_us);
+/* The HTTP call is over: run the second function, or the rules. True: a further HTTP call
+ * is to be made, as call_http and call_pause_us now say. */
+bool call_end(struct call *call, const struct http_call *answer, uint64_t now_us);
 
 enum call_result { CALL_SUCCESS, CALL_FAILED, CALL_RETRY };
 enum call_result call_result(const struct call *call);

@@ -55,6 +55,11 @@ bool sb_doubt(const struct sb_event *event)
     return event->in_doubt;
 }
 
+const char *sb_idempotency_key(const struct sb_event *event)
+{
+    return event->stable_id;
+}
+
 const char *sb_cursor(const struct sb_event *event)
 {
     return js_text(event->json, "cursor", NULL);

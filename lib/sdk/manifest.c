@@ -39,6 +39,16 @@ static void check_operation(const struct sb_operation *o, struct buf *errors)
                    "operation %s is keyed but does not say for how long a key lives "
                    "(key_lifetime_s)\n",
                    o->name);
+    if (!o->lookup_request != !o->lookup_answer)
+        buf_format(errors,
+                   "operation %s has half a lookup: lookup_request and "
+                   "lookup_answer belong together\n",
+                   o->name);
+    if (o->lookup_request && o->repeat == SB_REPEAT_SAFE)
+        buf_format(errors, "operation %s may be repeated and needs no lookup\n", o->name);
+    if (o->lookup_after_s > CALL_LOOKUP_PAUSE_MAX_S)
+        buf_format(errors, "operation %s: lookup_after_s is at most %d\n", o->name,
+                   CALL_LOOKUP_PAUSE_MAX_S);
     if (o->is_poll && o->repeat == SB_REPEAT_NEVER)
         buf_format(errors, "operation %s is a poll and must be repeatable\n", o->name);
 }
@@ -139,6 +149,8 @@ static struct json *operation(const struct sb_operation *o)
         js_set_int(out, "key_lifetime_s", o->key_lifetime_s);
         js_set_text(out, "key_header", o->key_header ? o->key_header : "Idempotency-Key");
     }
+    if (o->lookup_request)
+        js_set_bool(out, "lookup", true);
     js_set_text(out, "degrade", o->degrade);
     js_set_text(out, "price", o->price_text);
     js_set_text(out, "test", o->test);

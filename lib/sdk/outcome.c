@@ -94,6 +94,12 @@ enum sb_verdict sb_default(struct sb_outcome *outcome, const char *format, ...)
     return SB_DEFAULT;
 }
 
+enum sb_verdict sb_absent(struct sb_outcome *outcome)
+{
+    outcome->message[0] = 0;
+    return SB_ABSENT;
+}
+
 static void mistake(struct sb_outcome *outcome, const char *what, const char *value)
 {
     if (!outcome->mistake)

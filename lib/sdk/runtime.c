@@ -17,7 +17,8 @@ struct job {
     struct job *prev, *next;
     struct runtime *runtime;
     struct call *call;
-    struct http_call *http; /* NULL while it waits */
+    struct http_call *http;   /* NULL while it waits */
+    struct loop_timer *pause; /* before a lookup; NULL: there was none so far */
 };
 
 struct queue {
@@ -80,6 +81,7 @@ static struct job *queue_find(const struct queue *queue, struct position positio
 
 static void job_free(struct job *job)
 {
+    loop_timer_free(job->pause);
     call_free(job->call);
     free(job);
 }
@@ -223,22 +225,48 @@ static void finish(struct runtime *runtime, struct job *job)
 
 static void pump(struct runtime *runtime);
 
+static void send_call(struct job *job);
+
 static void answered(void *user, const struct http_call *answer)
 {
     struct job *job = user;
     struct runtime *runtime = job->runtime;
 
+    job->http = NULL;
+    if (call_end(job->call, answer, loop_wall_us(runtime->loop))) {
+        send_call(job);
+        return;
+    }
     queue_take(&runtime->running, job);
-    call_end(job->call, answer, loop_wall_us(runtime->loop));
     finish(runtime, job);
     pump(runtime);
     check_stopped(runtime);
 }
 
-static void start(struct runtime *runtime, struct job *job)
+static void send_now(void *user)
 {
+    struct job *job = user;
     struct http_call_options options;
 
+    call_http(job->call, &options);
+    options.on_done = answered;
+    options.user = job;
+    job->http = http_client_call(job->runtime->http, &options);
+}
+
+static void send_call(struct job *job)
+{
+    if (!call_pause_us(job->call)) {
+        send_now(job);
+        return;
+    }
+    if (!job->pause)
+        job->pause = loop_timer_new(job->runtime->loop, send_now, job);
+    loop_timer_in(job->pause, call_pause_us(job->call));
+}
+
+static void start(struct runtime *runtime, struct job *job)
+{
     queue_take(&runtime->waiting, job);
     runtime->bus.started(runtime->bus.user, call_position(job->call));
     if (!call_begin(job->call, loop_wall_us(runtime->loop))) {
@@ -246,10 +274,7 @@ static void start(struct runtime *runtime, struct job *job)
         return;
     }
     queue_add(&runtime->running, job);
-    call_http(job->call, &options);
-    options.on_done = answered;
-    options.user = job;
-    job->http = http_client_call(runtime->http, &options);
+    send_call(job);
 }
 
 static void pump(struct runtime *runtime)

@@ -76,6 +76,21 @@ static void tables_that_contradict_themselves_are_refused(void **state)
     const struct sb_operation poll[] = {
         {.name = "a", SB_BRANCHES(request, answer, answer), .is_poll = true},
         {.name = NULL}};
+    const struct sb_operation half[] = {
+        {.name = "a", SB_BRANCHES(request, answer, answer), .lookup_answer = answer},
+        {.name = NULL}};
+    const struct sb_operation safe[] = {{.name = "a",
+                                         SB_BRANCHES(request, answer, answer),
+                                         .lookup_request = request,
+                                         .lookup_answer = answer,
+                                         .repeat = SB_REPEAT_SAFE},
+                                        {.name = NULL}};
+    const struct sb_operation late[] = {{.name = "a",
+                                         SB_BRANCHES(request, answer, answer),
+                                         .lookup_request = request,
+                                         .lookup_answer = answer,
+                                         .lookup_after_s = 61},
+                                        {.name = NULL}};
     const struct sb_webhook hooks[] = {
         {.event = "x.y", .becomes = "t..bad", .handle = hook}, {.event = NULL}};
     const struct sb_webhook deaf[] = {{.event = "x.y", .becomes = "t.y"},
@@ -88,6 +103,12 @@ static void tables_that_contradict_themselves_are_refused(void **state)
                  "key_lifetime_s");
     expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = poll},
                  "must be repeatable");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = half},
+                 "half a lookup");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = safe},
+                 "needs no lookup");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = late},
+                 "at most 60");
     expect_error(&(struct sb_connector){.name = "t", .version = "1", .webhooks = hooks},
                  "`becomes` is not a legal");
     expect_error(&(struct sb_connector){.name = "t", .version = "1", .webhooks = deaf},

@@ -50,8 +50,21 @@ static enum sb_verdict hook(const struct sb_event *event, struct sb_outcome *out
     return SB_DONE;
 }
 
+static enum sb_verdict ask(const struct sb_event *event, struct sb_request *request,
+                           struct sb_outcome *outcome)
+{
+    (void)event, (void)outcome;
+    sb_call(request, "GET", "/");
+    return SB_DONE;
+}
+
 static const struct sb_operation operations[] = {
     {.name = "do", SB_BRANCHES(request, answer, failed), .repeat = SB_REPEAT_SAFE},
+    {.name = "once",
+     SB_BRANCHES(request, answer, failed),
+     .lookup_request = ask,
+     .lookup_answer = answer,
+     .lookup_after_s = 1},
     {.name = NULL},
 };
 static const struct sb_webhook webhooks[] = {
@@ -329,6 +342,38 @@ static void a_failing_service_gives_events_back(void **state)
     assert_int_equal(((const struct record *)box->results[1].bytes)->kind, RECORD_RETRY);
 }
 
+static void what_may_have_happened_is_asked_for_after_its_pause(void **state)
+{
+    struct box *box = *state;
+
+    deliver(box, "t.once.requested", 1, 1);
+    turn_until(box, &box->seen, 1);
+    uint64_t sent_us = loop_steady_us(box->loop);
+    let_go(box, 500);
+    turn_until(box, &box->seen, 2); /* the lookup */
+    assert_true(loop_steady_us(box->loop) - sent_us >= 1000000);
+    let_go(box, 200);
+    for (int i = 0; i < 200 && !box->batches; i++)
+        turn(box, 1);
+    assert_int_equal(((const struct record *)box->results[1].bytes)->status,
+                     STATUS_SUCCESS);
+}
+
+static void a_lease_that_ends_in_the_pause_ends_the_lookup(void **state)
+{
+    struct box *box = *state;
+
+    deliver(box, "t.once.requested", 1, 1);
+    turn_until(box, &box->seen, 1);
+    let_go(box, 500);
+    turn(box, 20);
+    runtime_lost(box->runtime, (struct position){1, 0});
+    assert_int_equal(runtime_running(box->runtime), 0);
+    turn(box, 600);
+    assert_int_equal(box->seen, 1);
+    assert_int_equal(box->batches, 0);
+}
+
 #define BOXED(test) cmocka_unit_test_setup_teardown(test, open_box, close_box)
 
 int main(void)
@@ -342,6 +387,8 @@ int main(void)
         BOXED(a_lost_lease_ends_its_call),
         BOXED(stopping_waits_for_what_runs_and_for_its_commit),
         BOXED(a_failing_service_gives_events_back),
+        BOXED(what_may_have_happened_is_asked_for_after_its_pause),
+        BOXED(a_lease_that_ends_in_the_pause_ends_the_lookup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

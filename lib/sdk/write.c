@@ -1,0 +1,209 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* write - a call's result as records: an outcome with its facts, or a retry */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/id.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/sdk/call_state.h"
+#include "lib/sdk/form.h"
+#include "lib/sdk/provider.h"
+#include "proto/attrs.h"
+#include "proto/control.h"
+
+enum {
+    SECRET_LEAST = 6 /* characters; a shorter one would cover parts of common words */
+};
+
+static const char requested[] = ".requested";
+
+static void cover(char *text, size_t n, const char *value, size_t len)
+{
+    char *at = text;
+
+    while (n && len >= SECRET_LEAST &&
+           (at = memmem(at, n - (size_t)(at - text), value, len))) {
+        memset(at, '*', len);
+        at += len;
+    }
+}
+
+/* No secret of the integration reaches the log, whatever a service echoes: as it is, or
+ * as it stood in a URL. What covers it has the same length. */
+static void redact(const struct call *call, char *text, size_t n)
+{
+    const struct integration *integration = call->integration;
+    const struct sb_provider tables =
+        provider_tables(integration->connector, integration->provider);
+
+    for (const struct sb_secret *s = tables.secrets; s && s->name; s++) {
+        const char *value = integration->secret
+                                ? integration->secret(integration->secret_user, s->name)
+                                : NULL;
+        struct buf escaped = BUF_NULL;
+        if (!value)
+            continue;
+        cover(text, n, value, strlen(value));
+        form_escape(&escaped, value, strlen(value));
+        cover(text, n, buf_str(&escaped), escaped.len);
+        if (escaped.len)
+            explicit_bzero(escaped.bytes, escaped.len);
+        buf_fini(&escaped);
+    }
+}
+
+static void outcome_type(const struct call *call, char ret_type[RECORD_TYPE_MAX + 1])
+{
+    const char *type = call->event.type;
+    size_t n = strlen(type), tail = sizeof(requested) - 1;
+    const char *end = call->result == CALL_SUCCESS ? ".succeeded" : ".failed";
+
+    if (call->webhook && call->result == CALL_SUCCESS) {
+        snprintf(ret_type, RECORD_TYPE_MAX + 1, "%s", call->webhook->becomes);
+        return;
+    }
+    if (n > tail && strcmp(type + n - tail, requested) == 0)
+        n -= tail;
+    if (n > RECORD_TYPE_MAX - strlen(end))
+        n = RECORD_TYPE_MAX - strlen(end);
+    snprintf(ret_type, RECORD_TYPE_MAX + 1, "%.*s%s", (int)n, type, end);
+}
+
+static void outcome_attrs(const struct call *call, struct buf *attrs)
+{
+    const struct sb_outcome *o = &call->outcome;
+
+    attrs_begin(attrs);
+    if (call->result == CALL_FAILED)
+        attrs_text(attrs, ATTR_ERROR_MSG, o->message);
+    if (call->result != CALL_SUCCESS)
+        return;
+    if (o->has_cost) {
+        attrs_int(attrs, ATTR_COST, o->cost);
+        attrs_text(attrs, ATTR_CURRENCY, o->currency);
+        attrs_text(attrs, ATTR_COST_KIND,
+                   o->cost_kind == SB_ACTUAL ? "actual" : "estimated");
+    }
+    attrs_text(attrs, ATTR_CURSOR, o->cursor);
+    if (o->more)
+        attrs_bool(attrs, ATTR_MORE, true);
+}
+
+static void write_outcome(struct call *call, uint64_t now_us, struct buf *out)
+{
+    const struct record *r = call->event.record;
+    struct buf attrs = BUF_NULL, data = BUF_NULL;
+    char type[RECORD_TYPE_MAX + 1];
+    uint8_t id[16];
+
+    outcome_type(call, type);
+    outcome_attrs(call, &attrs);
+    if (call->outcome.data)
+        js_write(call->outcome.data, 0, &data);
+    redact(call, (char *)data.bytes, data.len);
+    id_new(now_us, id);
+    struct record_parts parts = {
+        .kind = RECORD_OUTCOME,
+        .status = call->result == CALL_SUCCESS ? STATUS_SUCCESS : STATUS_FAILED,
+        .error_class = call->class,
+        .flags = data.len ? RECORD_JSON : 0,
+        .attempt = (uint8_t)(call->event.attempt < 255 ? call->event.attempt : 255),
+        .type = type,
+        .id = id,
+        .cause = r->id,
+        .time_us = now_us,
+        .settles = call->event.position,
+        .integration = integration_hash(call->integration->name),
+        .attrs = attrs.bytes,
+        .attr_len = attrs.len,
+        .data = data.bytes,
+        .data_len = data.len,
+    };
+    if (record_add(out, &parts) <
+        0) { /* the data is what can be too large; the effect took place all the same */
+        static const char note[] = "{\"left_out\":\"the outcome's data was over 1 MiB\"}";
+        parts.data = note;
+        parts.data_len = sizeof(note) - 1;
+        record_add(out, &parts);
+    }
+    buf_fini(&attrs);
+    buf_fini(&data);
+}
+
+/* False when one is over the limit. The ids follow from the request's, so that a repeated
+ * run repeats them. */
+static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
+{
+    const struct record *r = call->event.record;
+    bool fits = true;
+
+    for (size_t i = 0; fits && i < call->outcome.n_facts; i++) {
+        const struct call_fact *fact = &call->outcome.facts[i];
+        struct buf data = BUF_NULL;
+        uint8_t id[16];
+        js_write(fact->data, 0, &data);
+        redact(call, (char *)data.bytes, data.len);
+        id_derive(call->event.id, i, id);
+        struct record_parts parts = {
+            .kind = RECORD_FACT,
+            .flags = RECORD_JSON,
+            .type = fact->type,
+            .id = id,
+            .cause = r->id,
+            .key = fact->key,
+            .time_us = now_us,
+            .integration = integration_hash(call->integration->name),
+            .data = data.bytes,
+            .data_len = data.len,
+        };
+        fits = record_add(out, &parts) >= 0;
+        buf_fini(&data);
+    }
+    return fits;
+}
+
+static void write_retry(const struct call *call, struct buf *out)
+{
+    struct control_retry data = {
+        .block = call->event.position.block,
+        .index = call->event.position.index,
+        .group = integration_hash(call->integration->name),
+        .due_us = call->outcome.after_us,
+        .attempts = call->was_started ? 1 : 0,
+    };
+    struct buf attrs = BUF_NULL;
+
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_ERROR_MSG, call->outcome.message);
+    struct record_parts parts = {.kind = RECORD_RETRY,
+                                 .attrs = attrs.bytes,
+                                 .attr_len = attrs.len,
+                                 .data = &data,
+                                 .data_len = sizeof(data)};
+    record_add(out, &parts);
+    buf_fini(&attrs);
+}
+
+void call_write(struct call *call, uint64_t now_us, struct buf *out)
+{
+    size_t before = out->len;
+
+    redact(call, call->outcome.message, strlen(call->outcome.message));
+    if (call->result == CALL_RETRY) {
+        write_retry(call, out);
+        return;
+    }
+    write_outcome(call, now_us, out);
+    if (call->result != CALL_SUCCESS || !call->outcome.n_facts)
+        return;
+    if (write_facts(call, now_us, out) && out->len - before <= RECORD_GROUP_MAX)
+        return;
+    out->len = before;
+    call->outcome.mistake =
+        mem_text("the facts of one outcome are over 2 MiB, or one is over 1 MiB");
+    call_spoiled(call);
+    write_outcome(call, now_us, out);
+}
