@@ -59,3 +59,5 @@ int bench_commit(const struct bench_args *args); /* one block of one event at a 
                                                     straight into the store */
 int bench_call(const struct bench_args
                    *args); /* payment.charge, one at a time, until its outcome is there */
+int bench_log(const struct bench_args
+                  *args); /* a log of so many events in --dir, made without a system */

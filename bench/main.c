@@ -22,6 +22,7 @@ static const struct {
 } commands[] = {
     {"publish", bench_publish}, {"produce", bench_produce}, {"consume", bench_consume},
     {"latency", bench_latency}, {"commit", bench_commit},   {"call", bench_call},
+    {"log", bench_log},
 };
 
 uint64_t bench_now(void)
@@ -156,7 +157,7 @@ int main(int argc, char **argv)
             read_args(&args, argv + 2);
             return commands[i].fn(&args);
         }
-    bench_die("usage: signalbox-bench publish|produce|consume|latency|commit|call "
+    bench_die("usage: signalbox-bench publish|produce|consume|latency|commit|call|log "
               "[--endpoint E] [--dir D] [--events N] [--size N] "
               "[--keys N] [--batch BYTES] [--key-stdin]");
 }
