@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -25,6 +24,9 @@
 
 #include "lib/base/mem.h"
 #include "lib/loop/loop.h"
+#include "lib/wire/curve.h"
+#include "lib/wire/parts.h"
+#include "lib/wire/zap.h"
 #include "proto/message.h"
 
 enum {
@@ -37,22 +39,21 @@ enum {
     RECONNECT_MS = 50,
     RECONNECT_MAX_MS = 250, /* local sockets: trying often costs nothing, and a broker
                                restarts in a second */
+    RECONNECT_TCP_MAX_MS = 2000,
     BACKLOG = 1024,
     LINGER_GENTLE_MS = 250,
-    PARTS_MAX = 8, /* of a ZAP request; further parts are dropped */
 };
 
-#ifndef ZMQ_ZAP_ENFORCE_DOMAIN
-#define ZMQ_ZAP_ENFORCE_DOMAIN                                                           \
-    93 /* works in every 4.3; its name is behind the DRAFT switch */
-#endif
-#define ZAP_ENDPOINT "inproc://zeromq.zap.01"
-#define ZAP_DOMAIN   "signalbox"
+/* Events of a monitor: a peer that does not get in. */
+#define HANDSHAKE_FAILED                                                                 \
+    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |        \
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
 struct wire_socket {
     struct wire *wire;
-    void *zmq, *monitor; /* monitor: of a DEALER, PAIR socket with connection events */
+    void *zmq, *monitor; /* monitor: PAIR socket with connection events */
     struct loop_source *source, *monitor_source;
+    unsigned domain;             /* of the questions about its peers */
     struct wire_options options; /* endpoint is not kept */
     bool is_blocked;             /* a send said WIRE_AGAIN */
     uint64_t dropped;
@@ -63,160 +64,38 @@ struct wire_socket {
 struct wire {
     struct loop *loop;
     void *context;
-    void *zap;
-    struct loop_source *zap_source;
+    struct zap *zap;
     struct wire_socket *sockets;
     bool is_draining, has_closed;
-    unsigned monitors; /* made so far: their names */
-    void *aligned;     /* where unaligned frames are copied to */
+    unsigned numbers; /* given so far: names of monitors, domains */
+    void *aligned;    /* where unaligned frames are copied to */
     size_t aligned_size;
 };
 
-/* --- sockets of libzmq --- */
-
-static void set_int(void *zmq, int option, int value)
-{
-    int refused = zmq_setsockopt(zmq, option, &value, sizeof(value));
-
-    assert(!refused); /* all of them are in every 4.3 */
-    (void)refused;
-}
-
-/* ZMQ_FD became readable: the hook that runs next does the work. */
-static void woken(void *user, uint32_t events)
-{
-    (void)user;
-    (void)events;
-}
-
-static struct loop_source *watch(struct wire *wire, void *zmq)
-{
-    int fd;
-    size_t size = sizeof(fd);
-    int refused = zmq_getsockopt(zmq, ZMQ_FD, &fd, &size);
-
-    assert(!refused);
-    (void)refused;
-    return loop_watch(wire->loop, fd, EPOLLIN, woken, NULL);
-}
-
-static int zmq_events(void *zmq)
-{
-    int events = 0;
-    size_t size = sizeof(events);
-
-    return zmq_getsockopt(zmq, ZMQ_EVENTS, &events, &size) == 0 ? events : 0;
-}
-
-/* Receive one whole message: up to `max` parts are kept in parts[], the others dropped.
- * Returns how many it had, 0 when there is none. */
-static int receive(void *zmq, zmq_msg_t *parts, int max)
-{
-    int n = 0;
-
-    for (int more = 1; more; n++) {
-        zmq_msg_t extra, *part = n < max ? &parts[n] : &extra;
-        zmq_msg_init(part);
-        if (zmq_msg_recv(part, zmq, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(part);
-            assert(n == 0 || errno != EAGAIN); /* messages come whole */
-            break;
-        }
-        more = zmq_msg_more(part);
-        if (n >= max)
-            zmq_msg_close(part);
-    }
-    return n;
-}
-
-static void drop(zmq_msg_t *parts, int n, int max)
-{
-    for (int i = 0; i < n && i < max; i++)
-        zmq_msg_close(&parts[i]);
-}
-
 /* --- who is at the other end --- */
-
-/* "localhost:uid:gid:pid" of an ipc peer; the first word is what getnameinfo makes of
- * AF_UNIX. */
-static bool parse_credentials(const char *text, size_t n, int64_t *ret_uid,
-                              int64_t *ret_pid)
-{
-    char copy[64], end;
-    unsigned uid, gid, pid;
-
-    if (n >= sizeof(copy))
-        return false;
-    memcpy(copy, text, n);
-    copy[n] = 0;
-    const char *at = strncmp(copy, "localhost", 9) == 0 ? copy + 9 : copy;
-    if (sscanf(at, ":%u:%u:%u%c", &uid, &gid, &pid, &end) != 3)
-        return false;
-    *ret_uid = uid;
-    *ret_pid = pid;
-    return true;
-}
 
 static bool may_connect(int64_t uid)
 {
     return uid == 0 || uid == (int64_t)geteuid();
 }
 
-static bool part_is(zmq_msg_t *part, const char *text)
+/* A handshake asks for a socket's leave. A local peer is judged by what the kernel says
+ * of it, any other by its key. */
+static bool on_question(void *user, const struct zap_question *question)
 {
-    return zmq_msg_size(part) == strlen(text) &&
-           memcmp(zmq_msg_data(part), text, strlen(text)) == 0;
-}
-
-static void zap_reply(void *zap, zmq_msg_t *request_id, bool is_allowed)
-{
-    const char *status = is_allowed ? "200" : "400";
-    const char *text = is_allowed ? "OK" : "another user";
-
-    /* To inproc, from libzmq's own session: it cannot fail but by the context's end. */
-    (void)zmq_send(zap, "1.0", 3, ZMQ_SNDMORE);
-    (void)zmq_send(zap, zmq_msg_data(request_id), zmq_msg_size(request_id), ZMQ_SNDMORE);
-    (void)zmq_send(zap, status, 3, ZMQ_SNDMORE);
-    (void)zmq_send(zap, text, strlen(text), ZMQ_SNDMORE);
-    (void)zmq_send(zap, "", 0,
-                   ZMQ_SNDMORE); /* user id: taken from Peer-Address instead */
-    (void)zmq_send(zap, "", 0, 0);
-}
-
-/* Answer one request of the ZMQ authentication protocol (RFC 27): version, request id,
- * domain, address, identity, mechanism, credentials. */
-static bool zap_answer(void *zap)
-{
-    zmq_msg_t part[PARTS_MAX];
-    int n = receive(zap, part, PARTS_MAX);
+    const struct wire *wire = user;
+    const struct wire_socket *s = wire->sockets;
     int64_t uid, pid;
 
-    if (n == 0)
+    while (s && s->domain != question->domain)
+        s = s->next;
+    if (!s || !s->zmq)
         return false;
-    bool is_allowed =
-        n == 6 && part_is(&part[0], "1.0") && part_is(&part[2], ZAP_DOMAIN) &&
-        part_is(&part[5], "NULL") &&
-        parse_credentials(zmq_msg_data(&part[3]), zmq_msg_size(&part[3]), &uid, &pid) &&
-        may_connect(uid);
-    if (n >= 2)
-        zap_reply(zap, &part[1], is_allowed);
-    drop(part, n, PARTS_MAX);
-    return true;
-}
-
-/* The handler must stand before any bind that relies on it, else handshakes pass unasked.
- */
-static void zap_start(struct wire *wire)
-{
-    if (wire->zap)
-        return;
-    wire->zap = zmq_socket(wire->context, ZMQ_REP);
-    assert(wire->zap);
-    set_int(wire->zap, ZMQ_LINGER, 0);
-    int refused = zmq_bind(wire->zap, ZAP_ENDPOINT);
-    assert(!refused);
-    (void)refused;
-    wire->zap_source = watch(wire, wire->zap);
+    if (question->key)
+        return s->options.admit &&
+               s->options.admit(s->options.user, question->key, question->address);
+    return s->options.check_uid && zap_credentials(question->address, &uid, &pid) &&
+           may_connect(uid);
 }
 
 /* --- frames in --- */
@@ -243,13 +122,18 @@ static bool identify(const struct wire_socket *socket, zmq_msg_t *id, zmq_msg_t 
 {
     struct wire_peer peer = {.uid = -1};
     const char *address = zmq_msg_gets(payload, "Peer-Address");
+    const char *key = zmq_msg_gets(payload, "User-Id");
 
     if (zmq_msg_size(id) > sizeof(peer.id))
         return false;
     peer.id_len = (uint8_t)zmq_msg_size(id);
     memcpy(peer.id, zmq_msg_data(id), peer.id_len);
-    bool is_known =
-        address && parse_credentials(address, strlen(address), &peer.uid, &peer.pid);
+    if (key && *key) { /* over CURVE: set by our own answer to the handshake */
+        snprintf(peer.key, sizeof(peer.key), "%s", key);
+        *ret_peer = peer;
+        return true;
+    }
+    bool is_known = address && zap_credentials(address, &peer.uid, &peer.pid);
     if (socket->options.check_uid && (!is_known || !may_connect(peer.uid)))
         return false;
     *ret_peer = peer;
@@ -295,29 +179,44 @@ static void drain_socket(struct wire_socket *socket)
     zmq_msg_t part[2];
 
     for (int i = 0; i < DRAIN_MAX && socket->zmq; i++) {
-        int n = receive(socket->zmq, part, 2);
+        int n = parts_receive(socket->zmq, part, 2);
         if (n == 0)
             return;
         if (!hand_up(socket, part, n))
             socket->dropped++;
-        drop(part, n, 2);
+        parts_drop(part, n, 2);
     }
 }
 
-/* Connection events of a DEALER: two parts, the first begins with the event's number. */
+/* A connection event: two parts, the first begins with the event's number, the second is
+ * our end's address. */
+static void on_event(struct wire_socket *socket, unsigned event)
+{
+    const struct wire_options *o = &socket->options;
+
+    if (event & HANDSHAKE_FAILED) {
+        if (o->on_failed)
+            o->on_failed(o->user, event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+                                      ? "the key or the user is not admitted there"
+                                      : "the handshake failed: the other side does not "
+                                        "speak as we do, or its key is another");
+    } else if (o->kind == WIRE_DEALER && o->on_link) {
+        o->on_link(o->user, event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    }
+}
+
 static void drain_monitor(struct wire_socket *socket)
 {
     zmq_msg_t part[2];
     uint16_t event;
 
     while (socket->zmq && socket->monitor) {
-        int n = receive(socket->monitor, part, 2);
+        int n = parts_receive(socket->monitor, part, 2);
         if (n == 0)
             return;
         memcpy(&event, zmq_msg_data(&part[0]), sizeof(event));
-        drop(part, n, 2);
-        socket->options.on_link(socket->options.user,
-                                event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        parts_drop(part, n, 2);
+        on_event(socket, event);
     }
 }
 
@@ -352,14 +251,14 @@ static void sweep(struct wire *wire)
  * events: what the old connection brought is true, and comes first. */
 static bool serve(struct wire_socket *s)
 {
-    int events = s->zmq ? zmq_events(s->zmq) : 0;
+    int events = s->zmq ? parts_events(s->zmq) : 0;
     bool is_busy = false;
 
     if (events & ZMQ_POLLIN) {
         drain_socket(s);
         is_busy = true;
     }
-    if (s->zmq && s->monitor && (zmq_events(s->monitor) & ZMQ_POLLIN)) {
+    if (s->zmq && s->monitor && (parts_events(s->monitor) & ZMQ_POLLIN)) {
         drain_monitor(s);
         is_busy = true;
     }
@@ -380,9 +279,7 @@ static bool drain(void *user)
     bool is_more = false;
 
     wire->is_draining = true;
-    for (int i = 0; wire->zap && (zmq_events(wire->zap) & ZMQ_POLLIN) && i < DRAIN_MAX;
-         i++)
-        is_more |= zap_answer(wire->zap);
+    is_more |= zap_serve(wire->zap);
     for (struct wire_socket *s = wire->sockets; s; s = s->next)
         is_more |= serve(s);
     wire->is_draining = false;
@@ -415,10 +312,7 @@ void wire_free(struct wire *wire)
         release_socket(s);
         free(s);
     }
-    if (wire->zap) {
-        loop_unwatch(wire->zap_source);
-        zmq_close(wire->zap);
-    }
+    zap_free(wire->zap);
     while (zmq_ctx_term(wire->context) && errno == EINTR)
         ;
     free(wire->aligned);
@@ -433,23 +327,64 @@ static int fail(char *error, size_t size, const char *endpoint, const char *why)
     return -1;
 }
 
-/* libzmq would also open pgm, norm, tipc and ws for anyone who writes the configuration.
- */
-static int check_endpoint(const char *endpoint, char *error, size_t size)
+static bool is_tcp(const char *endpoint)
+{
+    return strncmp(endpoint, "tcp://", 6) == 0;
+}
+
+static int check_ipc(const char *endpoint, char *error, size_t size)
 {
     struct sockaddr_un address;
 
-    if (strncmp(endpoint, "tcp://", 6) == 0)
-        return fail(error, size, endpoint,
-                    "tcp is only for encrypted links (CURVE), which this version does "
-                    "not have; use ipc://");
     if (strncmp(endpoint, "ipc:///", 7) != 0)
-        return fail(error, size, endpoint, "not an endpoint; expected ipc:///PATH");
+        return fail(error, size, endpoint,
+                    "not an endpoint; expected ipc:///PATH or tcp://HOST:PORT");
     if (strlen(endpoint + 6) >= sizeof(address.sun_path))
         return fail(error, size, endpoint,
                     "path too long for a socket (107 bytes at most); choose a shorter "
                     "run directory");
     return 0;
+}
+
+/* libzmq would also open pgm, norm, tipc and ws for anyone who writes the configuration,
+ * and tcp without encryption. */
+static int check_endpoint(const struct wire_options *o, char *error, size_t size)
+{
+    const struct wire_curve *curve = &o->curve;
+
+    if (!is_tcp(o->endpoint))
+        return check_ipc(o->endpoint, error, size);
+    if (!curve->secret_key || !curve_is_key(curve->secret_key))
+        return fail(error, size, o->endpoint,
+                    "tcp is only for encrypted links and needs a secret key of 40 "
+                    "characters; `signalbox key new NAME` makes one");
+    if (!o->bind && (!curve->server_key || !curve_is_key(curve->server_key)))
+        return fail(error, size, o->endpoint,
+                    "the public key of the side that listens is needed, 40 characters; "
+                    "`signalbox key server` shows it there");
+    return 0;
+}
+
+static void encrypt(void *zmq, const struct wire_options *o)
+{
+    char public_key[CURVE_KEY_SIZE];
+    bool is_key = curve_public(o->curve.secret_key, public_key);
+    int refused =
+        zmq_setsockopt(zmq, ZMQ_CURVE_SECRETKEY, o->curve.secret_key, CURVE_KEY_SIZE) |
+        zmq_setsockopt(zmq, ZMQ_CURVE_PUBLICKEY, public_key, CURVE_KEY_SIZE);
+
+    if (o->bind)
+        parts_set(zmq, ZMQ_CURVE_SERVER, 1);
+    else
+        refused |=
+            zmq_setsockopt(zmq, ZMQ_CURVE_SERVERKEY, o->curve.server_key, CURVE_KEY_SIZE);
+    assert(is_key && !refused); /* the keys were checked */
+    (void)is_key;
+    (void)refused;
+    parts_set(zmq, ZMQ_TCP_KEEPALIVE, 1);
+    parts_set(zmq, ZMQ_RECONNECT_IVL_MAX, RECONNECT_TCP_MAX_MS);
+    if (strchr(o->endpoint, '['))
+        parts_set(zmq, ZMQ_IPV6, 1);
 }
 
 static void limit(void *zmq, const struct wire_options *o)
@@ -458,52 +393,77 @@ static void limit(void *zmq, const struct wire_options *o)
     int hwm = o->hwm ? o->hwm : HWM_DEFAULT;
 
     (void)zmq_setsockopt(zmq, ZMQ_MAXMSGSIZE, &size_max, sizeof(size_max));
-    set_int(zmq, ZMQ_SNDHWM, hwm);
-    set_int(zmq, ZMQ_RCVHWM, hwm);
-    set_int(zmq, ZMQ_LINGER, 0);
-    set_int(zmq, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
-    set_int(zmq, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
-    set_int(zmq, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TTL_MS);
-    set_int(zmq, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    set_int(zmq, ZMQ_RECONNECT_IVL, RECONNECT_MS);
-    set_int(zmq, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
-    set_int(zmq, ZMQ_BACKLOG, BACKLOG);
+    parts_set(zmq, ZMQ_SNDHWM, hwm);
+    parts_set(zmq, ZMQ_RCVHWM, hwm);
+    parts_set(zmq, ZMQ_LINGER, 0);
+    parts_set(zmq, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
+    parts_set(zmq, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
+    parts_set(zmq, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TTL_MS);
+    parts_set(zmq, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    parts_set(zmq, ZMQ_RECONNECT_IVL, RECONNECT_MS);
+    parts_set(zmq, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+    parts_set(zmq, ZMQ_BACKLOG, BACKLOG);
     if (o->kind == WIRE_ROUTER)
-        set_int(zmq, ZMQ_ROUTER_MANDATORY, 1);
+        parts_set(zmq, ZMQ_ROUTER_MANDATORY, 1);
     if (o->kind == WIRE_DEALER)
-        set_int(zmq, ZMQ_IMMEDIATE, 1);
-    if (o->check_uid) {
-        (void)zmq_setsockopt(zmq, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN));
-        set_int(zmq, ZMQ_ZAP_ENFORCE_DOMAIN, 1);
-    }
+        parts_set(zmq, ZMQ_IMMEDIATE, 1);
 }
 
 static void start_monitor(struct wire_socket *socket)
 {
     struct wire *wire = socket->wire;
+    bool is_dealer = socket->options.kind == WIRE_DEALER;
     char name[32];
 
-    snprintf(name, sizeof(name), "inproc://monitor-%u", ++wire->monitors);
+    snprintf(name, sizeof(name), "inproc://monitor-%u", ++wire->numbers);
     int refused = zmq_socket_monitor(
-        socket->zmq, name, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+        socket->zmq, name,
+        HANDSHAKE_FAILED |
+            (is_dealer ? ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED : 0));
     socket->monitor = zmq_socket(wire->context, ZMQ_PAIR);
     assert(!refused && socket->monitor);
-    set_int(socket->monitor, ZMQ_LINGER, 0);
+    parts_set(socket->monitor, ZMQ_LINGER, 0);
     refused = zmq_connect(socket->monitor, name);
     assert(!refused);
     (void)refused;
-    socket->monitor_source = watch(wire, socket->monitor);
+    socket->monitor_source = parts_watch(socket->monitor, wire->loop);
 }
 
 static int bind_or_connect(void *zmq, const struct wire_options *o, char *error,
                            size_t size)
 {
+    if (is_tcp(o->endpoint))
+        encrypt(zmq, o);
     if (o->bind ? zmq_bind(zmq, o->endpoint) : zmq_connect(zmq, o->endpoint))
         return fail(error, size, o->endpoint, zmq_strerror(errno));
-    if (o->bind)
+    if (o->bind && !is_tcp(o->endpoint))
         (void)chmod(o->endpoint + strlen("ipc://"),
                     0600); /* the directory's mode is what guards it */
     return 0;
+}
+
+/* Whoever listens over tcp, or for its own user only, is asked about each peer. */
+static bool asks(const struct wire_options *o)
+{
+    return o->bind && (o->check_uid || is_tcp(o->endpoint));
+}
+
+static struct wire_socket *new_socket(struct wire *wire,
+                                      const struct wire_options *options, void *zmq)
+{
+    struct wire_socket *socket = mem_alloc(sizeof(*socket));
+
+    *socket = (struct wire_socket){.wire = wire, .zmq = zmq, .options = *options};
+    socket->options.endpoint = NULL;
+    socket->options.curve = (struct wire_curve){NULL, NULL};
+    socket->domain = ++wire->numbers;
+    limit(zmq, options);
+    if (asks(options))
+        zap_protect(zmq, socket->domain);
+    if (options->on_failed || (options->on_link && options->kind == WIRE_DEALER))
+        start_monitor(socket);
+    socket->source = parts_watch(zmq, wire->loop);
+    return socket;
 }
 
 struct wire_socket *wire_open(struct wire *wire, const struct wire_options *options,
@@ -516,22 +476,16 @@ struct wire_socket *wire_open(struct wire *wire, const struct wire_options *opti
         [WIRE_SUB] = ZMQ_SUB,
     };
 
-    if (check_endpoint(options->endpoint, error, error_size))
+    if (check_endpoint(options, error, error_size))
         return NULL;
-    if (options->check_uid)
-        zap_start(wire);
+    if (asks(options) && !wire->zap)
+        wire->zap = zap_new(wire->context, wire->loop, on_question, wire);
     void *zmq = zmq_socket(wire->context, types[options->kind]);
     if (!zmq) {
         fail(error, error_size, options->endpoint, zmq_strerror(errno));
         return NULL;
     }
-    struct wire_socket *socket = mem_alloc(sizeof(*socket));
-    *socket = (struct wire_socket){.wire = wire, .zmq = zmq, .options = *options};
-    socket->options.endpoint = NULL;
-    limit(zmq, options);
-    if (options->on_link && options->kind == WIRE_DEALER)
-        start_monitor(socket);
-    socket->source = watch(wire, zmq);
+    struct wire_socket *socket = new_socket(wire, options, zmq);
     if (bind_or_connect(zmq, options, error, error_size)) {
         release_socket(socket);
         free(socket);
@@ -541,6 +495,24 @@ struct wire_socket *wire_open(struct wire *wire, const struct wire_options *opti
     wire->sockets = socket;
     loop_again(wire->loop);
     return socket;
+}
+
+int wire_listen(struct wire_socket *socket, const char *endpoint,
+                const struct wire_curve *curve, char *error, size_t error_size)
+{
+    struct wire_options options = socket->options;
+
+    assert(socket->options.bind && socket->options.admit);
+    options.endpoint = endpoint;
+    options.curve = *curve;
+    if (!is_tcp(endpoint))
+        return fail(error, error_size, endpoint,
+                    "not an endpoint; expected tcp://HOST:PORT");
+    if (check_endpoint(&options, error, error_size) ||
+        bind_or_connect(socket->zmq, &options, error, error_size))
+        return -1;
+    loop_again(socket->wire->loop);
+    return 0;
 }
 
 void wire_close(struct wire_socket *socket)
@@ -556,7 +528,7 @@ void wire_close(struct wire_socket *socket)
 void wire_close_gently(struct wire_socket *socket)
 {
     if (socket && socket->zmq)
-        set_int(socket->zmq, ZMQ_LINGER, LINGER_GENTLE_MS);
+        parts_set(socket->zmq, ZMQ_LINGER, LINGER_GENTLE_MS);
     wire_close(socket);
 }
 
