@@ -6,11 +6,12 @@
  * everywhere.  What can be told from the input alone fails before any call.  Charges and
  * refunds carry an idempotency key, so that an attempt whose answer was lost is sent
  * again without charging twice. */
+#include <stdio.h>
 #include <string.h>
 
 #include "stripe.h"
 
-enum { EVENTS_PER_PAGE = 100, KEY_LIFETIME_S = 24 * 3600 };
+enum { EVENTS_PER_PAGE = 100, REFUNDS_PER_PAGE = 100, KEY_LIFETIME_S = 24 * 3600 };
 
 static const struct sb_option options[] = {
     {"api_version", SB_TEXT, STRIPE_VERSION, false, "the Stripe-Version header"},
@@ -116,6 +117,7 @@ static enum sb_verdict charge_request(const struct sb_event *event,
     sb_field(request, "receipt_email", sb_text(data, "receipt_email"));
     if (sb_has(data, "metadata"))
         sb_field_json(request, "metadata", sb_at(data, "metadata"));
+    sb_field(request, "metadata[" STRIPE_REFERENCE "]", sb_idempotency_key(event));
     if (strcmp(sb_option(event, "exact_fee"), "true") == 0)
         sb_field(request, "expand[0]", "latest_charge.balance_transaction");
     return SB_DONE;
@@ -146,16 +148,14 @@ static enum sb_verdict not_paid(const char *status, struct sb_outcome *outcome)
                        : "");
 }
 
-static enum sb_verdict charge_succeeded(const struct sb_event *event,
-                                        const struct sb_answer *answer,
-                                        struct sb_outcome *outcome)
+/* What a payment intent means: the same from a charge's answer and from a lookup. */
+static enum sb_verdict charge_outcome(const struct sb_json *intent,
+                                      struct sb_outcome *outcome)
 {
-    const struct sb_json *intent = sb_answer_json(answer);
     const char *id = sb_text(intent, "id"), *status = sb_text(intent, "status");
     const char *charge = sb_text(intent, "latest_charge");
     struct sb_json *result = sb_result(outcome);
 
-    (void)event;
     if (!id || !status)
         return sb_unclear(outcome, "Stripe's answer is not a payment intent");
     sb_put_text(result, "payment_intent", id);
@@ -169,6 +169,54 @@ static enum sb_verdict charge_succeeded(const struct sb_event *event,
         return not_paid(status, outcome);
     actual_cost(sb_at(intent, "latest_charge.balance_transaction"), outcome);
     return SB_DONE;
+}
+
+static enum sb_verdict charge_succeeded(const struct sb_event *event,
+                                        const struct sb_answer *answer,
+                                        struct sb_outcome *outcome)
+{
+    (void)event;
+    return charge_outcome(sb_answer_json(answer), outcome);
+}
+
+/* Past the key's lifetime: is there a payment that carries this request's reference?
+ * Stripe's search may lag by a minute. */
+static enum sb_verdict charge_lookup(const struct sb_event *event,
+                                     struct sb_request *request,
+                                     struct sb_outcome *outcome)
+{
+    char query[100];
+
+    (void)outcome;
+    snprintf(query, sizeof(query), "metadata[\"%s\"]:\"%s\"", STRIPE_REFERENCE,
+             sb_idempotency_key(event));
+    stripe_call(event, request, "GET", "/v1/payment_intents/search");
+    sb_field(request, "query", query);
+    sb_field_int(request, "limit", 2);
+    sb_field(request, "expand[0]", "data.latest_charge.balance_transaction");
+    return SB_DONE;
+}
+
+static enum sb_verdict charge_found(const struct sb_event *event,
+                                    const struct sb_answer *answer,
+                                    struct sb_outcome *outcome)
+{
+    const struct sb_json *page = sb_answer_json(answer), *first = sb_at(page, "data.0");
+    const char *status = sb_text(first, "status");
+
+    (void)event;
+    if (sb_status(answer) != 200 || !sb_has(page, "data"))
+        return sb_default(outcome, "Stripe's search answered %u", sb_status(answer));
+    if (!first)
+        return sb_absent(outcome);
+    if (sb_count(page, "data") > 1)
+        return sb_unknown(outcome, "Stripe has several payments for this request");
+    if (status && strcmp(status, "requires_payment_method") == 0)
+        return sb_fail(outcome, "the payment was refused at an earlier attempt: %s",
+                       sb_text(first, "last_payment_error.message")
+                           ? sb_text(first, "last_payment_error.message")
+                           : "Stripe gave no reason");
+    return charge_outcome(first, outcome);
 }
 
 static void charge_price(const struct sb_event *event, struct sb_outcome *outcome)
@@ -226,18 +274,16 @@ static enum sb_verdict refund_request(const struct sb_event *event,
     sb_field(request, "reason", sb_text(data, "reason"));
     if (sb_has(data, "metadata"))
         sb_field_json(request, "metadata", sb_at(data, "metadata"));
+    sb_field(request, "metadata[" STRIPE_REFERENCE "]", sb_idempotency_key(event));
     return SB_DONE;
 }
 
-static enum sb_verdict refund_succeeded(const struct sb_event *event,
-                                        const struct sb_answer *answer,
-                                        struct sb_outcome *outcome)
+static enum sb_verdict refund_outcome(const struct sb_json *refund,
+                                      struct sb_outcome *outcome)
 {
-    const struct sb_json *refund = sb_answer_json(answer);
     const char *id = sb_text(refund, "id"), *status = sb_text(refund, "status");
     struct sb_json *result = sb_result(outcome);
 
-    (void)event;
     if (!id)
         return sb_unclear(outcome, "Stripe's answer is not a refund");
     sb_put_text(result, "refund", id);
@@ -252,6 +298,51 @@ static enum sb_verdict refund_succeeded(const struct sb_event *event,
                            ? sb_text(refund, "failure_reason")
                            : "Stripe gave no reason");
     return SB_DONE; /* pending too: Stripe has taken it on */
+}
+
+static enum sb_verdict refund_succeeded(const struct sb_event *event,
+                                        const struct sb_answer *answer,
+                                        struct sb_outcome *outcome)
+{
+    (void)event;
+    return refund_outcome(sb_answer_json(answer), outcome);
+}
+
+static enum sb_verdict refund_lookup(const struct sb_event *event,
+                                     struct sb_request *request,
+                                     struct sb_outcome *outcome)
+{
+    const struct sb_json *data = sb_data(event);
+
+    (void)outcome;
+    stripe_call(event, request, "GET", "/v1/refunds");
+    sb_field(request, "charge", sb_text(data, "charge"));
+    sb_field(request, "payment_intent", sb_text(data, "payment_intent"));
+    sb_field_int(request, "limit", REFUNDS_PER_PAGE);
+    return SB_DONE;
+}
+
+/* Of the payment's refunds, the one that carries this request's reference. */
+static enum sb_verdict refund_found(const struct sb_event *event,
+                                    const struct sb_answer *answer,
+                                    struct sb_outcome *outcome)
+{
+    const struct sb_json *page = sb_answer_json(answer), *list = sb_at(page, "data");
+    bool has_more = false;
+
+    if (sb_status(answer) != 200 || !list)
+        return sb_default(outcome, "Stripe's list of refunds answered %u",
+                          sb_status(answer));
+    for (size_t i = 0; i < sb_count(list, ""); i++) {
+        const struct sb_json *refund = sb_element(list, i);
+        const char *reference = sb_text(refund, "metadata." STRIPE_REFERENCE);
+        if (reference && strcmp(reference, sb_idempotency_key(event)) == 0)
+            return refund_outcome(refund, outcome);
+    }
+    if (sb_bool(page, "has_more", &has_more) && has_more)
+        return sb_unknown(outcome, "the payment has more than %d refunds",
+                          REFUNDS_PER_PAGE);
+    return sb_absent(outcome);
 }
 
 /* --- events, a poll: {cursor}; Stripe lists the newest first --- */
@@ -311,6 +402,9 @@ static const struct sb_operation operations[] = {
      .transition = "order: unpaid -> paid",
      .transition_failed = "order: unpaid -> payment failed",
      SB_BRANCHES(charge_request, charge_succeeded, stripe_failed),
+     .lookup_request = charge_lookup,
+     .lookup_answer = charge_found,
+     .lookup_after_s = 60,
      .repeat = SB_REPEAT_KEYED,
      .key_lifetime_s = KEY_LIFETIME_S,
      .price = charge_price,
@@ -324,6 +418,8 @@ static const struct sb_operation operations[] = {
      .transition = "payment: paid -> refunded",
      .transition_failed = "payment: stays paid",
      SB_BRANCHES(refund_request, refund_succeeded, stripe_failed),
+     .lookup_request = refund_lookup,
+     .lookup_answer = refund_found,
      .repeat = SB_REPEAT_KEYED,
      .key_lifetime_s = KEY_LIFETIME_S,
      .price_text = "none",
@@ -353,8 +449,10 @@ static const struct sb_failure_mode failures[] = {
      "a webhook tells how it ended; resolve by hand if none comes"},
     {"Stripe busy or down", "exhausted, with the last answer",
      "tried again under the same key until attempts or deadline end"},
-    {"answer lost", "a retry; unknown once the key's lifetime (24 h) is over",
-     "sent again under the same key, which cannot charge twice"},
+    {"answer lost", "a retry; a lookup once the key's lifetime (24 h) is over",
+     "sent again under the same key, which cannot charge twice; later Stripe is asked "
+     "for "
+     "the payment first, by the reference in its metadata"},
     {"cursor too old", "permanent: Stripe refused the request (parameter ending_before)",
      "Stripe keeps events for 30 days; the events of the gap are to be fetched by hand"},
     {.name = NULL},

@@ -8,6 +8,9 @@
 /* The API version that is asked for, unless the option api_version names another. */
 #define STRIPE_VERSION "2026-10-28.endive"
 
+/* The member of an object's metadata that names the request it was made for. */
+#define STRIPE_REFERENCE "signalbox_request"
+
 /* Method, path, credentials and headers. */
 void stripe_call(const struct sb_event *event, struct sb_request *request,
                  const char *method, const char *path);

@@ -20,9 +20,11 @@ static const struct {
     handler_fn fn;
 } routes[] = {
     {"POST", "/v1/payment_intents", intent_create},
+    {"GET", "/v1/payment_intents/search", intent_search},
     {"GET", "/v1/payment_intents/*", intent_retrieve},
     {"GET", "/v1/charges/*", charge_retrieve},
     {"POST", "/v1/refunds", refund_create},
+    {"GET", "/v1/refunds", refund_list},
     {"GET", "/v1/refunds/*", refund_retrieve},
     {"GET", "/v1/events", event_list},
     {"GET", "/v1/events/*", event_retrieve},

@@ -145,10 +145,12 @@ bool wants_expanded(const struct request *request, const char *what)
 
     for (size_t i = 0; i < request->form.n; i++) {
         const struct form_field *field = &request->form.fields[i];
+        const char *value = field->value;
 
+        if (strncmp(value, "data.", 5) == 0) /* of a list's objects */
+            value += 5;
         if (form_top(field->name) == 6 && !strncmp(field->name, "expand", 6) &&
-            !strncmp(field->value, what, n) &&
-            (field->value[n] == '\0' || field->value[n] == '.'))
+            !strncmp(value, what, n) && (value[n] == '\0' || value[n] == '.'))
             return true;
     }
     return false;

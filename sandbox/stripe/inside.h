@@ -105,13 +105,16 @@ void emit(struct stripe *stripe, const struct request *request, const char *type
 /* Objects as JSON. */
 struct json *intent_json(const struct intent *intent, const struct request *request);
 struct json *charge_json(const struct intent *intent, const struct request *request);
+struct json *refund_json(const struct refund *refund);
 struct json *transaction_json(const struct intent *intent);
 
 /* Handlers: what the call answers. */
 struct json *intent_create(struct stripe *stripe, struct request *request);
 struct json *intent_retrieve(struct stripe *stripe, struct request *request);
+struct json *intent_search(struct stripe *stripe, struct request *request);
 struct json *charge_retrieve(struct stripe *stripe, struct request *request);
 struct json *refund_create(struct stripe *stripe, struct request *request);
+struct json *refund_list(struct stripe *stripe, struct request *request);
 struct json *refund_retrieve(struct stripe *stripe, struct request *request);
 struct json *event_list(struct stripe *stripe, struct request *request);
 struct json *event_retrieve(struct stripe *stripe, struct request *request);

@@ -35,7 +35,7 @@ static const char *const unsupported[] = {
 static const char *const reasons[] = {"duplicate", "fraudulent", "requested_by_customer",
                                       NULL};
 
-static struct json *refund_json(const struct refund *refund)
+struct json *refund_json(const struct refund *refund)
 {
     struct json *r = js_object();
 

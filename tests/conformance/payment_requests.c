@@ -19,7 +19,8 @@ static const char *secret(void *user, const char *name)
     return "sk_test_fake0123456789";
 }
 
-static const struct integration integration = {.connector = &payment, .provider = providers,
+static const struct integration integration = {.connector = &payment,
+                                               .provider = providers,
                                                .name = "stripe",
                                                .mode = "test",
                                                .base_url = "https://api.stripe.com",
@@ -27,22 +28,31 @@ static const struct integration integration = {.connector = &payment, .provider 
 
 static const struct {
     const char *type, *data;
+    bool is_late; /* past the key's lifetime: the lookup */
 } inputs[] = {
     {"payment.charge.requested",
-     "{\"amount\":2000,\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\"}"},
-    {"payment.charge.requested", "{\"amount\":1,\"currency\":\"jpy\",\"customer\":\"cus_"
-                                 "1\",\"description\":\"a & b\","
-                                 "\"receipt_email\":\"a@example.com\",\"metadata\":{"
-                                 "\"order id\":\"6 & \\u00fc\",\"[x]\":\"y\"}}"},
-    {"payment.refund.requested", "{\"charge\":\"ch_1\",\"amount\":500,\"reason\":"
-                                 "\"duplicate\",\"metadata\":{\"a\":\"b\"}}"},
+     "{\"amount\":2000,\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\"}", false},
+    {"payment.charge.requested",
+     "{\"amount\":1,\"currency\":\"jpy\",\"customer\":\"cus_"
+     "1\",\"description\":\"a & b\","
+     "\"receipt_email\":\"a@example.com\",\"metadata\":{"
+     "\"order id\":\"6 & \\u00fc\",\"[x]\":\"y\"}}",
+     false},
     {"payment.refund.requested",
-     "{\"payment_intent\":\"pi_1\",\"reason\":\"requested_by_customer\"}"},
-    {"payment.events.requested", "{}"},
-    {"payment.events.requested", "{\"cursor\":\"evt_1\"}"},
+     "{\"charge\":\"ch_1\",\"amount\":500,\"reason\":"
+     "\"duplicate\",\"metadata\":{\"a\":\"b\"}}",
+     false},
+    {"payment.refund.requested",
+     "{\"payment_intent\":\"pi_1\",\"reason\":\"requested_by_customer\"}", false},
+    {"payment.events.requested", "{}", false},
+    {"payment.events.requested", "{\"cursor\":\"evt_1\"}", false},
+    {"payment.charge.requested",
+     "{\"amount\":2000,\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\"}", true},
+    {"payment.refund.requested", "{\"charge\":\"ch_1\"}", true},
+    {"payment.refund.requested", "{\"payment_intent\":\"pi_1\"}", true},
 };
 
-static int print_request(const char *type, const char *data)
+static int print_request(const char *type, const char *data, bool is_late)
 {
     struct buf record = BUF_NULL, line = BUF_NULL;
     const uint8_t id[16] = {1};
@@ -55,8 +65,8 @@ static int print_request(const char *type, const char *data)
                                                .data = data,
                                                .data_len = strlen(data)});
     struct call *call = call_new(&integration, (const struct record *)record.bytes,
-                                 (struct position){1, 0}, 0, 1, false);
-    bool is_made = call_begin(call, 0);
+                                 (struct position){1, 0}, 0, is_late ? 2 : 1, false);
+    bool is_made = call_begin(call, is_late ? UINT64_C(86400000000) : 0);
     if (is_made) {
         call_http(call, &http);
         struct json *out = js_object();
@@ -79,6 +89,6 @@ int main(void)
     int refused = 0;
 
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
-        refused += print_request(inputs[i].type, inputs[i].data);
+        refused += print_request(inputs[i].type, inputs[i].data, inputs[i].is_late);
     return refused ? 1 : 0;
 }

@@ -39,12 +39,14 @@ static const char *secret(void *user, const char *name)
 static char *names[] = {(char[]){"exact_fee"}, (char[]){"fee_basis_points"},
                         (char[]){"fee_fixed"}};
 static char *values[] = {(char[]){"false"}, (char[]){"290"}, (char[]){"30"}};
-static const struct integration plain = {.connector = &payment, .provider = providers,
+static const struct integration plain = {.connector = &payment,
+                                         .provider = providers,
                                          .name = "stripe",
                                          .mode = "test",
                                          .base_url = "https://api.stripe.com",
                                          .secret = secret};
-static const struct integration estimated = {.connector = &payment, .provider = providers,
+static const struct integration estimated = {.connector = &payment,
+                                             .provider = providers,
                                              .name = "stripe",
                                              .mode = "test",
                                              .base_url = "https://api.stripe.com",
@@ -85,20 +87,26 @@ static void requests_are_these_bytes(void **state)
          "payment_methods[enabled]=true&"
          "automatic_payment_methods[allow_redirects]=never&payment_method=pm_card_visa&"
          "description=Order%20%26%20more&"
-         "metadata[order%20id]=6735%20%26%20%C3%BC&expand[0]=latest_charge.balance_"
+         "metadata[order%20id]=6735%20%26%20%C3%BC&metadata[signalbox_request]=01890a5d-"
+         "ac96-774b-bcce-b302099a8057&expand[0]=latest_charge.balance_"
          "transaction"},
         {"payment.charge.requested",
          "{\"amount\":1,\"currency\":\"jpy\",\"customer\":\"cus_1\"}", "POST",
          "https://api.stripe.com/v1/payment_intents",
          "amount=1&currency=jpy&confirm=true&error_on_requires_action=true&automatic_"
          "payment_methods[enabled]=true&"
-         "automatic_payment_methods[allow_redirects]=never&customer=cus_1&expand[0]="
+         "automatic_payment_methods[allow_redirects]=never&customer=cus_1&metadata["
+         "signalbox_request]=01890a5d-ac96-774b-bcce-b302099a8057&expand[0]="
          "latest_charge.balance_transaction"},
         {"payment.refund.requested",
          "{\"charge\":\"ch_1\",\"amount\":500,\"reason\":\"duplicate\"}", "POST",
-         "https://api.stripe.com/v1/refunds", "charge=ch_1&amount=500&reason=duplicate"},
+         "https://api.stripe.com/v1/refunds",
+         "charge=ch_1&amount=500&reason=duplicate&metadata[signalbox_request]=01890a5d-"
+         "ac96-774b-bcce-b302099a8057"},
         {"payment.refund.requested", "{\"payment_intent\":\"pi_1\"}", "POST",
-         "https://api.stripe.com/v1/refunds", "payment_intent=pi_1"},
+         "https://api.stripe.com/v1/refunds",
+         "payment_intent=pi_1&metadata[signalbox_request]=01890a5d-ac96-774b-bcce-"
+         "b302099a8057"},
         {"payment.events.requested", "{}", "GET",
          "https://api.stripe.com/v1/events?limit=100", ""},
         {"payment.events.requested", "{\"due\":\"x\",\"cursor\":\"evt_9\"}", "GET",
@@ -224,7 +232,8 @@ static struct call *charged(const struct integration *integration,
                 (struct delivery){.type = "payment.charge.requested", .data = CHARGE});
 
     assert_true(call_begin(call, NOW_US));
-    call_end(call, &answer, NOW_US);
+    if (call_end(call, &answer, NOW_US)) /* looked up, and that does not tell */
+        assert_false(call_end(call, &(struct http_call){.status = 403}, NOW_US));
     return call;
 }
 
@@ -555,11 +564,98 @@ static void webhooks_that_do_not_fit_fail_and_say_why(void **state)
     }
 }
 
+/* --- past the key's lifetime --- */
+
+#define REFERENCE "01890a5d-ac96-774b-bcce-b302099a8057"
+#define PAID(id)                                                                         \
+    "{\"id\":\"" id "\",\"status\":\"succeeded\",\"amount\":1000,\"currency\":\"eur\"}"
+
+static struct call *late(const char *type, const char *data)
+{
+    struct call *call =
+        deliver(&plain, (struct delivery){.type = type,
+                                          .data = data,
+                                          .attempt = 2,
+                                          .age_us = KEY_LIFETIME_S * UINT64_C(1000000)});
+
+    assert_true(call_begin(call, NOW_US));
+    return call;
+}
+
+static void lookups_ask_for_the_reference_of_the_request(void **state)
+{
+    (void)state;
+    struct call *charge = late("payment.charge.requested", CHARGE),
+                *refund = late("payment.refund.requested", "{\"charge\":\"ch_1\"}");
+    struct http_call_options o;
+
+    call_http(charge, &o);
+    assert_string_equal(o.method, "GET");
+    assert_string_equal(
+        o.url, "https://api.stripe.com/v1/payment_intents/"
+               "search?query=metadata%5B%22signalbox_request%22%5D%3A%22" REFERENCE
+               "%22&limit=2&expand[0]=data.latest_charge.balance_transaction");
+    assert_int_equal(call_pause_us(charge), 60000000); /* the search may lag */
+    call_http(refund, &o);
+    assert_string_equal(o.url, "https://api.stripe.com/v1/refunds?charge=ch_1&limit=100");
+    call_free(charge);
+    call_free(refund);
+}
+
+static const struct {
+    const char *type, *data, *body;
+    bool is_sent; /* the call is made after all */
+    enum call_result result;
+    enum record_class class;
+} found[] = {
+    {"payment.charge.requested", CHARGE, "{\"data\":[" PAID("pi_1") "]}", false,
+     CALL_SUCCESS, CLASS_none},
+    {"payment.charge.requested", CHARGE, "{\"data\":[]}", true, CALL_SUCCESS, CLASS_none},
+    {"payment.charge.requested", CHARGE, "{\"data\":[" PAID("pi_1") "," PAID("pi_2") "]}",
+     false, CALL_FAILED, CLASS_unknown},
+    {"payment.charge.requested", CHARGE,
+     "{\"data\":[{\"id\":\"pi_1\",\"status\":\"requires_payment_method\"}]}", false,
+     CALL_FAILED, CLASS_permanent},
+    {"payment.charge.requested", CHARGE, "{\"data\":[{}]}", false, CALL_FAILED,
+     CLASS_unknown},
+    {"payment.charge.requested", CHARGE, "<html>", false, CALL_FAILED, CLASS_unknown},
+    {"payment.refund.requested", "{\"charge\":\"ch_1\"}",
+     "{\"data\":[{\"id\":\"re_1\",\"metadata\":{\"signalbox_request\":\"another\"}},"
+     "{\"id\":\"re_2\",\"metadata\":{\"signalbox_request\":\"" REFERENCE "\"}}]}",
+     false, CALL_SUCCESS, CLASS_none},
+    {"payment.refund.requested", "{\"charge\":\"ch_1\"}",
+     "{\"data\":[{\"id\":\"re_1\",\"metadata\":{}}],\"has_more\":false}", true,
+     CALL_SUCCESS, CLASS_none},
+    {"payment.refund.requested", "{\"charge\":\"ch_1\"}",
+     "{\"data\":[{\"id\":\"re_1\",\"metadata\":{}}],\"has_more\":true}", false,
+     CALL_FAILED, CLASS_unknown},
+};
+
+static void what_stripe_knows_decides(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
+        struct call *call = late(found[i].type, found[i].data);
+        const struct http_call answer = {.status = 200, .body = found[i].body},
+                               made = {.status = 200, .body = PAID("pi_9")};
+        bool is_sent = call_end(call, &answer, NOW_US);
+        assert_int_equal(is_sent, found[i].is_sent);
+        if (is_sent)
+            assert_false(call_end(call, &made, NOW_US));
+        if (call_result(call) != found[i].result || call_class(call) != found[i].class)
+            fail_msg("case %zu: %d/%s: %s", i, call_result(call),
+                     class_name(call_class(call)), call_message(call));
+        call_free(call);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tables_are_right_and_fit_an_integration),
         cmocka_unit_test(requests_are_these_bytes),
+        cmocka_unit_test(lookups_ask_for_the_reference_of_the_request),
+        cmocka_unit_test(what_stripe_knows_decides),
         cmocka_unit_test(credentials_version_and_key_are_headers),
         cmocka_unit_test(bad_input_fails_before_any_call_and_says_what_is_wrong),
         cmocka_unit_test(a_charge_succeeds_only_when_the_money_is_taken),

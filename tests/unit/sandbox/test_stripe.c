@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -397,11 +398,46 @@ static void forgotten_events_make_room(void **state)
     assert_true(js_bool(world->body, "has_more", false));
 }
 
+static void what_was_made_is_found_by_its_metadata(void **state)
+{
+    struct world *world = *state;
+    char query[200];
+
+    assert_int_equal(
+        post(world, "/v1/payment_intents", "k1", GOOD "&metadata[my.ref]=r1"), 200);
+    char *charge = mem_text(js_text(world->body, "latest_charge", NULL));
+    assert_int_equal(get(world, "/v1/payment_intents/search",
+                         "query=metadata%5B%22my.ref%22%5D%3A%22r1%22&expand[0]="
+                         "data.latest_charge.balance_transaction"),
+                     200);
+    assert_int_equal(js_count(js_get(world->body, "data")), 1);
+    assert_non_null(
+        js_get(world->body, "data.0.latest_charge.balance_transaction.fee"));
+    assert_int_equal(get(world, "/v1/payment_intents/search",
+                         "query=metadata%5B%22my.ref%22%5D%3A%22r2%22"),
+                     200);
+    assert_int_equal(js_count(js_get(world->body, "data")), 0);
+    assert_int_equal(
+        get(world, "/v1/payment_intents/search", "query=status%3A%22succeeded%22"), 400);
+    snprintf(query, sizeof(query), "charge=%s&amount=500&metadata[a]=b", charge);
+    assert_int_equal(post(world, "/v1/refunds", "k2", query), 200);
+    snprintf(query, sizeof(query), "charge=%s&amount=500", charge);
+    assert_int_equal(post(world, "/v1/refunds", "k3", query), 200);
+    snprintf(query, sizeof(query), "charge=%s&limit=1", charge);
+    assert_int_equal(get(world, "/v1/refunds", query), 200);
+    assert_int_equal(js_count(js_get(world->body, "data")), 1);
+    assert_true(js_bool(world->body, "has_more", false));
+    assert_int_equal(get(world, "/v1/refunds", "charge=ch_none"), 200);
+    assert_int_equal(js_count(js_get(world->body, "data")), 0);
+    free(charge);
+}
+
 int main(void)
 {
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CLAIM(a_charge_succeeds_and_is_counted),
+        CLAIM(what_was_made_is_found_by_its_metadata),
         CLAIM(the_same_key_again_is_answered_the_same_and_has_no_effect),
         CLAIM(a_key_with_other_parameters_is_refused),
         CLAIM(a_key_in_use_is_a_conflict_until_the_answer_is_delivered),
