@@ -47,7 +47,9 @@ static struct json *group_status(const struct core *core, const struct group *gr
                 group->is_configured);
     js_set_int(js_set_int(o, "pending", (int64_t)group_open(group)), "inflight",
                group->inflight);
-    js_set_int(o, "waiting", (int64_t)(group->n_heap + group->n_suspects));
+    js_set_int(js_set_bool(o, "ordered", group->is_ordered), "parked",
+               group->lanes.n_waiting);
+    js_set_int(o, "waiting", (int64_t)(group_unsettled(group) - group->lanes.n_waiting));
     js_set_int(js_set_int(o, "sessions", sessions), "oldest_block",
                group->first_slot < group->n_slots
                    ? (int64_t)group->slots[group->first_slot].block

@@ -158,6 +158,7 @@ static void apply_retry(struct core *core, struct walk *walk, const struct recor
     cell->state = CELL_WAITING;
     cell->attempts = (uint8_t)(c->attempts > 255 ? 255 : c->attempts);
     cell->deaths = (uint8_t)(c->deaths > 255 ? 255 : c->deaths);
+    cell->alone = (uint8_t)(c->alone > 127 ? 127 : c->alone);
     uint64_t wait_us = c->due_us > core->wall_us ? c->due_us - core->wall_us : 0;
     if (wait_us > CORE_BACKOFF_CAP_US)
         wait_us = CORE_BACKOFF_CAP_US; /* the wall clock went back */

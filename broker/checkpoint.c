@@ -43,7 +43,8 @@ static void put_cells(struct buf *out, const struct slot *slot)
         if (cell->state != CELL_SETTLED && !cell->attempts && !cell->deaths &&
             !(cell->flags & CELL_SCHEDULED))
             continue;
-        put(out, (uint64_t)i << 32 | (uint64_t)(cell->state == CELL_SETTLED) << 24 |
+        put(out, (uint64_t)i << 32 | (uint64_t)cell->alone << 25 |
+                     (uint64_t)(cell->state == CELL_SETTLED) << 24 |
                      (uint64_t)(cell->flags & CELL_SCHEDULED) << 16 |
                      (uint64_t)cell->attempts << 8 | cell->deaths);
         n++;
@@ -53,10 +54,9 @@ static void put_cells(struct buf *out, const struct slot *slot)
 
 static void put_waiting(struct core *core, struct buf *out, const struct group *group)
 {
-    put(out, group->n_heap + group->n_suspects);
-    for (size_t i = 0; i < group->n_heap + group->n_suspects; i++) {
-        const struct heap_entry *entry =
-            i < group->n_heap ? &group->heap[i] : &group->suspects[i - group->n_heap];
+    put(out, group->n_heap);
+    for (size_t i = 0; i < group->n_heap; i++) {
+        const struct heap_entry *entry = &group->heap[i];
         uint64_t wait =
             entry->due_us > core->steady_us ? entry->due_us - core->steady_us : 0;
         put(out, core->wall_us + wait);
@@ -179,6 +179,7 @@ static void get_cells(struct reader *in, struct slot *slot)
         cell->flags = (uint8_t)(packed >> 16);
         cell->attempts = (uint8_t)(packed >> 8);
         cell->deaths = (uint8_t)packed;
+        cell->alone = packed >> 25 & 127;
     }
 }
 

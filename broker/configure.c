@@ -58,6 +58,13 @@ static void configure_schedule(struct group *group, const struct core_schedule *
     s->is_configured = in->every_us > 0;
 }
 
+static void set_order(struct group *group, bool is_ordered)
+{
+    if (group->is_ordered != is_ordered)
+        lanes_reset(group);
+    group->is_ordered = is_ordered;
+}
+
 static void configure_integration(struct core *core, const struct core_integration *in)
 {
     struct group *group = group_add(core, in->name);
@@ -65,6 +72,7 @@ static void configure_integration(struct core *core, const struct core_integrati
 
     group->is_handler = true;
     group->attempts = in->attempts ? in->attempts : 8;
+    set_order(group, in->is_ordered);
     group->deadline_us = in->deadline_us ? in->deadline_us : UINT64_C(86400000000);
     free(group->key);
     group->key = mem_text(in->key);
@@ -81,6 +89,7 @@ static void configure_group(struct core *core, const struct core_group *in)
     struct group *group = group_add(core, in->name);
     _free_ char *record = group_record(in);
 
+    set_order(group, in->is_ordered);
     group->attempts = in->attempts ? in->attempts : 8;
     if (!group->record || strcmp(group->record, record) != 0)
         stage_definition(core, in->name, false, record);

@@ -53,7 +53,9 @@ static void group_free(struct group *group)
     free(group->types);
     free(group->slots);
     free(group->heap);
-    free(group->suspects);
+    free(group->ready.items);
+    free(group->suspects.items);
+    lanes_free(&group->lanes);
     free(group);
 }
 

@@ -33,15 +33,18 @@ enum {
     CORE_DELIVER_MAX =
         256
         << 10, /* bytes of records in one DELIVER (a larger single event goes alone) */
-    CORE_RETRYING_MAX = 65536, /* events of a group between attempts; above: the group
-                                  delivers nothing new */
-    CORE_SESSIONS_MAX = 4096,  /* above: HELLO refused `overloaded` */
+    CORE_UNSETTLED_MAX = 65536, /* events of a group between attempts or parked behind
+                                   their key; at it the group takes nothing new from the
+                                   log until some of them are settled */
+    CORE_SESSIONS_MAX = 4096,   /* above: HELLO refused `overloaded` */
     CORE_PRODUCERS_IDLE_US =
         600000000, /* an absent producer's numbers are forgotten after 10 min */
     CORE_LEASE_US = 30000000, /* a session silent for this long is over */
     CORE_PING_US = 2000000,
     CORE_DEATHS_MAX =
         3, /* an event that ends its session this often, alone, is Failed/poison */
+    CORE_SUSPECTS_TOGETHER = 16, /* tried at once after the first death of their session;
+                                    after the second each is tried alone */
     CORE_BACKOFF_MIN_US = 1000000,
     CORE_BACKOFF_MAX_US = 300000000,
     CORE_BACKOFF_CAP_US = 2000000000, /* a Retry-After beyond this is cut to it */
@@ -61,7 +64,7 @@ struct core_integration {
     const char *name, *connector, *provider, *service, *mode;
     const char
         *key; /* the bus key its connector must show; NULL: nobody can join as it */
-    bool is_default;
+    bool is_default, is_ordered; /* ordered: by key, one event of a key at a time */
     uint32_t attempts;
     uint64_t deadline_us;
     const struct core_schedule *schedules;
@@ -72,6 +75,7 @@ struct core_group {
     const char *const *types;
     size_t n_types;
     uint32_t attempts;
+    bool is_ordered;
 };
 struct core_config {
     const char *gateway_key;

@@ -122,52 +122,104 @@ static void begin_run(struct core *core, struct run *run, const struct block *bl
     buf_add(&core->frame, &slice, sizeof(slice));
 }
 
-/* Deliver from one block until it is done or the delivery is full. Returns true when the
- * block is done. */
-static bool walk_block(struct core *core, struct group *group, struct slot *slot,
-                       struct block_ref *ref, struct delivery *d)
+/* Deliver from here on? A gate for one event that is the group's and met by the scan. */
+enum turn {
+    TURN_GO,   /* deliver it */
+    TURN_PAST, /* it is under way, waits, or is settled: on to the next */
+    TURN_STOP, /* the group may not have more unsettled: the scan rests here */
+};
+
+/* An event that was delivered before the scan came here: after a restart, or when its
+ * group became ordered. */
+static void meet(struct group *group, struct cell *cell, const struct record *r,
+                 uint64_t block, uint32_t index)
+{
+    if (!group->is_ordered || !r->key_hash || (cell->flags & CELL_LEADS))
+        return;
+    if (cell->state == CELL_WAITING && !lane_enter(group, cell, r->key_hash))
+        lane_park(group, cell, r->key_hash, block, index);
+    else if (cell->state == CELL_INFLIGHT || cell->state == CELL_SETTLING)
+        lane_join(group, cell, r->key_hash);
+}
+
+static enum turn turn_of(struct core *core, struct group *group, struct slot *slot,
+                         uint32_t index, const struct record *r)
+{
+    struct cell *cell = slot_cell(slot, index);
+
+    if (cell->state != CELL_OPEN) {
+        meet(group, cell, r, slot->block, index);
+        return TURN_PAST;
+    }
+    if (is_late(core, r)) {
+        settle_by_broker(core, group, slot, index, CLASS_deadline,
+                         "its deadline passed before an attempt could start");
+        return TURN_PAST;
+    }
+    if (!lane_take(group, cell, r->key_hash)) {
+        if (group_unsettled(group) >= CORE_UNSETTLED_MAX)
+            return TURN_STOP;
+        lane_park(group, cell, r->key_hash, slot->block, index);
+        return TURN_PAST;
+    }
+    if (cell->deaths == 0)
+        return TURN_GO;
+    cell->state = CELL_WAITING; /* it was under suspicion before a restart */
+    queue_push(&group->suspects, slot->block, index);
+    return TURN_PAST;
+}
+
+static void deliver(struct group *group, struct delivery *d, struct run *run,
+                    struct cell *cell, const struct record *r)
+{
+    hand_over(group, d->session, cell, r);
+    run->count++;
+    d->events++;
+    d->bytes += r->len;
+}
+
+/* Deliver from one block until it is done (TURN_PAST), the delivery is full (TURN_GO) or
+ * the group may take no more (TURN_STOP). */
+static enum turn walk_block(struct core *core, struct group *group, struct slot *slot,
+                            struct block_ref *ref, struct delivery *d)
 {
     const struct record *r = block_ref_record(ref, group->scan_index);
+    enum turn turn = TURN_GO;
     struct run run = {0};
     uint32_t index = group->scan_index;
 
     for (; r && !is_full(d); r = block_next(ref->block, r), index++) {
-        struct cell *cell = is_groups(core, group, r) ? slot_cell(slot, index) : NULL;
-        if (!cell || cell->state != CELL_OPEN || is_late(core, r)) {
+        turn =
+            is_groups(core, group, r) ? turn_of(core, group, slot, index, r) : TURN_PAST;
+        if (turn != TURN_GO) {
             end_run(core, &run, r);
-            if (cell && cell->state == CELL_OPEN)
-                settle_by_broker(core, group, slot, index, CLASS_deadline,
-                                 "its deadline passed before an attempt could start");
+            if (turn == TURN_STOP)
+                break;
             continue;
         }
-        unsigned attempt = cell->attempts + 1u;
-        if (run.count > 0 && attempt > 1)
+        struct cell *cell = slot_cell(slot, index);
+        bool is_alone = cell->attempts > 0; /* only slices of one say another attempt */
+        if (is_alone)
             end_run(core, &run, r);
         if (run.count == 0)
-            begin_run(core, &run, ref->block, index, r, attempt);
-        hand_over(group, d->session, cell, r);
-        run.count++;
-        d->events++;
-        d->bytes += r->len;
-        if (attempt > 1)
+            begin_run(core, &run, ref->block, index, r, cell->attempts + 1u);
+        deliver(group, d, &run, cell, r);
+        if (is_alone)
             end_run(core, &run, record_after(r));
     }
     end_run(core, &run, r ? r : block_end(ref->block));
     group->scan_index = index;
-    return !r;
+    return !r ? TURN_PAST : turn == TURN_STOP ? TURN_STOP : TURN_GO;
 }
 
 static struct cell *waiting_cell(struct group *group, const struct heap_entry *entry)
 {
-    struct slot *slot = slot_find(group, entry->block);
-    struct cell *cell = slot && slot->cells && entry->index < slot->count
-                            ? &slot->cells[entry->index]
-                            : NULL;
+    struct cell *cell = slot_look(slot_find(group, entry->block), entry->index);
 
     return cell && cell->state == CELL_WAITING ? cell : NULL;
 }
 
-/* One event that was delivered before: the retry's or a lost session's. */
+/* One event that was met before: a retry, a lost session's, the next of its key. */
 static void deliver_again(struct core *core, struct group *group,
                           const struct heap_entry *entry, struct delivery *d)
 {
@@ -182,21 +234,20 @@ static void deliver_again(struct core *core, struct group *group,
         settle_by_broker(core, group, slot_find(group, entry->block), entry->index,
                          CLASS_deadline,
                          "its deadline passed before the next attempt could start");
+    } else if (r && !lane_take(group, cell, r->key_hash)) {
+        lane_park(group, cell, r->key_hash, entry->block, entry->index);
     } else if (r) {
         struct run run = {0};
         begin_run(core, &run, ref->block, entry->index, r, cell->attempts + 1u);
-        run.count = 1;
+        deliver(group, d, &run, cell, r);
         end_run(core, &run, record_after(r));
-        hand_over(group, d->session, cell, r);
-        d->events++;
-        d->bytes += r->len;
     }
     block_ref_drop(ref);
 }
 
-/* Events that were started when a session died are tried one at a time, alone: one
- * session is emptied for them, the others go on. */
-static void try_suspects(struct core *core, struct group *group)
+/* The session that is emptied for suspects, the others go on; NULL while one is busy with
+ * some, or none is there. */
+static struct session *pick_solo(const struct core *core, const struct group *group)
 {
     struct session *solo = NULL;
 
@@ -205,25 +256,51 @@ static void try_suspects(struct core *core, struct group *group)
         if (!session || session->group != group || !session->peer)
             continue;
         if (session->is_solo)
-            return;
+            return NULL;
         if (session->is_draining || !solo)
             solo = session;
     }
+    return solo;
+}
+
+/* Events that were started when a session died are tried with a session of their own:
+ * after the first death a few together, then each alone. */
+static void try_suspects(struct core *core, struct group *group)
+{
+    struct session *solo = pick_solo(core, group);
+    struct heap_entry entry;
+    struct delivery d;
+    bool is_alone = false;
+
     if (!solo)
         return;
     solo->is_draining = solo->inflight > 0;
     if (solo->is_draining || solo->credit_events <= 0)
         return;
-    struct delivery d;
     begin(core, &d, solo);
-    while (group->n_suspects > 0 && d.events == 0) {
-        struct heap_entry entry = group->suspects[0];
-        memmove(group->suspects, group->suspects + 1,
-                --group->n_suspects * sizeof(*group->suspects));
+    while (!is_alone && !is_full(&d) && d.events < CORE_SUSPECTS_TOGETHER &&
+           queue_peek(&group->suspects, &entry)) {
+        const struct cell *cell = waiting_cell(group, &entry);
+        is_alone = cell && cell->deaths > 1;
+        if (is_alone && d.events > 0)
+            break;
+        queue_pop(&group->suspects, &entry);
         deliver_again(core, group, &entry, &d);
+        is_alone = is_alone && d.events > 0;
     }
     solo->is_solo = d.events > 0;
     finish(core, &d);
+}
+
+static bool pop_due(const struct core *core, struct group *group, struct heap_entry *ret)
+{
+    return queue_pop(&group->ready, ret) || heap_pop(group, core->steady_us, ret);
+}
+
+static bool is_due(const struct core *core, const struct group *group)
+{
+    return queue_len(&group->ready) > 0 ||
+           (group->n_heap > 0 && group->heap[0].due_us <= core->steady_us);
 }
 
 static void again(struct core *core, struct group *group)
@@ -231,7 +308,7 @@ static void again(struct core *core, struct group *group)
     struct heap_entry entry;
     struct delivery d = {0};
 
-    while (group->n_heap > 0 && group->heap[0].due_us <= core->steady_us) {
+    while (is_due(core, group)) {
         if (!d.session || is_full(&d)) {
             finish(core, &d);
             struct session *session = pick(core, group);
@@ -239,10 +316,10 @@ static void again(struct core *core, struct group *group)
                 return;
             begin(core, &d, session);
         }
-        heap_pop(group, core->steady_us, &entry);
+        pop_due(core, group, &entry);
         const struct cell *cell = waiting_cell(group, &entry);
         if (cell && cell->deaths > 0)
-            suspect_push(group, &entry);
+            queue_push(&group->suspects, entry.block, entry.index);
         else if (cell)
             deliver_again(core, group, &entry, &d);
     }
@@ -252,8 +329,9 @@ static void again(struct core *core, struct group *group)
 static void scan(struct core *core, struct group *group)
 {
     struct delivery d = {0};
+    enum turn turn = TURN_GO;
 
-    while (group->scan_slot < group->n_slots) {
+    while (turn != TURN_STOP && group->scan_slot < group->n_slots) {
         struct slot *slot = &group->slots[group->scan_slot];
         if (slot->open == 0) {
             group->scan_slot++;
@@ -271,7 +349,8 @@ static void scan(struct core *core, struct group *group)
         if (!ref)
             break; /* the log cannot be read: said by the shell, tried again at the next
                       turn */
-        if (walk_block(core, group, slot, ref, &d)) {
+        turn = walk_block(core, group, slot, ref, &d);
+        if (turn == TURN_PAST) {
             group->scan_slot++;
             group->scan_index = 0;
         }
@@ -286,11 +365,11 @@ void dispatch_group(struct core *core, struct group *group)
         (group->hold_until_us && group->hold_until_us > core->steady_us))
         return;
     group->hold_until_us = 0;
-    if (group->n_heap > 0)
+    if (is_due(core, group))
         again(core, group);
-    if (group->n_suspects > 0)
+    if (queue_len(&group->suspects) > 0)
         try_suspects(core, group);
-    if (group->n_heap < CORE_RETRYING_MAX && group->scan_slot < group->n_slots)
+    if (group_unsettled(group) < CORE_UNSETTLED_MAX && group->scan_slot < group->n_slots)
         scan(core, group);
 }
 

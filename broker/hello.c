@@ -184,13 +184,13 @@ static void drop_unlisted(struct core *core, struct session *session,
                 continue;
             cell_leave(core, group, cell);
             cell->state = CELL_WAITING;
-            heap_push(group, core->steady_us, slot->block, index);
+            queue_push(&group->ready, slot->block, index);
         }
     }
 }
 
-/* What the peer still holds is its own again if nobody settled or took it meanwhile; the
- * rest is `lost`. */
+/* What the peer still holds is its own again if nobody settled or took it, or another of
+ * its key, meanwhile; the rest is `lost`. */
 static void reclaim(struct core *core, struct session *session, const struct greeting *h,
                     struct buf *lost)
 {
@@ -208,7 +208,8 @@ static void reclaim(struct core *core, struct session *session, const struct gre
             cell && cell->state == CELL_INFLIGHT && cell->session == session->index;
         if (r && !is_mine && (cell->state == CELL_OPEN || cell->state == CELL_WAITING) &&
             (!session->group->is_handler ||
-             (r->kind == RECORD_REQUEST && r->integration == session->group->hash))) {
+             (r->kind == RECORD_REQUEST && r->integration == session->group->hash)) &&
+            lane_take(session->group, cell, r->key_hash)) {
             cell->state = CELL_INFLIGHT;
             cell->session = session->index;
             cell->len = r->len;

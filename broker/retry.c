@@ -18,17 +18,15 @@ static uint64_t backoff_us(struct core *core, unsigned attempts)
     return random_below(core, bound < CORE_BACKOFF_MAX_US ? bound : CORE_BACKOFF_MAX_US);
 }
 
-static void stage_retry(struct core *core, const struct group *group,
-                        const struct control_retry *data, enum record_class why,
-                        const char *text)
+static void stage_retry(struct core *core, const struct control_retry *data,
+                        const struct setback *setback)
 {
     struct buf attrs = BUF_NULL;
 
-    (void)group;
     attrs_begin(&attrs);
-    attrs_text(&attrs, ATTR_ERROR_MSG, text);
+    attrs_text(&attrs, ATTR_ERROR_MSG, setback->text);
     struct record_parts parts = {.kind = RECORD_RETRY,
-                                 .error_class = why,
+                                 .error_class = setback->why,
                                  .attrs = attrs.bytes,
                                  .attr_len = attrs.len,
                                  .data = data,
@@ -37,71 +35,102 @@ static void stage_retry(struct core *core, const struct group *group,
     buf_fini(&attrs);
 }
 
+static uint64_t pause_us(struct core *core, const struct setback *setback,
+                         unsigned attempts)
+{
+    uint64_t us = setback->delay_us || setback->is_death ? setback->delay_us
+                                                         : backoff_us(core, attempts);
+
+    return us < CORE_BACKOFF_CAP_US ? us : CORE_BACKOFF_CAP_US;
+}
+
 void retry_later(struct core *core, struct group *group, struct slot *slot,
-                 uint32_t index, uint64_t delay_us, bool counts, bool died,
-                 enum record_class why, const char *text)
+                 uint32_t index, const struct setback *setback)
 {
     struct cell *cell = slot_cell(slot, index);
-    unsigned attempts = cell->attempts + (counts ? 1u : 0u),
-             deaths = cell->deaths + (died ? 1u : 0u);
+    unsigned attempts = cell->attempts + (setback->counts ? 1u : 0u),
+             deaths = cell->deaths + (setback->is_death ? 1u : 0u),
+             alone = cell->alone + (setback->is_death && setback->was_alone ? 1u : 0u);
 
     cell->attempts = (uint8_t)(attempts > 255 ? 255 : attempts);
-    if (died && deaths >= CORE_DEATHS_MAX) {
+    if (alone >= CORE_DEATHS_MAX) {
         settle_by_broker(core, group, slot, index, CLASS_poison,
                          "its connector ended each time it worked on this");
         return;
     }
     if (attempts >= group->attempts) {
-        _free_ char *said = mem_format("%u attempts; the last: %s", attempts, text);
+        _free_ char *said =
+            mem_format("%u attempts; the last: %s", attempts, setback->text);
         settle_by_broker(core, group, slot, index, CLASS_exhausted, said);
         return;
     }
-    if (delay_us == 0 && !died)
-        delay_us = backoff_us(core, attempts);
-    if (delay_us > CORE_BACKOFF_CAP_US)
-        delay_us = CORE_BACKOFF_CAP_US;
     struct control_retry data = {.block = slot->block,
                                  .index = index,
                                  .group = group->hash,
-                                 .due_us = core->wall_us + delay_us,
+                                 .due_us =
+                                     core->wall_us + pause_us(core, setback, attempts),
                                  .attempts = attempts,
-                                 .deaths = deaths};
+                                 .deaths = (uint16_t)deaths,
+                                 .alone = (uint16_t)alone};
     cell->state = CELL_SETTLING; /* until the record is applied */
-    stage_retry(core, group, &data, why, text);
+    stage_retry(core, &data, setback);
 }
 
 static void release_cell(struct core *core, struct group *group, struct slot *slot,
-                         uint32_t index, bool started_too)
+                         uint32_t index, unsigned n_started)
 {
     struct cell *cell = &slot->cells[index];
     bool started = cell->flags & CELL_STARTED;
+    const struct setback death = {.counts = true,
+                                  .is_death = true,
+                                  .was_alone = n_started == 1,
+                                  .text = "the session that worked on it was lost"};
 
-    if (started && !started_too)
+    if (started && n_started == 0)
         return;
     cell_leave(core, group, cell);
     if (started) {
-        retry_later(core, group, slot, index, 0, /* counts= */ true, /* died= */ true,
-                    CLASS_none, "the session that worked on it was lost");
+        retry_later(core, group, slot, index, &death);
     } else {
         cell->state =
             CELL_WAITING; /* never begun: delivered again at once, nothing is counted */
-        heap_push(group, core->steady_us, slot->block, index);
+        queue_push(&group->ready, slot->block, index);
     }
 }
 
-/* What a session held goes to others: what was not started always, what was started when
- * `started_too`. */
+static bool is_held(const struct slot *slot, uint32_t index,
+                    const struct session *session)
+{
+    return slot->cells[index].state == CELL_INFLIGHT &&
+           slot->cells[index].session == session->index;
+}
+
+static unsigned count_started(const struct session *session)
+{
+    const struct group *group = session->group;
+    unsigned n = 0;
+
+    for (size_t i = group->first_slot; i < group->n_slots; i++) {
+        const struct slot *slot = &group->slots[i];
+        for (uint32_t index = 0; slot->cells && index < slot->count; index++)
+            n += is_held(slot, index, session) &&
+                 (slot->cells[index].flags & CELL_STARTED);
+    }
+    return n;
+}
+
 void retry_release(struct core *core, struct session *session, bool started_too)
 {
     struct group *group = session->group;
+    unsigned n_started =
+        group && session->inflight > 0 && started_too ? count_started(session) : 0;
 
     for (size_t i = group ? group->first_slot : 0;
          group && i < group->n_slots && session->inflight > 0; i++) {
         struct slot *slot = &group->slots[i];
         for (uint32_t index = 0; slot->cells && index < slot->count; index++)
-            if (slot->cells[index].state == CELL_INFLIGHT &&
-                slot->cells[index].session == session->index)
-                release_cell(core, group, slot, index, started_too);
+            if (is_held(slot, index, session))
+                release_cell(core, group, slot, index, n_started);
     }
 }
 
@@ -119,7 +148,7 @@ static void expire_slot(struct core *core, struct group *group, struct slot *slo
             !r->deadline_us || state == CELL_SETTLED)
             continue;
         if (r->deadline_us <= core->wall_us &&
-            (state == CELL_OPEN || state == CELL_WAITING))
+            (state == CELL_OPEN || state == CELL_WAITING || state == CELL_PARKED))
             settle_by_broker(core, group, slot, index, CLASS_deadline,
                              "its deadline passed before an attempt could start");
         else if (r->deadline_us <= core->wall_us)

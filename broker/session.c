@@ -143,9 +143,7 @@ static void on_ping(struct core *core, struct session *session, const struct mes
 
     for (size_t i = 0; i < m->body_len / sizeof(*p); i++) {
         struct slot *slot = session->group ? slot_find(session->group, p[i].block) : NULL;
-        struct cell *cell = slot && slot->cells && p[i].index < slot->count
-                                ? &slot->cells[p[i].index]
-                                : NULL;
+        struct cell *cell = slot_look(slot, p[i].index);
         if (cell && cell->state == CELL_INFLIGHT && cell->session == session->index)
             cell->flags |= CELL_STARTED;
     }

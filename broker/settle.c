@@ -44,10 +44,9 @@ static struct cell *held(const struct session *session, uint64_t block, uint32_t
 {
     struct slot *slot = session->group ? slot_find(session->group, block) : NULL;
 
-    if (!slot || !slot->cells || index >= slot->count)
-        return NULL;
-    struct cell *cell = &slot->cells[index];
-    return cell->state == CELL_INFLIGHT && cell->session == session->index ? cell : NULL;
+    struct cell *cell = slot_look(slot, index);
+    return cell && cell->state == CELL_INFLIGHT && cell->session == session->index ? cell
+                                                                                   : NULL;
 }
 
 static bool check_outcome(struct core *core, struct result *result,
@@ -198,7 +197,7 @@ static void take_ack(struct core *core, struct result *result, const struct reco
         struct slot *slot = release(core, result, ack.block, i);
         if (slot) {
             slot->cells[i].state = CELL_WAITING;
-            heap_push(result->session->group, core->steady_us, ack.block, i);
+            queue_push(&result->session->group->ready, ack.block, i);
         }
     }
     if (ack.count == 0)
@@ -214,10 +213,13 @@ static void take_retry(struct core *core, struct result *result, const struct re
     _free_ char *text = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ERROR_MSG);
     struct slot *slot = release(core, result, c->block, c->index);
 
+    const struct setback setback = {
+        .delay_us = c->due_us,
+        .counts = c->attempts > 0,
+        .why = r->error_class,
+        .text = text ? text : "the connector asked for another attempt"};
     if (slot)
-        retry_later(core, result->session->group, slot, c->index, c->due_us,
-                    c->attempts > 0, /* died= */ false, r->error_class,
-                    text ? text : "the connector asked for another attempt");
+        retry_later(core, result->session->group, slot, c->index, &setback);
 }
 
 static void take_all(struct core *core, struct result *result, const struct message *m)
@@ -249,7 +251,7 @@ static void redeliver(struct core *core, struct session *session, uint64_t block
     session->credit_bytes += cell->len;
     cell_leave(core, session->group, cell);
     cell->state = CELL_WAITING;
-    heap_push(session->group, core->steady_us, block, index);
+    queue_push(&session->group->ready, block, index);
 }
 
 /* A result that was committed before and is sent again. What it names and the session

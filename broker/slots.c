@@ -73,6 +73,11 @@ struct cell *slot_cell(struct slot *slot, uint32_t index)
     return &slot->cells[index];
 }
 
+struct cell *slot_look(const struct slot *slot, uint32_t index)
+{
+    return slot && slot->cells && index < slot->count ? &slot->cells[index] : NULL;
+}
+
 void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_t index,
                  bool success)
 {
@@ -86,6 +91,8 @@ void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_
     if (cell->state == CELL_INFLIGHT)
         cell_leave(core, group, cell);
     cell->state = CELL_SETTLED;
+    if (cell->flags & CELL_LEADS)
+        lane_leave(group, cell);
     *(success ? &group->settled_success : &group->settled_failed) += 1;
     if (--slot->open == 0) {
         free(slot->cells);
@@ -150,12 +157,42 @@ bool heap_pop(struct group *group, uint64_t now_us, struct heap_entry *ret)
     }
 }
 
-void suspect_push(struct group *group, const struct heap_entry *entry)
+/* --- queues --- */
+
+void queue_push(struct queue *queue, uint64_t block, uint32_t index)
 {
-    if (group->n_suspects == group->cap_suspects) {
-        group->cap_suspects = group->cap_suspects ? group->cap_suspects * 2 : 16;
-        group->suspects =
-            mem_resize(group->suspects, group->cap_suspects * sizeof(*group->suspects));
+    if (queue->end == queue->cap && queue->first > queue->cap / 2) {
+        memmove(queue->items, queue->items + queue->first,
+                queue_len(queue) * sizeof(*queue->items));
+        queue->end -= queue->first;
+        queue->first = 0;
+    } else if (queue->end == queue->cap) {
+        queue->cap = queue->cap ? queue->cap * 2 : 64;
+        queue->items = mem_resize(queue->items, queue->cap * sizeof(*queue->items));
     }
-    group->suspects[group->n_suspects++] = *entry;
+    queue->items[queue->end++] = (struct heap_entry){.block = block, .index = index};
+}
+
+bool queue_peek(const struct queue *queue, struct heap_entry *ret)
+{
+    if (queue_len(queue) == 0)
+        return false;
+    *ret = queue->items[queue->first];
+    return true;
+}
+
+bool queue_pop(struct queue *queue, struct heap_entry *ret)
+{
+    if (!queue_peek(queue, ret))
+        return false;
+    queue->first++;
+    if (queue->first == queue->end)
+        queue->first = queue->end = 0;
+    return true;
+}
+
+size_t group_unsettled(const struct group *group)
+{
+    return group->n_heap + queue_len(&group->ready) + queue_len(&group->suspects) +
+           group->lanes.n_waiting;
 }

@@ -13,21 +13,25 @@ enum cell_state {
     CELL_OPEN = 0, /* not delivered (or not this group's) */
     CELL_INFLIGHT, /* a session has it */
     CELL_SETTLING, /* its result is staged, not committed */
-    CELL_WAITING,  /* in the retry heap */
+    CELL_WAITING,  /* in the retry heap, or in the queue of those to go at once */
+    CELL_PARKED,   /* behind another event of its key */
     CELL_SETTLED,
 };
 enum cell_flags {
     CELL_STARTED = 1,   /* the session said that it works on it */
     CELL_WAITED = 2,    /* somebody waits for the outcome */
     CELL_SCHEDULED = 4, /* a schedule waits for the outcome */
+    CELL_LEADS = 8, /* it has its key's lane: followers are parked until it is settled */
 };
 struct cell {
     uint8_t state, flags;
     uint8_t attempts; /* spent */
     uint8_t deaths;   /* of sessions while it was started */
+    uint8_t alone;    /* of these, with nothing else started */
+    uint8_t reserved;
     uint16_t session; /* index of the holder */
-    uint16_t reserved;
-    uint32_t len; /* of the record, for credit */
+    uint32_t len;     /* of the record, for credit */
+    uint32_t lane;    /* of its key, while CELL_LEADS */
 };
 
 /* One block as one group sees it. */
@@ -43,6 +47,36 @@ struct heap_entry {
     uint64_t due_us; /* steady */
     uint64_t block;
     uint32_t index;
+};
+
+/* First in, first out. */
+struct queue {
+    struct heap_entry *items;
+    size_t first, end, cap; /* [first, end) are in it */
+};
+
+/* Per-key order: a lane for each key of which an event is under way or waits (lanes.c).
+ */
+struct lane {
+    uint64_t key;
+    uint32_t busy;        /* its events that are under way: more than one only where the
+                             group was not ordered before */
+    uint32_t first, last; /* in lanes.parked, plus 1; 0 = nobody is parked */
+    uint32_t next;        /* in its bucket or the list of free ones, plus 1; 0 = none */
+};
+struct parked {
+    uint64_t block;
+    uint32_t index;
+    uint32_t next; /* plus 1 */
+};
+struct lanes {
+    struct lane *lanes;
+    struct parked *parked;
+    uint32_t *buckets; /* lane plus 1 */
+    uint32_t n_lanes, cap_lanes, free_lane;
+    uint32_t n_parked, cap_parked, free_parked; /* n: ever used, free ones included */
+    uint32_t n_buckets, n_keys;
+    uint32_t n_waiting; /* parked now */
 };
 
 struct schedule {
@@ -62,7 +96,7 @@ struct group {
     char *name;
     uint32_t hash;
     bool is_handler; /* of an integration's requests; else a consumer group */
-    bool is_configured, is_paused;
+    bool is_configured, is_paused, is_ordered;
     uint32_t attempts;
     /* consumer group */
     char **types;
@@ -83,9 +117,9 @@ struct group {
     uint32_t scan_index;
     struct heap_entry *heap;
     size_t n_heap, cap_heap;
-    struct heap_entry
-        *suspects; /* a queue: events that were started when a session died */
-    size_t n_suspects, cap_suspects;
+    struct queue ready;    /* to be delivered (again) at once */
+    struct queue suspects; /* were started when a session died */
+    struct lanes lanes;
     uint32_t inflight;
     uint64_t hold_until_us; /* steady: after a restart former sessions may still resume; 0
                                = no hold */
@@ -353,14 +387,45 @@ bool manifest_has(const struct manifest *manifest, const char *list, const char 
 struct slot *slot_find(struct group *group, uint64_t block);
 struct slot *slot_make(struct group *group, uint64_t block, uint32_t count);
 struct cell *slot_cell(struct slot *slot, uint32_t index); /* allocates the cells */
+struct cell *slot_look(const struct slot *slot,
+                       uint32_t index); /* NULL: as it was made */
 void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_t index,
                  bool success);
 void slots_trim(struct group *group);
 void heap_push(struct group *group, uint64_t due_us, uint64_t block, uint32_t index);
-void suspect_push(struct group *group, const struct heap_entry *entry);
 bool heap_pop(struct group *group, uint64_t now_us, struct heap_entry *ret);
 void cell_leave(struct core *core, struct group *group,
                 struct cell *cell); /* no longer with its session */
+void queue_push(struct queue *queue, uint64_t block, uint32_t index);
+bool queue_peek(const struct queue *queue, struct heap_entry *ret);
+bool queue_pop(struct queue *queue, struct heap_entry *ret);
+static inline size_t queue_len(const struct queue *queue)
+{
+    return queue->end - queue->first;
+}
+/* What a group may not have more of than CORE_UNSETTLED_MAX. */
+size_t group_unsettled(const struct group *group);
+/* lanes.c */
+/* May the event go now? Then the lane of its key is the event's until lane_leave. False:
+ * another one of the key is under way. */
+bool lane_enter(struct group *group, struct cell *cell, uint64_t key);
+/* The same for any group and event: without order or key it may always go. */
+static inline bool lane_take(struct group *group, struct cell *cell, uint64_t key)
+{
+    return !group->is_ordered || !key || (cell->flags & CELL_LEADS) ||
+           lane_enter(group, cell, key);
+}
+/* It is under way whatever its key's lane says: delivered before the group was ordered,
+ * or in a former life of the broker. */
+void lane_join(struct group *group, struct cell *cell, uint64_t key);
+/* It waits until those of its key before it are settled. After lane_enter said no. */
+void lane_park(struct group *group, struct cell *cell, uint64_t key, uint64_t block,
+               uint32_t index);
+/* It is settled: the next of its key goes to the queue of those ready. */
+void lane_leave(struct group *group, struct cell *cell);
+/* Order begins or ends: nobody is parked, and the scan starts afresh. */
+void lanes_reset(struct group *group);
+void lanes_free(struct lanes *lanes);
 /* dispatch.c */
 void dispatch_all(struct core *core);
 void dispatch_group(struct core *core, struct group *group);
@@ -368,9 +433,19 @@ void dispatch_group(struct core *core, struct group *group);
 void replay_begin(struct core *core, struct session *session, const struct message *m);
 void replay_all(struct core *core);
 /* retry.c */
+/* Why an attempt ended without an outcome. */
+struct setback {
+    uint64_t delay_us;        /* until the next; 0: the backoff's, after a death none */
+    bool counts;              /* as an attempt */
+    bool is_death, was_alone; /* of the session; nothing else was started */
+    enum record_class why;
+    const char *text;
+};
+/* Stage another attempt, or the end of trying. The delivery has left its session. */
 void retry_later(struct core *core, struct group *group, struct slot *slot,
-                 uint32_t index, uint64_t delay_us, bool counts, bool died,
-                 enum record_class why, const char *text);
+                 uint32_t index, const struct setback *setback);
+/* What a session held goes to others: what was not started always, what was started when
+ * `started_too`. */
 void retry_release(struct core *core, struct session *session, bool started_too);
 void retry_sweep(struct core *core);
 /* session.c */

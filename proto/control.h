@@ -40,7 +40,8 @@ struct control_retry {
     uint32_t group;
     uint64_t due_us;   /* in a RESULT: delay in microseconds, 0 = the broker's backoff; in the log: wall time */
     uint32_t attempts; /* spent so far, this one included (in a RESULT: 1 when the attempt was started, else 0) */
-    uint32_t deaths;   /* sessions that died while it was started */
+    uint16_t deaths;   /* sessions that died while it was started */
+    uint16_t alone;    /* of these, with nothing else started */
 } __attribute__((packed));
 
 /* RECORD_MANIFEST: the manifest of an integration's connector. data = the JSON; the record's integration says whose; attribute SOURCE = the connector's name. */

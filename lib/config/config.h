@@ -41,9 +41,11 @@ struct config_schedule {
     enum missed_policy missed;
     int line;
 };
+enum order_policy { ORDER_NONE, ORDER_KEY };
 struct config_integration {
     char *name, *connector /* NULL: webhooks only */, *provider, *service, *mode, *base_url, *owner, *note;
     bool is_default, allow_private_network;
+    enum order_policy order;
     struct config_secret *secrets;
     size_t n_secrets;
     uint64_t rotate_every_us;
@@ -66,6 +68,7 @@ struct config_group {
     char **types;
     size_t n_types;
     bool protect;
+    enum order_policy order;
     uint32_t attempts;
     int line;
 };

@@ -29,6 +29,7 @@ static const char *const schemes[] = {
 static const char *const modes[] = {"test", "live", NULL};
 static const char *const missed[] = {"skip", "once", "all",
                                      NULL}; /* enum missed_policy */
+static const char *const orders[] = {"none", "key", NULL}; /* enum order_policy */
 static const char *const patterns[] = {"call", "webhook", "poll", "queue", NULL};
 
 static const struct field gateway_fields[] = {
@@ -81,6 +82,9 @@ static const struct section vault_section = {"vault", .fields = vault_fields};
 static const struct field group_fields[] = {
     {"types", FIELD_TYPES, .is_required = true, COUNTED(config_group, types, n_types),
      .sentence = "Event types it takes: `*` stands for one segment, `>` for the rest."},
+    {"order", FIELD_ENUM, AT(config_group, order), .fallback = "none", .choices = orders,
+     .sentence = "`key`: events of one key are handled in the log's order, one at a "
+                 "time; one that fails holds up its key alone."},
     {"protect", FIELD_BOOL, AT(config_group, protect), .fallback = "false",
      .sentence = "Keep what it has not settled, whatever log.retain_age says."},
     {"attempts", FIELD_COUNT, AT(config_group, attempts), .fallback = "8", .min = 1,
@@ -198,6 +202,10 @@ static const struct field integration_fields[] = {
      .sentence = "A live key under test, or the other way round, is refused."},
     {"default", FIELD_BOOL, AT(config_integration, is_default), .fallback = "false",
      .sentence = "The one that is meant where several share a connector."},
+    {"order", FIELD_ENUM, AT(config_integration, order), .fallback = "none",
+     .choices = orders,
+     .sentence = "`key`: requests of one key are handled in the log's order, one at a "
+                 "time; one that fails holds up its key alone."},
     {"base_url", FIELD_URL, AT(config_integration, base_url),
      .sentence = "Where the provider's API is; left out: what the connector says."},
     {"allow_private_network", FIELD_BOOL, AT(config_integration, allow_private_network),

@@ -65,7 +65,8 @@ static const struct core_integration integrations[] = {
      .schedules = schedules,
      .n_schedules = 1},
 };
-static const struct core_group groups[] = {{"billing", group_types, 2, 3}};
+static const struct core_group groups[] = {
+    {.name = "billing", .types = group_types, .n_types = 2, .attempts = 3}};
 static const struct core_config config = {.gateway_key = "g",
                                           .integrations = integrations,
                                           .n_integrations = 1,

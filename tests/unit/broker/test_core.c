@@ -8,17 +8,16 @@
 
 #include <cmocka.h>
 
+#include "fixture.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
 #include "proto/control.h"
-#include "world.h"
-
-enum { GATEWAY = 1, CONNECTOR = 2, CLIENT = 3, CONSUMER = 4 };
 
 static const char *const billing_types[] = {"payment.*.succeeded", "order.>"};
-static const struct core_group groups[] = {{"billing", billing_types, 2, 3}};
+static const struct core_group groups[] = {
+    {.name = "billing", .types = billing_types, .n_types = 2, .attempts = 3}};
 static const struct core_schedule every_minute[] = {{"events", 60000000, 1}};
 static const struct core_integration one[] = {{.name = "stripe",
                                                .connector = "payment",
@@ -55,148 +54,6 @@ static const struct core_config pair = {
     .gateway_key = "g", .integrations = two, .n_integrations = 2, .random_seed = 1};
 static const struct core_config clocked = {
     .gateway_key = "g", .integrations = scheduled, .n_integrations = 1, .random_seed = 1};
-
-struct fixture {
-    struct world world;
-    uint64_t number;
-    struct buf frame;
-};
-
-static const uint8_t instances[5][16] = {{0}, {1}, {2}, {3}, {4}};
-
-static void join(struct fixture *f, uint64_t peer, const char *role, const char *name,
-                 const char *key)
-{
-    buf_clear(&f->frame);
-    frame_hello(&f->frame, role, name, instances[peer], key,
-                peer == CONNECTOR ? world_manifest : NULL, NULL, 0);
-    world_send(&f->world, peer, 0, &f->frame);
-}
-
-static void subscribe(struct fixture *f, uint64_t peer, const char *group,
-                      unsigned credit)
-{
-    frame_subscribe(&f->frame, group, credit);
-    world_send(&f->world, peer, 0, &f->frame);
-    core_tick(f->world.core);
-}
-
-/* The next frame for the peer, which must be of this type; its content lives in f->frame.
- */
-static const struct message *expect(struct fixture *f, uint64_t peer,
-                                    enum message_type type)
-{
-    buf_fini(&f->frame);
-    if (!world_take(&f->world, peer, &f->frame))
-        fail_msg("no frame where %s was expected", message_name(type));
-    const struct message *m = world_message(&f->frame);
-    if (m->type != type)
-        fail_msg("%s where %s was expected", message_name(m->type), message_name(type));
-    return m;
-}
-
-static void expect_refused(struct fixture *f, uint64_t peer, const char *code)
-{
-    const struct message *m = expect(f, peer, MSG_REFUSED);
-    _free_ char *said = attrs_copy_named(message_body(m), m->body_len, "code");
-
-    assert_string_equal(said, code);
-}
-
-static void expect_silence(struct fixture *f, uint64_t peer)
-{
-    struct buf frame;
-
-    if (world_take(&f->world, peer, &frame))
-        fail_msg("%s where silence was expected",
-                 message_name(world_message(&frame)->type));
-}
-
-static void open_with(struct fixture *f, const struct core_config *config)
-{
-    *f = (struct fixture){0};
-    world_init(&f->world, config);
-    world_settle(&f->world);
-    join(f, GATEWAY, "gateway", "gateway", "g");
-    join(f, CLIENT, "client", "app", NULL);
-    join(f, CONNECTOR, "connector", "stripe", "k");
-    world_settle(&f->world);
-    expect(f, GATEWAY, MSG_WELCOME);
-    expect(f, CLIENT, MSG_WELCOME);
-    expect(f, CONNECTOR, MSG_WELCOME);
-}
-
-static void close_fixture(struct fixture *f)
-{
-    buf_fini(&f->frame);
-    world_fini(&f->world);
-}
-
-static uint64_t publish(struct fixture *f, uint64_t peer, struct record_parts parts,
-                        bool wait)
-{
-    struct buf records = BUF_NULL;
-    uint8_t id[16];
-
-    id_derive("test", ++f->number, id);
-    if (!parts.id)
-        parts.id = id;
-    record_add(&records, &parts);
-    frame_publish(&f->frame, f->number, wait, &records, 1);
-    world_send(&f->world, peer, 0, &f->frame);
-    buf_fini(&records);
-    return f->number;
-}
-
-static const struct record_parts charge = {.kind = RECORD_REQUEST,
-                                           .type = "payment.charge.requested",
-                                           .data = "{}",
-                                           .data_len = 2};
-
-static struct slice expect_delivery(struct fixture *f, uint64_t peer, const char *type)
-{
-    const struct message *m = expect(f, peer, MSG_DELIVER);
-    const struct record *r = NULL;
-    const char *why;
-    const struct slice *slice = message_slice(m, NULL, &r, &why);
-
-    assert_non_null(slice);
-    assert_int_equal(r->type_len, strlen(type));
-    assert_memory_equal(record_type(r), type, r->type_len);
-    return *slice;
-}
-
-static void result(struct fixture *f, uint64_t peer, const struct record_parts *parts)
-{
-    struct buf records = BUF_NULL;
-
-    record_add(&records, parts);
-    frame_result(&f->frame, ++f->number, &records);
-    world_send(&f->world, peer, 0, &f->frame);
-    buf_fini(&records);
-}
-
-static void succeed(struct fixture *f, struct slice at)
-{
-    uint8_t id[16];
-
-    id_derive("outcome", ++f->number, id);
-    struct record_parts parts = {.kind = RECORD_OUTCOME,
-                                 .status = STATUS_SUCCESS,
-                                 .id = id,
-                                 .type = "payment.charge.succeeded",
-                                 .settles = {at.block, at.index}};
-    result(f, CONNECTOR, &parts);
-}
-
-static int64_t status(struct fixture *f, const char *path)
-{
-    struct json *json = core_status(f->world.core);
-    int64_t value = js_int(json, path, -1);
-
-    js_free(json);
-    return value;
-}
 
 /* --- claims --- */
 

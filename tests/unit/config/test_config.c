@@ -25,7 +25,7 @@ static const char full[] =
     "log: { retain_age: 7d, retain_size: 50GiB }\n"
     "groups:\n"
     "  billing: { types: [\"payment.*.succeeded\", \"payment.checkout.>\"], protect: "
-    "true }\n"
+    "true, order: key }\n"
     "integrations:\n"
     "  stripe:\n"
     "    connector: payment\n"
@@ -79,10 +79,12 @@ static void every_value_arrives(void **state)
     assert_int_equal(c->log.retain_age_us, UINT64_C(7) * 86400 * 1000000);
     assert_int_equal(c->groups[0].n_types, 2);
     assert_true(c->groups[0].protect);
+    assert_int_equal(c->groups[0].order, ORDER_KEY);
     assert_non_null(in);
     assert_string_equal(in->connector, "payment");
     assert_string_equal(in->mode, "live");
     assert_true(in->is_default && !in->allow_private_network);
+    assert_int_equal(in->order, ORDER_NONE);
     assert_int_equal(in->n_secrets, 2);
     assert_string_equal(in->secrets[0].use, "api_key");
     assert_int_equal(in->secrets[0].from, SECRET_VAULT);
