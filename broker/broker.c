@@ -334,6 +334,8 @@ static void fill_integration(const struct broker *broker,
         .is_ordered = from->order == ORDER_KEY,
         .attempts = from->limits.attempts,
         .deadline_us = from->limits.deadline_us,
+        .rate = from->limits.rate,
+        .concurrency = from->limits.concurrency,
         .schedules = schedules,
         .n_schedules = from->n_schedules,
     };

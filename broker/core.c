@@ -224,13 +224,27 @@ void core_flush(struct core *core)
     stage_flush(core);
 }
 
+static uint64_t soonest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What was due at the last dispatch and was not delivered waits for credit, a session or
+ * a settlement: asking the clock again would be a busy loop. */
+static uint64_t group_due_us(const struct core *core, const struct group *group)
+{
+    bool is_coming = group->n_heap > 0 && group->heap[0].due_us > core->dispatched_us;
+
+    return soonest(is_coming ? group->heap[0].due_us : UINT64_MAX,
+                   gate_due_us(core, group));
+}
+
 uint64_t core_next_due(const struct core *core)
 {
     uint64_t next = core->next_sweep_us;
 
     for (size_t i = 0; i < core->n_groups; i++)
-        if (core->groups[i]->n_heap > 0 && core->groups[i]->heap[0].due_us < next)
-            next = core->groups[i]->heap[0].due_us;
+        next = soonest(next, group_due_us(core, core->groups[i]));
     return next;
 }
 

@@ -67,6 +67,9 @@ struct core_integration {
     bool is_default, is_ordered; /* ordered: by key, one event of a key at a time */
     uint32_t attempts;
     uint64_t deadline_us;
+    double rate;          /* calls a second; 0: no limit */
+    uint32_t concurrency; /* calls at one time; 0: no limit, or LIMIT_CONCURRENCY where
+                             there is a rate */
     const struct core_schedule *schedules;
     size_t n_schedules;
 };

@@ -126,7 +126,8 @@ static void begin_run(struct core *core, struct run *run, const struct block *bl
 enum turn {
     TURN_GO,   /* deliver it */
     TURN_PAST, /* it is under way, waits, or is settled: on to the next */
-    TURN_STOP, /* the group may not have more unsettled: the scan rests here */
+    TURN_STOP, /* the group may not have more unsettled, or its gate is shut: the scan
+                  rests here */
 };
 
 /* An event that was delivered before the scan came here: after a restart, or when its
@@ -163,7 +164,10 @@ static enum turn turn_of(struct core *core, struct group *group, struct slot *sl
         return TURN_PAST;
     }
     if (cell->deaths == 0)
-        return TURN_GO;
+        return gate_may_start(core, group, (struct position){slot->block, index}, r) ==
+                       GATE_WAIT
+                   ? TURN_STOP
+                   : TURN_GO;
     cell->state = CELL_WAITING; /* it was under suspicion before a restart */
     queue_push(&group->suspects, slot->block, index);
     return TURN_PAST;
@@ -219,13 +223,15 @@ static struct cell *waiting_cell(struct group *group, const struct heap_entry *e
     return cell && cell->state == CELL_WAITING ? cell : NULL;
 }
 
-/* One event that was met before: a retry, a lost session's, the next of its key. */
-static void deliver_again(struct core *core, struct group *group,
+/* One event that was met before: a retry, a lost session's, the next of its key. False
+ * when the gate says to wait. */
+static bool deliver_again(struct core *core, struct group *group,
                           const struct heap_entry *entry, struct delivery *d)
 {
     struct cell *cell = waiting_cell(group, entry);
     struct block_ref *ref = cell ? cache_get(core, entry->block) : NULL;
     const struct record *r = ref ? block_ref_record(ref, entry->index) : NULL;
+    enum gate gate = GATE_OPEN;
 
     if (cell && !r) {
         heap_push(group, core->steady_us + 1000000, entry->block,
@@ -236,6 +242,10 @@ static void deliver_again(struct core *core, struct group *group,
                          "its deadline passed before the next attempt could start");
     } else if (r && !lane_take(group, cell, r->key_hash)) {
         lane_park(group, cell, r->key_hash, entry->block, entry->index);
+    } else if (r && (gate = gate_may_start(core, group,
+                                           (struct position){entry->block, entry->index},
+                                           r)) == GATE_WAIT) {
+        heap_push(group, entry->due_us, entry->block, entry->index);
     } else if (r) {
         struct run run = {0};
         begin_run(core, &run, ref->block, entry->index, r, cell->attempts + 1u);
@@ -243,6 +253,7 @@ static void deliver_again(struct core *core, struct group *group,
         end_run(core, &run, record_after(r));
     }
     block_ref_drop(ref);
+    return gate != GATE_WAIT;
 }
 
 /* The session that is emptied for suspects, the others go on; NULL while one is busy with
@@ -285,7 +296,8 @@ static void try_suspects(struct core *core, struct group *group)
         if (is_alone && d.events > 0)
             break;
         queue_pop(&group->suspects, &entry);
-        deliver_again(core, group, &entry, &d);
+        if (!deliver_again(core, group, &entry, &d))
+            break;
         is_alone = is_alone && d.events > 0;
     }
     solo->is_solo = d.events > 0;
@@ -320,8 +332,8 @@ static void again(struct core *core, struct group *group)
         const struct cell *cell = waiting_cell(group, &entry);
         if (cell && cell->deaths > 0)
             queue_push(&group->suspects, entry.block, entry.index);
-        else if (cell)
-            deliver_again(core, group, &entry, &d);
+        else if (cell && !deliver_again(core, group, &entry, &d))
+            break;
     }
     finish(core, &d);
 }
@@ -365,6 +377,7 @@ void dispatch_group(struct core *core, struct group *group)
         (group->hold_until_us && group->hold_until_us > core->steady_us))
         return;
     group->hold_until_us = 0;
+    group->gate_due_us = UINT64_MAX;
     if (is_due(core, group))
         again(core, group);
     if (queue_len(&group->suspects) > 0)
@@ -377,6 +390,7 @@ void dispatch_all(struct core *core)
 {
     if (!core->is_started)
         return;
+    core->dispatched_us = core->steady_us;
     for (size_t i = 0; i < core->n_groups; i++)
         dispatch_group(core, core->groups[i]);
     replay_all(core);

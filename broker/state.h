@@ -3,6 +3,8 @@
 /* state - what the core's files share; nobody else includes it */
 #pragma once
 #include "broker/core.h"
+#include "broker/gate.h"
+#include "broker/limit.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "proto/control.h"
@@ -120,6 +122,8 @@ struct group {
     struct queue ready;    /* to be delivered (again) at once */
     struct queue suspects; /* were started when a session died */
     struct lanes lanes;
+    struct limit limit;
+    uint64_t gate_due_us; /* steady: when the gate said to wait, until then */
     uint32_t inflight;
     uint64_t hold_until_us; /* steady: after a restart former sessions may still resume; 0
                                = no hold */
@@ -331,6 +335,8 @@ struct core {
     size_t n_keys, cap_keys;
     uint64_t views_applied;
 
+    uint64_t dispatched_us; /* steady: what was due then and stayed waits for something
+                               else than the clock */
     uint64_t next_sweep_us; /* steady: leases, deadlines */
     struct buf frame;       /* for what is sent */
     struct buf scratch;

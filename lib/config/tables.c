@@ -156,8 +156,9 @@ static const struct field limits_fields[] = {
      .sentence = "Calls in a time, as `100/s`, `60/m`, `1000/h`, over all its processes; "
                  "0: no limit."},
     {"concurrency", FIELD_COUNT, AT(config_integration, limits.concurrency),
-     .fallback = "32", .min = 1, .max = 4096,
-     .sentence = "Calls at one time, over all its processes."},
+     .fallback = "0", .max = 4096,
+     .sentence = "Calls at one time, over all its processes; 0: as many as each process "
+                 "takes, 32 with the SDK."},
     {"timeout", FIELD_DURATION, AT(config_integration, limits.timeout_us),
      .fallback = "30s", .min = 10 * MS, .max = HOUR,
      .sentence = "The time one call may take."},

@@ -145,7 +145,7 @@ static void an_integration_has_defaults(void **state)
     (void)state;
     assert_string_equal(in->service, "stripe");
     assert_string_equal(in->mode, "test");
-    assert_int_equal(in->limits.concurrency, 32);
+    assert_int_equal(in->limits.concurrency, 0);
     assert_int_equal(in->limits.attempts, 8);
     assert_int_equal(in->limits.timeout_us, 30000000);
     assert_int_equal(in->limits.deadline_us, UINT64_C(86400000000));
