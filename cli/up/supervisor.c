@@ -50,6 +50,10 @@ static const struct concern concerns[] = {
     {"integrations", "schedules", R(BROKER)},
     {"integrations", "limits", R(BROKER) | R(CONNECTOR)},
     {"integrations", "webhooks", R(GATEWAY)},
+    {"integrations", "program", R(CONNECTOR)},
+    {"integrations", "command", R(CONNECTOR)},
+    {"integrations", "workers", R(CONNECTOR)},
+    {"integrations", "manifest", R(CONNECTOR)},
     {"integrations", "provider", R(CONNECTOR)},
     {"integrations", "mode", R(CONNECTOR)},
     {"integrations", "base_url", R(CONNECTOR)},
@@ -148,14 +152,26 @@ static void on_ended(void *user, struct child *child)
     }
 }
 
+/* The file of a connector's program: its own, or one beside ours. */
+static char *connector_path(const struct supervisor *s,
+                            const struct config_integration *in)
+{
+    if (in->program)
+        return mem_text(in->program);
+    return mem_format("%s/signalbox-%s", s->programs,
+                      in->command ? "exec" : in->connector);
+}
+
 /* A new member at `at`. */
 static void add(struct supervisor *s, size_t at, enum role role, const char *program,
                 const char *integration)
 {
     struct member *member = mem_alloc(sizeof(*member));
     const struct config_integration *in =
-        role == ROLE_SANDBOX ? config_integration(s->config, integration) : NULL;
-    _free_ char *path = mem_format("%s/signalbox-%s", s->programs, program);
+        integration ? config_integration(s->config, integration) : NULL;
+    _free_ char *path = role == ROLE_CONNECTOR
+                            ? connector_path(s, in)
+                            : mem_format("%s/signalbox-%s", s->programs, program);
     _free_ char *name = role == ROLE_CONNECTOR ? mem_format("%s %s", program, integration)
                                                : mem_text(program);
     _free_ char *port = mem_format("%d", s->options.sandbox_port);
@@ -360,6 +376,15 @@ static bool is_fixed(struct supervisor *s, const struct config *config, struct b
 static bool has_programs(const struct supervisor *s, const struct config *config,
                          struct buf *out);
 
+static bool has_same_program(const struct supervisor *s,
+                             const struct config_integration *a,
+                             const struct config_integration *b)
+{
+    _free_ char *one = connector_path(s, a), *other = connector_path(s, b);
+
+    return strcmp(a->connector, b->connector) == 0 && strcmp(one, other) == 0;
+}
+
 /* Members whose integration is gone, or has another connector. */
 static void drop_gone(struct supervisor *s, const struct config *config)
 {
@@ -371,7 +396,7 @@ static void drop_gone(struct supervisor *s, const struct config *config)
             config_integration(config, member->integration);
         const struct config_integration *was =
             config_integration(s->config, member->integration);
-        if (now && now->connector && strcmp(now->connector, was->connector) == 0)
+        if (now && now->connector && has_same_program(s, now, was))
             continue;
         member_free(member); /* the broker delivers again what it held */
         memmove(s->members + i, s->members + i + 1, (s->n - i - 1) * sizeof(*s->members));
@@ -443,14 +468,27 @@ static char *programs_directory(void)
     return mem_text(path);
 }
 
-static bool has_program(const struct supervisor *s, const char *name, struct buf *out)
+static bool is_there(const char *path, struct buf *out)
 {
-    _free_ char *path = mem_format("%s/signalbox-%s", s->programs, name);
-
     if (access(path, X_OK) == 0)
         return true;
     buf_format(out, "%s: %s\n", path, strerror(errno));
     return false;
+}
+
+static bool has_program(const struct supervisor *s, const char *name, struct buf *out)
+{
+    _free_ char *path = mem_format("%s/signalbox-%s", s->programs, name);
+
+    return is_there(path, out);
+}
+
+static bool has_connector(const struct supervisor *s, const struct config_integration *in,
+                          struct buf *out)
+{
+    _free_ char *path = connector_path(s, in);
+
+    return is_there(path, out);
 }
 
 static bool has_programs(const struct supervisor *s, const struct config *config,
@@ -464,7 +502,7 @@ static bool has_programs(const struct supervisor *s, const struct config *config
         good &= has_program(s, "sandbox", out);
     for (size_t i = 0; i < config->n_integrations; i++) {
         const struct config_integration *in = &config->integrations[i];
-        if (in->connector && !has_program(s, in->connector, out)) {
+        if (in->connector && !has_connector(s, in, out)) {
             buf_format(out, "%s:%d: integration `%s`: there is no connector `%s`\n",
                        config->path, in->line, in->name, in->connector);
             good = false;

@@ -127,6 +127,20 @@ static void bind_types(struct binding *b, const struct field *field, struct node
     *count_at(field, base) = n;
 }
 
+static void bind_words(struct binding *b, const struct field *field, struct node *node,
+                       void *base)
+{
+    char **list = mem_array(node->n + 1, sizeof(*list));
+    size_t n = 0;
+
+    for (struct node *item = node->first; item; item = item->next) {
+        if (is_kind(b, item, NODE_SCALAR, "a word (there is no shell)"))
+            list[n++] = mem_text(item->text);
+    }
+    *(char ***)(void *)((char *)base + field->offset) = list;
+    *count_at(field, base) = n;
+}
+
 static void bind_secret(struct binding *b, struct node *item, const char *use,
                         struct config_secret *list, size_t *n)
 {
@@ -257,6 +271,7 @@ static const struct {
     void (*bind)(struct binding *, const struct field *, struct node *, void *base);
 } several[FIELD_TYPE_COUNT] = {
     [FIELD_TYPES] = {NODE_LIST, "a list of event types", bind_types},
+    [FIELD_WORDS] = {NODE_LIST, "a list: the program and its arguments", bind_words},
     [FIELD_SECRETS] = {NODE_LIST, "a list of vault:NAME or file:PATH", bind_secrets},
     [FIELD_NAMED_SECRETS] = {NODE_MAP, "a mapping such as { api_key: vault:NAME }",
                              bind_secrets},
@@ -376,7 +391,7 @@ static void free_several(const struct field *field, void *base)
     size_t n = *count_at(field, base);
 
     for (size_t i = 0; list && i < n; i++) {
-        if (field->type == FIELD_TYPES)
+        if (field->type == FIELD_TYPES || field->type == FIELD_WORDS)
             free(((char **)(void *)list)[i]);
         else if (field->type == FIELD_SECRETS || field->type == FIELD_NAMED_SECRETS)
             secret_free((struct config_secret *)(void *)list + i);

@@ -58,8 +58,9 @@ static const struct node *item_at(const struct node *map, const char *key, int l
 static void check_purpose(const struct checking *c, const struct config_integration *in,
                           const struct node *node)
 {
-    static const char *const need_connector[] = {"schedules", "base_url", "default",
-                                                 "budget",    "prices",   NULL};
+    static const char *const need_connector[] = {
+        "schedules", "base_url", "default", "budget",   "prices",
+        "program",   "command",  "workers", "manifest", NULL};
 
     if (in->connector)
         return;
@@ -72,6 +73,25 @@ static void check_purpose(const struct checking *c, const struct config_integrat
         if (node_member(node, *key))
             problem_add(c->problems, node_member(node, *key)->key_mark,
                         "`%s` needs a connector, and `%s` names none", *key, in->name);
+}
+
+/* A program of one's own: one way or the other. */
+static void check_program(const struct checking *c, const struct config_integration *in,
+                          const struct node *node)
+{
+    static const char *const need_command[] = {"workers", "manifest", NULL};
+
+    if (in->command && (!in->n_command || !*in->command[0]))
+        problem_add(c->problems, mark_of(node, "command"),
+                    "there is no program in `command`; expected it as the first word");
+    if (in->command && in->program)
+        problem_add(c->problems, node_member(node, "program")->key_mark,
+                    "`program` is a connector of its own and `command` becomes one "
+                    "through signalbox-exec; expected one of them");
+    for (const char *const *key = need_command; *key && !in->command; key++)
+        if (node_member(node, *key))
+            problem_add(c->problems, node_member(node, *key)->key_mark,
+                        "`%s` is about `command`, and `%s` has none", *key, in->name);
 }
 
 static void check_base_url(const struct checking *c, const struct config_integration *in,
@@ -316,6 +336,7 @@ void check_config(const struct config *config, const struct node *root,
         const struct node *node = find(&c, "integrations", in->name);
         check_purpose(&c, in, node);
         check_base_url(&c, in, node);
+        check_program(&c, in, node);
         check_limits(&c, in, node);
         check_prices(&c, in, node);
         check_schedules(&c, in, node);

@@ -28,7 +28,7 @@ static const char *const schemes[] = {
 #undef SCHEME
 static const char *const modes[] = {"test", "live", NULL};
 static const char *const missed[] = {"skip", "once", "all",
-                                     NULL}; /* enum missed_policy */
+                                     NULL};                /* enum missed_policy */
 static const char *const orders[] = {"none", "key", NULL}; /* enum order_policy */
 static const char *const patterns[] = {"call", "webhook", "poll", "queue", NULL};
 
@@ -194,6 +194,18 @@ static const struct section why_section = {"why", .fields = why_fields};
 static const struct field integration_fields[] = {
     {"connector", FIELD_NAME, AT(config_integration, connector),
      .sentence = "The program that speaks to the provider; left out: webhooks only."},
+    {"program", FIELD_PATH, AT(config_integration, program),
+     .sentence = "The connector's program; left out: signalbox-CONNECTOR beside ours."},
+    {"command", FIELD_WORDS, COUNTED(config_integration, command, n_command),
+     .sentence =
+         "A program of any kind as the connector: it reads and writes JSON lines, "
+         "see signalbox-exec(8). Started in this file's directory, without a "
+         "shell."},
+    {"workers", FIELD_COUNT, AT(config_integration, workers), .fallback = "1", .min = 1,
+     .max = 256, .sentence = "How many of `command` run at one time."},
+    {"manifest", FIELD_PATH, AT(config_integration, manifest),
+     .sentence = "What `command` can do, as JSON; left out: what it prints when it is "
+                 "asked with --manifest."},
     {"provider", FIELD_NAME, AT(config_integration, provider),
      .sentence = "Which of the connector's providers it is."},
     {"service", FIELD_TEXT, AT(config_integration, service),

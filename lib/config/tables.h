@@ -26,6 +26,7 @@ enum field_type {
     FIELD_ADDRESS,  /* char * at offset, uint16_t at count_offset */
     /* several: lib/config/bind.c; the array at offset, its size_t at count_offset */
     FIELD_TYPES,         /* char **: event type patterns */
+    FIELD_WORDS,         /* char **: a program and its arguments, ended by NULL too */
     FIELD_SECRETS,       /* struct config_secret *: a list of references */
     FIELD_NAMED_SECRETS, /* struct config_secret *: a mapping from use to reference */
     FIELD_PRICES,        /* struct config_price *: from operation to one or several */
