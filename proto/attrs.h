@@ -34,13 +34,15 @@ struct buf;
     ATTR(17, MORE, "more", "of a poll's outcome: run again at once")                      \
     ATTR(18, ENDPOINT, "endpoint", "the webhook path it came through")                    \
     ATTR(19, SCHEDULE, "schedule", "the schedule whose run it is")                        \
-    ATTR(20, ACTOR, "actor", "the person or token that caused a control record")
+    ATTR(20, ACTOR, "actor", "the person or token that caused it")                        \
+    ATTR(21, CALL_KEY, "call_key", "of a redrive: what the service's idempotency key is made of, in place of the id") \
+    ATTR(22, CALL_KEY_TIME, "call_key_time", "when that key may have been used first, in microseconds")
 
 enum attr {
 #define ATTR(number, name, text, meaning) ATTR_##name = number,
     ATTRS(ATTR)
 #undef ATTR
-    ATTR_COUNT = 21
+    ATTR_COUNT = 23
 };
 
 /* The JSON name of an attribute ("source"), NULL when out of range. */

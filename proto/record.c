@@ -6,6 +6,8 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/hash.h"
+#include "lib/base/id.h"
+#include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "proto/attrs.h"
 
@@ -69,6 +71,37 @@ int record_count(const void *bytes, size_t n, size_t *ret_offset, const char **r
         at += r->len;
     }
     return count;
+}
+
+char *record_id_text(const struct record *r)
+{
+    char text[ID_TEXT_SIZE];
+    char *foreign =
+        r->flags & RECORD_FOREIGN_ID ? attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ID) : NULL;
+
+    if (foreign)
+        return foreign;
+    id_format(r->id, text);
+    return mem_text(text);
+}
+
+char *record_call_key(const struct record *r)
+{
+    char text[ID_TEXT_SIZE];
+    uint8_t id[16];
+    char *kept = r->flags & RECORD_BY_BROKER ? attrs_copy_text(record_attrs(r), r->attr_len, ATTR_CALL_KEY) : NULL;
+
+    if (kept)
+        return kept;
+    memcpy(id, r->id, sizeof(id));
+    if (r->flags & RECORD_FOREIGN_ID) {
+        _free_ char *source = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_SOURCE);
+        _free_ char *foreign = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ID);
+        if (foreign)
+            hash_pair(source ? source : "", foreign, strlen(foreign), id);
+    }
+    id_format(id, text);
+    return mem_text(text);
 }
 
 long record_add(struct buf *out, const struct record_parts *p)

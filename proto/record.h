@@ -69,8 +69,9 @@ enum record_flags {
     RECORD_FOREIGN_ID = 1, /* `id` is id_foreign() of the text in ATTR_ID */
     RECORD_SCHEDULED = 2,  /* a request made by the broker's clock; its outcome moves the schedule's cursor */
     RECORD_WEBHOOK = 4,    /* came through a verified endpoint */
-    RECORD_BY_BROKER = 8,  /* an outcome the broker itself wrote (deadline, exhausted, lost, ...) */
+    RECORD_BY_BROKER = 8,  /* the broker itself wrote it: an outcome (deadline, exhausted, lost, ...) or a redrive */
     RECORD_JSON = 16,      /* data is JSON (application/json); datacontenttype is then not stored */
+    RECORD_ONE_GROUP = 32, /* a fact made by a redrive: for the one consumer group whose hash is in `cause_index` */
 };
 
 struct record {
@@ -93,7 +94,7 @@ struct record {
     uint8_t id[16];
     uint8_t cause[16];    /* id of the event that led to this one; zero = none */
     uint32_t integration; /* integration_hash() of the name; 0 = none. Of a request as published: 0 = choose */
-    uint32_t cause_index; /* of an outcome: the request's index in cause_block */
+    uint32_t cause_index; /* of an outcome: the request's index in cause_block; with RECORD_ONE_GROUP: the group */
 };
 
 static_assert(sizeof(struct record) == 88, "the header is wire format");
@@ -128,6 +129,17 @@ static inline bool record_is_event(const struct record *r)
 {
     return r->kind < RECORD_BATCH;
 }
+
+/* May a consumer group take it, as far as the record says? */
+static inline bool record_is_for(const struct record *r, uint32_t group)
+{
+    return !(r->flags & RECORD_ONE_GROUP) || r->cause_index == group;
+}
+/* The id as people know it: the foreign one where it is one, else the UUID. To be freed. */
+char *record_id_text(const struct record *r);
+/* What the service's idempotency key is made of: ATTR_CALL_KEY where a redrive (RECORD_BY_BROKER) kept one, else the event's id (of a
+ * foreign id a hash with the source, since such ids repeat between sources). To be freed. */
+char *record_call_key(const struct record *r);
 
 /* The record at `bytes` (8-aligned) if what it declares lies within `n` bytes and within the
  * limits above, and kind, status and class are known; NULL otherwise, with the reason in *ret_why.

@@ -40,7 +40,8 @@ bool names_takes(const struct group *group, const struct record *r, struct posit
 {
     const struct group_def *def = NULL;
 
-    if (group->n_defs == 0 || group->defs[group->n_defs - 1].removed)
+    if (group->n_defs == 0 || group->defs[group->n_defs - 1].removed ||
+        !record_is_for(r, group->hash))
         return false;
     for (size_t i = 0;
          i < group->n_defs && position_compare(group->defs[i].since, at) < 0; i++)
