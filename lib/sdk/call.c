@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -16,37 +15,6 @@
 static const char requested[] = ".requested";
 
 /* --- life --- */
-
-/* Ids that are not UUIDs repeat between sources; the key's name has to tell those apart.
- */
-static char *stable_id(const struct record *r)
-{
-    char text[ID_TEXT_SIZE];
-    uint8_t id[16];
-
-    memcpy(id, r->id, sizeof(id));
-    if (r->flags & RECORD_FOREIGN_ID) {
-        _free_ char *source = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_SOURCE);
-        _free_ char *foreign = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ID);
-        if (foreign)
-            hash_pair(source ? source : "", foreign, strlen(foreign), id);
-    }
-    id_format(id, text);
-    return mem_text(text);
-}
-
-static char *shown_id(const struct record *r)
-{
-    char *foreign = r->flags & RECORD_FOREIGN_ID
-                        ? attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ID)
-                        : NULL;
-    char text[ID_TEXT_SIZE];
-
-    if (foreign)
-        return foreign;
-    id_format(r->id, text);
-    return mem_text(text);
-}
 
 struct call *call_new(const struct integration *integration, const struct record *record,
                       struct position position, uint64_t committed_us, unsigned attempt,
@@ -67,8 +35,8 @@ struct call *call_new(const struct integration *integration, const struct record
         .attempt = attempt,
         .in_doubt = in_doubt,
         .type = mem_copy(record_type(r), r->type_len),
-        .id = shown_id(r),
-        .stable_id = stable_id(r),
+        .id = record_id_text(r),
+        .stable_id = record_call_key(r),
         .key = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_KEY),
         .json = js_parse((const char *)record_data(r), r->data_len, error, sizeof(error)),
     };
@@ -201,11 +169,23 @@ static void find_handler(struct call *call)
             call->webhook = w;
 }
 
-/* How often the key's lifetime is over since the event was committed. */
+/* When the idempotency key may have been used first: a redrive that keeps one says so. */
+static uint64_t key_time_us(const struct sb_event *event)
+{
+    const struct record *r = event->record;
+    int64_t time_us;
+
+    return r->flags & RECORD_BY_BROKER && attrs_find_int(record_attrs(r), r->attr_len,
+                                                         ATTR_CALL_KEY_TIME, &time_us)
+               ? (uint64_t)time_us
+               : event->committed_us;
+}
+
+/* How often the key's lifetime is over since it may have been used first. */
 static uint64_t lifetimes(const struct call *call, uint64_t now_us)
 {
-    uint64_t committed_us = call->event.committed_us,
-             age_us = now_us > committed_us ? now_us - committed_us : 0;
+    uint64_t key_us = key_time_us(&call->event),
+             age_us = now_us > key_us ? now_us - key_us : 0;
 
     return age_us / ((uint64_t)call->operation->key_lifetime_s * 1000000);
 }
@@ -215,7 +195,8 @@ static const char *doubt_about(const struct call *call, uint64_t now_us)
 {
     const struct sb_operation *o = call->operation;
     const struct sb_event *event = &call->event;
-    bool is_first = event->attempt <= 1 && !event->in_doubt;
+    bool is_first = event->attempt <= 1 && !event->in_doubt &&
+                    key_time_us(event) == event->committed_us;
 
     if (is_first || o->repeat == SB_REPEAT_SAFE)
         return NULL;
