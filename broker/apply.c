@@ -45,7 +45,8 @@ static void open_for_consumers(struct core *core, struct walk *walk,
         return;
     struct route *route = route_get(core, r);
     for (size_t i = 0; route && i < route->n_consumers; i++)
-        open_in(route->consumers[i], walk, 0);
+        if (record_is_for(r, route->consumers[i]->hash))
+            open_in(route->consumers[i], walk, 0);
 }
 
 static void remember_key(struct core *core, struct walk *walk, const struct record *r)
@@ -267,8 +268,12 @@ static void apply_note(struct core *core, struct walk *walk, const struct record
     } else if (name &&
                (note_is(r, "signalbox.paused") || note_is(r, "signalbox.resumed"))) {
         struct group *group = group_by_name(core, name);
-        if (group)
+        if (group) {
             group->is_paused = note_is(r, "signalbox.paused");
+            free(group->pause);
+            group->pause =
+                group->is_paused ? mem_copy(record_data(r), r->data_len) : NULL;
+        }
     }
     js_free(json);
 }

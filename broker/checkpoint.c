@@ -289,6 +289,18 @@ bool checkpoint_read(struct core *core, const void *bytes, size_t n)
     return !in.is_bad && in.at == in.end;
 }
 
+/* Why and since when it is paused: that it is paused is in the state. */
+static void define_pause(struct core *core, const struct group *group)
+{
+    struct record_parts parts = {.kind = RECORD_NOTE,
+                                 .type = "signalbox.paused",
+                                 .integration = group->hash,
+                                 .data = group->pause,
+                                 .data_len = strlen(group->pause)};
+
+    stage_parts(core, &parts, NULL);
+}
+
 void checkpoint_definitions(struct core *core)
 {
     struct buf attrs = BUF_NULL;
@@ -304,6 +316,8 @@ void checkpoint_definitions(struct core *core)
                                      .data = group->record,
                                      .data_len = strlen(group->record)};
         stage_parts(core, &parts, NULL);
+        if (group->pause)
+            define_pause(core, group);
     }
     for (size_t i = 0; i < core->n_manifests; i++) {
         const struct manifest *manifest = &core->manifests[i];

@@ -26,10 +26,16 @@ struct core *core_new(const struct core_ops *ops, void *user, const uint8_t boot
     return core;
 }
 
+void reply_fini(struct reply *reply)
+{
+    buf_fini(&reply->verdicts);
+    free(reply->answer);
+}
+
 static void staged_free(struct staged *staged)
 {
     for (size_t i = 0; i < staged->n_replies; i++)
-        buf_fini(&staged->replies[i].verdicts);
+        reply_fini(&staged->replies[i]);
     free(staged->replies);
     block_ref_drop(staged->ref);
 }
@@ -46,7 +52,7 @@ static void group_free(struct group *group)
         free(group->schedules[i].cursor);
     }
     char *texts[] = {group->name, group->connector, group->provider, group->service,
-                     group->mode, group->key,       group->record};
+                     group->mode, group->key,       group->record,   group->pause};
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         free(texts[i]);
     free(group->schedules);

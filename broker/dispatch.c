@@ -76,7 +76,8 @@ static bool is_groups(struct core *core, const struct group *group,
 {
     if (group->is_handler)
         return r->kind == RECORD_REQUEST && r->integration == group->hash;
-    if (r->kind != RECORD_FACT && r->kind != RECORD_OUTCOME)
+    if ((r->kind != RECORD_FACT && r->kind != RECORD_OUTCOME) ||
+        !record_is_for(r, group->hash))
         return false;
     const struct route *route = route_get(core, r);
     for (size_t i = 0; route && i < route->n_consumers; i++)

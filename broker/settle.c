@@ -106,6 +106,8 @@ static bool check_fact(struct core *core, struct result *result, const struct re
 
     if (!route)
         return refuse(result, ERR_bad_type, "a fact's type is not legal", 0, 0);
+    if (r->flags & (RECORD_BY_BROKER | RECORD_SCHEDULED | RECORD_ONE_GROUP))
+        return refuse(result, ERR_bad_frame, "a fact has flags of the broker's", 0, 0);
     if (result->session->role == ROLE_CONNECTOR &&
         !may_publish(core, result->session, route->type, route->type_len))
         return refuse(result, ERR_undeclared_type,

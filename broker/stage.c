@@ -230,7 +230,9 @@ static void answer(struct core *core, struct staged *staged)
         struct session *session = core->sessions[reply->session];
         if (session && memcmp(session->instance, reply->instance, 16) == 0) {
             session->credit_events += reply->credit_events;
-            if (reply->is_result) {
+            if (reply->answer) {
+                admin_answer(core, session, reply->number, /* ok= */ true, reply->answer);
+            } else if (reply->is_result) {
                 session->credit_bytes += (int64_t)reply->bytes;
                 message_begin(&core->frame, MSG_SETTLED, reply->number);
                 message_end(&core->frame);
@@ -247,7 +249,7 @@ static void answer(struct core *core, struct staged *staged)
                     register_waits(core, session, reply, staged->ref);
             }
         }
-        buf_fini(&reply->verdicts);
+        reply_fini(reply);
     }
     free(staged->replies);
 }

@@ -107,6 +107,7 @@ struct group {
     char *connector, *provider, *service, *mode;
     char *key;
     char *record; /* the INTEGRATION or group record's JSON that the log holds */
+    char *pause;  /* while it is paused: the JSON that says so: since, actor, reason */
     bool is_default;
     uint64_t deadline_us;
     struct schedule *schedules;
@@ -195,6 +196,7 @@ struct reply {
     uint64_t bytes; /* of the window, or of credit */
     uint32_t credit_events;
     struct buf verdicts; /* struct verdict_due, to be completed when it is sent */
+    char *answer;        /* of an ADMIN: its ANSWER's body; NULL for the others */
 };
 /* An event that was not stored. Where its first stands is known when that is committed.
  */
@@ -367,6 +369,7 @@ void send_published(struct core *core, const struct session *session, uint64_t n
                     uint32_t events, struct published *published,
                     const struct buf *verdicts);
 struct reply *stage_reply(struct core *core, struct session *session);
+void reply_fini(struct reply *reply);
 void stage_flush(struct core *core);
 void stage_committed(struct core *core, const struct log_head *head);
 /* blocks.c */
@@ -493,6 +496,30 @@ bool checkpoint_read(struct core *core, const void *bytes, size_t n);
 void checkpoint_definitions(struct core *core);
 /* admin.c */
 void admin_command(struct core *core, struct session *session, const struct message *m);
+void admin_answer(struct core *core, const struct session *session, uint64_t ref, bool ok,
+                  const char *body);
+/* What a person asks for: its function fills in the answer.  Where it stages records, the
+ * answer is sent once they are committed. */
+struct act {
+    const struct json *args;
+    const char *actor; /* the person or the token */
+    struct json *body; /* the answer */
+    bool is_refused, is_staged;
+};
+void act_refuse(struct act *act, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Stage a record of the act (RECORD_NOTE). */
+void act_note(struct core *core, struct act *act, const char *type, uint32_t integration,
+              const uint8_t *cause, const struct json *data);
+/* The committed event that an object names by `block`, `index` and `id`. NULL with a
+ * reason; *ret_block is a reference to be dropped. */
+const struct record *act_event(struct core *core, const struct json *where,
+                               struct block_ref **ret_block, struct position *ret_at,
+                               const char **ret_why);
+/* cancel.c, redrive.c, resolve.c */
+void cancel(struct core *core, struct act *act);
+void redrive(struct core *core, struct act *act);
+void resolve(struct core *core, struct act *act);
 /* keys.c */
 /* What a key stands for, here or in the views; false when it is not in use. */
 bool key_value(struct core *core, const uint8_t key[16], struct core_key *ret);
