@@ -125,6 +125,8 @@ bool sb_put_bool(struct sb_json *json, const char *path, bool value);
 bool sb_put(struct sb_json *json, const char *path,
             const struct sb_json *value); /* a deep copy */
 
+/* Set an empty object at a path; returns it to be filled, NULL as above. */
+struct sb_json *sb_object(struct sb_json *json, const char *path);
 /* Append an empty object to the array at a path, which is made when absent; returns it to
  * be filled, NULL as above. */
 struct sb_json *sb_append(struct sb_json *json, const char *path);
@@ -135,12 +137,17 @@ struct sb_json *sb_append(struct sb_json *json, const char *path);
 const struct sb_json *sb_data(const struct sb_event *event);
 /* The data as received. */
 const void *sb_raw(const struct sb_event *event, size_t *ret_len);
+/* The data is a form (application/x-www-form-urlencoded), as some services' webhooks are:
+ * the value of a field, the last of several; NULL when absent. */
+const char *sb_form(const struct sb_event *event, const char *name);
 const char *sb_id(const struct sb_event *event);
 const char *sb_type(const struct sb_event *event); /* "payment.charge.requested" */
 const char *
 sb_key(const struct sb_event *event); /* the ordering key, NULL when there is none */
 uint64_t sb_time_us(
     const struct sb_event *event); /* when it was committed; microseconds since 1970 */
+/* Now, for what is waited for; the same during one function. Microseconds since 1970. */
+uint64_t sb_now_us(const struct sb_event *event);
 /* No attempt starts after this, microseconds since 1970; 0: none. */
 uint64_t sb_deadline_us(const struct sb_event *event);
 unsigned sb_attempt(const struct sb_event *event); /* from 1 */

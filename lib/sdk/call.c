@@ -23,6 +23,7 @@ struct call *call_new(const struct integration *integration, const struct record
     struct call *call = mem_alloc(sizeof(*call));
     const struct record *r = mem_copy(record, record->len);
     char error[120];
+    const char *data = (const char *)record_data(r);
 
     call->integration = integration;
     call->request.integration = integration;
@@ -38,14 +39,17 @@ struct call *call_new(const struct integration *integration, const struct record
         .id = record_id_text(r),
         .stable_id = record_call_key(r),
         .key = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_KEY),
-        .json = js_parse((const char *)record_data(r), r->data_len, error, sizeof(error)),
+        .json = js_parse(data, r->data_len, error, sizeof(error)),
     };
+    if (!call->event.json && !form_read(&call->event.form, data, r->data_len))
+        form_fini(&call->event.form); /* too many fields: as if there were none */
     return call;
 }
 
 static void event_fini(struct sb_event *event)
 {
     js_free(event->json);
+    form_fini(&event->form);
     free(event->type);
     free(event->id);
     free(event->stable_id);
@@ -297,6 +301,7 @@ bool call_begin(struct call *call, uint64_t now_us)
     const struct integration *integration = call->integration;
     uint64_t deadline_us = call_deadline_us(call);
 
+    call->event.now_us = now_us;
     find_handler(call);
     call->was_started = call->operation || call->webhook;
     const char *doubt = call->operation ? doubt_about(call, now_us) : NULL;

@@ -14,6 +14,7 @@
 
 #include "include/signalbox/connector.h"
 #include "lib/base/buf.h"
+#include "lib/base/form.h"
 #include "lib/http/client.h"
 #include "proto/record.h"
 
@@ -48,12 +49,13 @@ struct sb_event {
     const struct integration *integration;
     const struct record *record; /* owned by the call */
     struct position position;
-    uint64_t committed_us;
+    uint64_t committed_us, now_us;
     unsigned attempt;
     bool in_doubt;
     char *type, *id, *key;
     char *stable_id; /* the UUID that names it for good, also where `id` is foreign */
     struct json *json;
+    struct form form; /* of data that is no JSON */
 };
 
 struct sb_request {

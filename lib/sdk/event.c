@@ -20,6 +20,16 @@ const void *sb_raw(const struct sb_event *event, size_t *ret_len)
     return record_data(event->record);
 }
 
+const char *sb_form(const struct sb_event *event, const char *name)
+{
+    return form_get(&event->form, name);
+}
+
+uint64_t sb_now_us(const struct sb_event *event)
+{
+    return event->now_us;
+}
+
 const char *sb_id(const struct sb_event *event)
 {
     return event->id;

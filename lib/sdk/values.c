@@ -184,6 +184,13 @@ bool sb_put(struct sb_json *json, const char *path, const struct sb_json *value)
     return !value || put(json, path, js_copy((const struct json *)value));
 }
 
+struct sb_json *sb_object(struct sb_json *json, const char *path)
+{
+    struct json *object = js_object();
+
+    return put(json, path, object) ? (struct sb_json *)object : NULL;
+}
+
 struct sb_json *sb_append(struct sb_json *json, const char *path)
 {
     if (json && !at(json, path) && !put(json, path, js_array()))

@@ -232,6 +232,7 @@ enum sb_verdict call_ask_answer(struct call *call, const struct http_call *http)
 
 bool call_end(struct call *call, const struct http_call *http, uint64_t now_us)
 {
+    call->event.now_us = now_us;
     if (call->is_asking)
         return lookup_end(call, http, now_us);
     if (http_call_result(http) != HTTP_ANSWERED)

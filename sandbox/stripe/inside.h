@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sandbox/form.h"
+#include "lib/base/form.h"
 #include "sandbox/stripe/stripe.h"
 #include "sandbox/table.h"
 

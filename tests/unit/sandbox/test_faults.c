@@ -13,7 +13,7 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "sandbox/faults.h"
-#include "sandbox/form.h"
+#include "lib/base/form.h"
 #include "sandbox/webhook.h"
 
 static bool add(struct faults *faults, const char *json)

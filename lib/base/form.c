@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-#include "sandbox/form.h"
+#include "lib/base/form.h"
 
 #include <stdlib.h>
 #include <string.h>
