@@ -140,17 +140,22 @@ static bool place_free(struct core *core, struct batch *batch, const struct rout
 bool may_publish(struct core *core, const struct session *session, const char *type,
                  size_t n)
 {
-    return manifest_publishes(manifest_find(core, session->group), type, n);
+    return rights_may_say(session->rights, type, n) &&
+           manifest_publishes(manifest_find(core, session->group), type, n);
 }
 
 static bool place(struct core *core, struct batch *batch, struct record *r)
 {
+    struct rights *rights = batch->session->rights;
     const struct route *route = route_get(core, r);
 
     if (!route)
         return refuse(batch, ERR_bad_type,
                       "event %u: type and its hash do not agree, or not a legal type",
                       batch->events);
+    if (rights && !rights_may_publish(rights, r))
+        return refuse(batch, ERR_forbidden, "event %u: %s may not publish %.*s",
+                      batch->events, rights->name, route->type_len, route->type);
     switch (route->class) {
     case TYPE_OPERATION:
         return place_operation(batch, route, r);
@@ -397,6 +402,8 @@ void accept_publish(struct core *core, struct session *session, const struct mes
             core->open.n_replies--;
         }
         const struct error_info *info = error_info(batch.error);
+        if (batch.error == ERR_forbidden)
+            refusal_note(core, REFUSAL_RIGHT, session->name, batch.detail);
         session_refuse(core, session->peer, m->ref, batch.error, batch.detail,
                        info->may_retry ? 200 : 0);
     } else {

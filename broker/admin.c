@@ -97,6 +97,7 @@ struct json *core_status(const struct core *core)
                    session->inflight);
         js_set_bool(js_set_int(one, "credit", session->credit_events), "connected",
                     session->peer != 0);
+        js_set_text(one, "peer", session->rights ? session->rights->name : NULL);
         js_push(sessions, one);
     }
     js_set_int(js_set_int(o, "block", (int64_t)core->applied), "term",
@@ -112,6 +113,7 @@ struct json *core_status(const struct core *core)
     const char *pinned_by;
     js_set_int(o, "keep_from", (int64_t)core_keep_from(core, &pinned_by));
     js_set_text(o, "pinned_by", pinned_by);
+    js_set(o, "refused", refusals_status(core));
     return js_set(js_set(o, "groups", groups), "sessions", sessions);
 }
 

@@ -167,8 +167,9 @@ static void on_bus(void *user, const struct wire_peer *peer, const void *frame, 
     struct broker *broker = user;
 
     set_time(broker);
-    core_frame(broker->core, pack(peer), peer->pid > 0 ? (uint64_t)peer->pid : 0, frame,
-               n);
+    struct core_sender sender = {.peer = pack(peer),
+                                 .pid = peer->pid > 0 ? (uint64_t)peer->pid : 0};
+    core_frame(broker->core, &sender, frame, n);
 }
 
 /* Before every wait: what no input is left to say. */

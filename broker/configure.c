@@ -136,5 +136,6 @@ void core_configure(struct core *core, const struct core_config *config)
         configure_integration(core, &config->integrations[i]);
     for (size_t i = 0; i < config->n_groups; i++)
         configure_group(core, &config->groups[i]);
+    rights_configure(core, config);
     stage_flush(core);
 }

@@ -80,6 +80,7 @@ void core_free(struct core *core)
         staged_free(&core->queue[i]);
     cache_clear(core);
     route_forget(core);
+    rights_free(core);
     for (size_t i = 0; i < core->n_groups; i++)
         group_free(core->groups[i]);
     for (size_t i = 0; i < core->n_manifests; i++) {
@@ -170,7 +171,7 @@ void core_start(struct core *core, uint64_t term, const struct log_head *head)
 
 /* --- inputs --- */
 
-void core_frame(struct core *core, uint64_t peer, uint64_t pid, const void *frame,
+void core_frame(struct core *core, const struct core_sender *sender, const void *frame,
                 size_t n)
 {
     const char *why;
@@ -179,11 +180,11 @@ void core_frame(struct core *core, uint64_t peer, uint64_t pid, const void *fram
     if (!core->is_started)
         return;
     if (m) {
-        session_frame(core, peer, pid, m);
+        session_frame(core, sender, m);
         return;
     }
-    core->ops->say(core->user, LOG_BUS_GARBAGE, why);
-    session_refuse(core, peer, 0, ERR_bad_frame, why, 0);
+    refusal_note(core, REFUSAL_FRAME, sender->name, why);
+    session_refuse(core, sender->peer, 0, ERR_bad_frame, why, 0);
 }
 
 void core_committed(struct core *core, const struct log_head *head)

@@ -80,12 +80,25 @@ struct core_group {
     uint32_t attempts;
     bool is_ordered;
 };
+/* A peer on an encrypted link, as bus.peers has it. */
+struct core_peer {
+    const char *name;
+    bool is_connector;
+    const char *integration;    /* a connector's */
+    const char *const *publish; /* type patterns; of a connector none = its manifest's */
+    size_t n_publish;
+    const char *const *groups; /* names of the consumer groups it may join */
+    size_t n_groups;
+    bool may_observe; /* replay the log */
+};
 struct core_config {
     const char *gateway_key;
     const struct core_integration *integrations;
     size_t n_integrations;
     const struct core_group *groups;
     size_t n_groups;
+    const struct core_peer *peers;
+    size_t n_peers;
     uint64_t random_seed; /* of the backoff's jitter */
 };
 
@@ -141,10 +154,17 @@ void core_start(struct core *core, uint64_t term, const struct log_head *head);
 void core_configure(struct core *core, const struct core_config *config);
 
 /* --- inputs --- */
-/* A frame from the bus. `peer` is the shell's name for the sender; pid is 0 when unknown.
- */
-void core_frame(struct core *core, uint64_t peer, uint64_t pid, const void *frame,
+/* Who sent a frame, as far as the transport can prove it. */
+struct core_sender {
+    uint64_t peer;    /* the shell's name for the connection */
+    uint64_t pid;     /* of a local process; 0 when unknown, or on another host */
+    const char *name; /* on an encrypted link: whose key it is (bus.peers); NULL: local */
+};
+/* A frame from the bus. */
+void core_frame(struct core *core, const struct core_sender *sender, const void *frame,
                 size_t n);
+/* Somebody was kept out before anything it said was read; `what` in words. Counted. */
+void core_stranger(struct core *core, const char *what);
 /* The peer cannot be reached any more under this name. */
 void core_gone(struct core *core, uint64_t peer);
 /* The logger committed everything up to head, or says how full it is. */

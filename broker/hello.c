@@ -74,6 +74,27 @@ static bool is_coming(struct core *core, const struct greeting *h)
     return group && group->key && !group->record;
 }
 
+/* A peer on an encrypted link is what its key's entry says, and nothing else. */
+static const char *identify_remote(struct core *core, const struct greeting *h,
+                                   const struct rights *rights, enum role *ret_role,
+                                   struct group **ret_group)
+{
+    if (!rights || !rights->is_configured)
+        return "no peer of this key is configured";
+    if (strcmp(h->role, rights->is_connector ? "connector" : "client") != 0)
+        return rights->is_connector ? "this key is a connector's"
+                                    : "this key is a client's";
+    *ret_role = rights->is_connector ? ROLE_CONNECTOR : ROLE_CLIENT;
+    if (!rights->is_connector)
+        return NULL;
+    if (strcmp(h->name, rights->integration) != 0)
+        return "this key is another integration's";
+    *ret_group = group_by_name(core, h->name);
+    return *ret_group && (*ret_group)->is_handler && (*ret_group)->is_configured
+               ? NULL
+               : "no integration of this name is configured";
+}
+
 static const char *identify(struct core *core, const struct greeting *h,
                             enum role *ret_role, struct group **ret_group)
 {
@@ -275,19 +296,32 @@ static struct session *find_instance(struct core *core, const uint8_t instance[1
     return NULL;
 }
 
-static void join(struct core *core, uint64_t peer, uint64_t pid, const struct greeting *h,
-                 enum role role, struct group *group)
+/* A session is taken up again by whom it was, not by whoever has learned its instance. */
+static bool is_anothers(struct core *core, const struct greeting *h, enum role role,
+                        const struct rights *rights, const struct group *group)
+{
+    const struct session *session = find_instance(core, h->instance);
+
+    return session && (session->role != role || session->rights != rights ||
+                       (role == ROLE_CONNECTOR && session->group != group));
+}
+
+static void join(struct core *core, const struct core_sender *sender,
+                 const struct greeting *h, enum role role, struct group *group,
+                 struct rights *rights)
 {
     struct session *session = find_instance(core, h->instance);
     struct buf lost = BUF_NULL;
 
     if (!session && !(session = session_new(core))) {
-        session_refuse(core, peer, 0, ERR_overloaded, "too many sessions", 1000);
+        session_refuse(core, sender->peer, 0, ERR_overloaded, "too many sessions", 1000);
         return;
     }
     bool is_back = session->is_joined;
-    session->peer = peer;
-    session->pid = pid ? pid : (uint64_t)h->pid;
+    session->peer = sender->peer;
+    /* A process of another host is none of ours, whatever its number. */
+    session->pid = sender->pid || rights ? sender->pid : (uint64_t)h->pid;
+    session->rights = rights;
     session->heard_us = core->steady_us;
     session->role = role;
     if (!is_back) {
@@ -309,8 +343,9 @@ static void join(struct core *core, uint64_t peer, uint64_t pid, const struct gr
     buf_fini(&lost);
 }
 
-void hello(struct core *core, uint64_t peer, uint64_t pid, const struct message *m)
+void hello(struct core *core, const struct core_sender *sender, const struct message *m)
 {
+    struct rights *rights = sender->name ? rights_find(core, sender->name) : NULL;
     struct greeting h = {0};
     enum role role = ROLE_NONE;
     struct group *group = NULL;
@@ -323,20 +358,23 @@ void hello(struct core *core, uint64_t peer, uint64_t pid, const struct message 
             why = "HELLO needs role, name and a 16-byte instance";
         else if (h.version != MESSAGE_VERSION)
             why = "this broker speaks protocol version 1", code = ERR_bad_version;
-        else if ((why = identify(core, &h, &role, &group)))
+        else if ((why = sender->name ? identify_remote(core, &h, rights, &role, &group)
+                                     : identify(core, &h, &role, &group)))
             code = ERR_bad_identity;
+        else if (is_anothers(core, &h, role, rights, group))
+            why = "this instance is another peer's", code = ERR_bad_identity;
         else if (role == ROLE_CONNECTOR)
             why = check_manifest(group, h.manifest);
     }
     if (why) {
         bool is_early = code == ERR_bad_identity && is_coming(core, &h);
 
-        session_refuse(core, peer, 0, is_early ? ERR_not_ready : code, why,
+        session_refuse(core, sender->peer, 0, is_early ? ERR_not_ready : code, why,
                        is_early ? EARLY_RETRY_MS : 0);
         if (!is_early)
-            core->ops->say(core->user, LOG_SESSION_REFUSED, why);
+            refusal_note(core, REFUSAL_HELLO, sender->name ? sender->name : h.name, why);
     } else {
-        join(core, peer, pid, &h, role, group);
+        join(core, sender, &h, role, group, rights);
     }
     free(h.role);
     free(h.name);

@@ -11,6 +11,8 @@
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
 
+enum { SILENT_PINGS = 3 }; /* not heard for so many: a remote peer is probed */
+
 struct session *session_by_peer(struct core *core, uint64_t peer)
 {
     if (core->hot_session && core->hot_session->peer == peer)
@@ -88,6 +90,17 @@ static bool map_int(const struct message *m, const char *name, int64_t *ret)
     return true;
 }
 
+/* A peer on an encrypted link wants what its entry does not name. */
+static void refuse_right(struct core *core, const struct session *session, uint64_t ref,
+                         const char *what, const char *name)
+{
+    char detail[200];
+
+    snprintf(detail, sizeof(detail), "%s%s", what, name);
+    session_refuse(core, session->peer, ref, ERR_forbidden, detail, 0);
+    refusal_note(core, REFUSAL_RIGHT, session->rights->name, detail);
+}
+
 static void on_subscribe(struct core *core, struct session *session,
                          const struct message *m)
 {
@@ -104,6 +117,10 @@ static void on_subscribe(struct core *core, struct session *session,
                           : session->role == ROLE_CONNECTOR) {
         session_refuse(core, session->peer, m->ref, ERR_bad_identity,
                        "this session may not join that group", 0);
+        return;
+    }
+    if (!group->is_handler && !rights_may_join(session->rights, name)) {
+        refuse_right(core, session, m->ref, "it may not take the events of group ", name);
         return;
     }
     if (session->group && session->group != group && session->inflight > 0) {
@@ -159,6 +176,10 @@ static void on_wait(struct core *core, struct session *session, const struct mes
     if (m->body_len < sizeof(*p))
         session_refuse(core, session->peer, m->ref, ERR_bad_frame,
                        "WAIT needs a position", 0);
+    else if (!rights_may_wait(core, session->rights,
+                              (struct position){p->block, p->index}))
+        refuse_right(core, session, m->ref,
+                     "it may wait for those requests only that it may publish", "");
     else
         wait_add(core, session, (struct position){p->block, p->index}, m->ref, 0);
 }
@@ -171,7 +192,20 @@ static void on_bye(struct core *core, struct session *session, const struct mess
 
 static void on_admin(struct core *core, struct session *session, const struct message *m)
 {
-    admin_command(core, session, m);
+    if (session->rights)
+        refuse_right(core, session, m->ref, "ADMIN is for peers on the broker's host",
+                     "");
+    else
+        admin_command(core, session, m);
+}
+
+static void on_replay(struct core *core, struct session *session, const struct message *m)
+{
+    if (session->rights && !session->rights->may_observe)
+        refuse_right(core, session, m->ref, "its entry does not let it observe the log",
+                     "");
+    else
+        replay_begin(core, session, m);
 }
 
 typedef void (*message_fn)(struct core *core, struct session *session,
@@ -181,27 +215,27 @@ static const message_fn by_type[] = {
     [MSG_CREDIT] = on_credit,       [MSG_RESULT] = settle_result,
     [MSG_WAIT] = on_wait,           [MSG_ADMIN] = on_admin,
     [MSG_PING] = on_ping,           [MSG_BYE] = on_bye,
-    [MSG_REPLAY] = replay_begin,
+    [MSG_REPLAY] = on_replay,
 };
 
-void session_frame(struct core *core, uint64_t peer, uint64_t pid,
+void session_frame(struct core *core, const struct core_sender *sender,
                    const struct message *m)
 {
-    struct session *session = session_by_peer(core, peer);
+    struct session *session = session_by_peer(core, sender->peer);
 
     if (m->type == MSG_HELLO) {
-        hello(core, peer, pid, m);
+        hello(core, sender, m);
         return;
     }
     if (!session) {
-        session_refuse(core, peer, m->ref, ERR_not_joined, NULL, 0);
+        session_refuse(core, sender->peer, m->ref, ERR_not_joined, NULL, 0);
         return;
     }
     session->heard_us = core->steady_us;
     if (m->type < sizeof(by_type) / sizeof(*by_type) && by_type[m->type])
         by_type[m->type](core, session, m);
     else
-        session_refuse(core, peer, m->ref, ERR_bad_frame,
+        session_refuse(core, sender->peer, m->ref, ERR_bad_frame,
                        "a message of this type is not for the broker", 0);
 }
 
@@ -242,6 +276,16 @@ static void former_sweep(struct core *core)
     }
 }
 
+/* A peer on another host whose line is cut says nothing, and nothing says so: send it
+ * something, so that the shell finds the connection gone once its heartbeats are missed.
+ */
+static void probe(struct core *core, const struct session *session)
+{
+    message_begin(&core->frame, MSG_PONG, 0);
+    message_end(&core->frame);
+    send_frame(core, session->peer);
+}
+
 void session_sweep(struct core *core)
 {
     for (size_t i = 0; i < core->n_sessions; i++) {
@@ -253,6 +297,9 @@ void session_sweep(struct core *core)
         else if (session->heard_us + CORE_PING_US * 3 / 2 <= core->steady_us &&
                  session->pid && !core->ops->alive(core->user, session->pid))
             session_end(core, session, "its process is gone");
+        else if (session->rights && session->peer &&
+                 session->heard_us + SILENT_PINGS * CORE_PING_US <= core->steady_us)
+            probe(core, session);
     }
     former_sweep(core);
 }

@@ -26,7 +26,8 @@ struct result {
     struct session *session;
     uint32_t released; /* deliveries it gives back */
     uint64_t bytes;
-    size_t retries; /* each may become a longer record of the broker's */
+    uint32_t not_held; /* records for what is not (any more) the session's */
+    size_t retries;    /* each may become a longer record of the broker's */
     unsigned error;
     char detail[200];
 };
@@ -112,6 +113,9 @@ static bool check_fact(struct core *core, struct result *result, const struct re
         !may_publish(core, result->session, route->type, route->type_len))
         return refuse(result, ERR_undeclared_type,
                       "the manifest does not declare this type", 0, 0);
+    if (result->session->role != ROLE_CONNECTOR &&
+        !rights_may_say(result->session->rights, route->type, route->type_len))
+        return refuse(result, ERR_forbidden, "this peer may not publish this type", 0, 0);
     if (route->class != TYPE_FREE && result->session->role != ROLE_CONNECTOR)
         return refuse(result, ERR_reserved_type,
                       "this type is not this session's to publish", 0, 0);
@@ -165,8 +169,10 @@ static struct slot *release(struct core *core, struct result *result, uint64_t b
     struct group *group = result->session->group;
     struct cell *cell = held(result->session, block, index);
 
-    if (!cell)
+    if (!cell) {
+        result->not_held++;
         return NULL;
+    }
     result->released++;
     result->bytes += cell->len;
     cell_leave(core, group, cell);
@@ -202,8 +208,10 @@ static void take_ack(struct core *core, struct result *result, const struct reco
             queue_push(&result->session->group->ready, ack.block, i);
         }
     }
-    if (ack.count == 0)
+    if (ack.count == 0) {
+        result->not_held++;
         return;
+    }
     ack.group = result->session->group->hash;
     struct record *copy = (struct record *)stage_add(core, r, r->len, NULL);
     memcpy((void *)(uintptr_t)record_data(copy), &ack, sizeof(ack));
@@ -285,6 +293,15 @@ static void settled_before(struct core *core, struct session *session,
     send_frame(core, session->peer);
 }
 
+static void note_not_held(struct core *core, const struct result *result)
+{
+    char text[80];
+
+    snprintf(text, sizeof(text), "%u records for events that it does not hold",
+             result->not_held);
+    refusal_note(core, REFUSAL_NOT_HELD, result->session->name, text);
+}
+
 void settle_result(struct core *core, struct session *session, const struct message *m)
 {
     struct producer *producer = producer_get(core, session->instance, true);
@@ -298,6 +315,8 @@ void settle_result(struct core *core, struct session *session, const struct mess
     }
     if (!check_all(core, &result, m)) {
         session_refuse(core, session->peer, m->ref, result.error, result.detail, 0);
+        if (result.error == ERR_forbidden)
+            refusal_note(core, REFUSAL_RIGHT, session->name, result.detail);
         return;
     }
     stage_room(core,
@@ -305,6 +324,8 @@ void settle_result(struct core *core, struct session *session, const struct mess
     stage_batch(core, session, m->ref, &place);
     uint32_t before = core->open.ref->block->count;
     take_all(core, &result, m);
+    if (result.not_held)
+        note_not_held(core, &result);
     stage_batch_count(core, &place, core->open.ref->block->count - before);
     struct reply *reply = stage_reply(core, session);
     reply->is_result = true;

@@ -140,6 +140,34 @@ struct manifest {
     struct json *json;
 };
 
+/* What a peer on an encrypted link may do (rights.c). They live as long as the core, so
+ * that sessions can point at them. */
+struct rights {
+    char *name;
+    bool is_configured;
+    bool is_other; /* of the last configuration: role or integration changed */
+    bool is_connector, may_observe;
+    char *integration;
+    char **publish, **groups;
+    size_t n_publish, n_groups;
+    uint64_t allowed_hash; /* the type last found to be allowed */
+    uint8_t allowed_len;
+    char allowed[RECORD_TYPE_MAX];
+};
+
+/* What is refused, by kind (refusals.c). */
+enum refusal {
+    REFUSAL_STRANGER, /* at the handshake */
+    REFUSAL_FRAME,    /* not one of ours */
+    REFUSAL_HELLO,    /* not who it says */
+    REFUSAL_RIGHT,    /* a peer without the right */
+    REFUSAL_NOT_HELD, /* a result for what is not the session's: late, or forged */
+    REFUSAL_KINDS,
+};
+struct refusals {
+    uint64_t total, unsaid, said_us; /* steady */
+};
+
 enum role { ROLE_NONE, ROLE_GATEWAY, ROLE_CONNECTOR, ROLE_CLIENT };
 
 struct session {
@@ -150,7 +178,8 @@ struct session {
     enum role role;
     char *name;
     uint64_t pid;
-    uint32_t integration; /* a connector's */
+    struct rights *rights; /* of a peer on an encrypted link; NULL: local */
+    uint32_t integration;  /* a connector's */
     struct group *group;  /* it takes deliveries from */
     int64_t credit_events, credit_bytes;
     uint32_t inflight;
@@ -317,6 +346,9 @@ struct core {
     struct group **groups;
     size_t n_groups;
     struct group *hot_group;
+    struct rights **rights;
+    size_t n_rights;
+    struct refusals refusals[REFUSAL_KINDS];
     struct manifest *manifests;
     size_t n_manifests;
     struct route *routes[ROUTE_BUCKETS];
@@ -459,7 +491,7 @@ void retry_release(struct core *core, struct session *session, bool started_too)
 void retry_sweep(struct core *core);
 /* session.c */
 struct session *session_by_peer(struct core *core, uint64_t peer);
-void session_frame(struct core *core, uint64_t peer, uint64_t pid,
+void session_frame(struct core *core, const struct core_sender *sender,
                    const struct message *m);
 void session_refuse(struct core *core, uint64_t peer, uint64_t ref, unsigned code,
                     const char *detail, uint32_t retry_after_ms);
@@ -475,7 +507,19 @@ void numbers_add(struct numbers *numbers, uint64_t number);
 struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make);
 void producers_forget(struct core *core);
 /* hello.c */
-void hello(struct core *core, uint64_t peer, uint64_t pid, const struct message *m);
+void hello(struct core *core, const struct core_sender *sender, const struct message *m);
+/* rights.c: NULL rights, of a local peer, allow everything */
+void rights_configure(struct core *core, const struct core_config *config);
+void rights_free(struct core *core);
+struct rights *rights_find(const struct core *core, const char *name);
+bool rights_may_publish(struct rights *rights, const struct record *r);
+bool rights_may_say(const struct rights *rights, const char *type, size_t type_len);
+bool rights_may_join(const struct rights *rights, const char *group);
+bool rights_may_wait(struct core *core, struct rights *rights, struct position position);
+/* refusals.c; `who` may be NULL */
+void refusal_note(struct core *core, enum refusal kind, const char *who,
+                  const char *what);
+struct json *refusals_status(const struct core *core);
 /* wait.c */
 void wait_add(struct core *core, struct session *session, struct position position,
               uint64_t ref, uint32_t index);

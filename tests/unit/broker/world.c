@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,9 +73,11 @@ static bool do_alive(void *user, uint64_t pid)
 
 static void do_say(void *user, int id, const char *text)
 {
-    (void)user;
+    struct world *world = user;
+
     (void)id;
-    (void)text;
+    world->n_said++;
+    snprintf(world->said, sizeof(world->said), "%s", text);
 }
 
 static const struct core_ops ops = {do_send, do_append, do_read, do_find_key,
@@ -210,7 +213,17 @@ void world_relink(struct world *world)
 void world_send(struct world *world, uint64_t peer, uint64_t pid, const struct buf *frame)
 {
     core_time(world->core, world->wall_us, world->steady_us);
-    core_frame(world->core, peer, pid, frame->bytes, frame->len);
+    struct core_sender sender = {.peer = peer, .pid = pid};
+    core_frame(world->core, &sender, frame->bytes, frame->len);
+}
+
+void world_send_as(struct world *world, uint64_t peer, const char *name,
+                   const struct buf *frame)
+{
+    struct core_sender sender = {.peer = peer, .name = name};
+
+    core_time(world->core, world->wall_us, world->steady_us);
+    core_frame(world->core, &sender, frame->bytes, frame->len);
 }
 
 bool world_take(struct world *world, uint64_t peer, struct buf *ret)

@@ -32,6 +32,8 @@ struct world {
     uint64_t n_replayed;
     bool log_replay_failed;
     const struct core_config *config;
+    size_t n_said; /* to the operator */
+    char said[300];
 };
 
 void world_init(struct world *world, const struct core_config *config);
@@ -48,6 +50,9 @@ void world_crash(struct world *world);
 void world_relink(struct world *world);
 void world_send(struct world *world, uint64_t peer, uint64_t pid,
                 const struct buf *frame);
+/* The same over an encrypted link, from the peer of this name. */
+void world_send_as(struct world *world, uint64_t peer, const char *name,
+                   const struct buf *frame);
 /* The oldest frame for a peer, taken out (to be buf_fini'd); false when there is none. */
 bool world_take(struct world *world, uint64_t peer, struct buf *ret);
 const struct message *world_message(const struct buf *frame);
