@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "gateway/call.h"
+#include "gateway/group.h"
 #include "gateway/hold.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
@@ -168,12 +169,13 @@ static int open_token(struct gateway *gateway, char *error, size_t error_size)
 static int open_bus(struct gateway *gateway, const struct secrets *secrets, char *error,
                     size_t error_size)
 {
-    _free_ char *endpoint = config_bus_endpoint(gateway->config);
+    gateway->bus_endpoint = config_bus_endpoint(gateway->config);
+    gateway->bus_key = secrets_get(secrets, "bus.gateway");
     struct peer_options options = {
-        .endpoint = endpoint,
+        .endpoint = gateway->bus_endpoint,
         .role = "gateway",
         .name = "gateway",
-        .key = secrets_get(secrets, "bus.gateway"),
+        .key = gateway->bus_key,
         .user = gateway,
         .on_joined = on_joined,
         .on_down = on_down,
@@ -208,6 +210,7 @@ static int open_server(struct gateway *gateway, char *error, size_t error_size)
 static void shut(struct gateway *gateway)
 {
     http_server_free(gateway->server);
+    groups_free(gateway->groups);
     if (gateway->peer)
         peer_free(gateway->peer);
     if (gateway->wire)
@@ -220,6 +223,7 @@ static void shut(struct gateway *gateway)
         ledger_close(gateway->ledger);
     loop_timer_free(gateway->stop_timer);
     token_book_fini(&gateway->tokens);
+    free(gateway->bus_endpoint);
     free(gateway->log_dir);
     free(gateway);
 }
@@ -232,6 +236,7 @@ static int start(struct service_run *run, char *error, size_t error_size)
     gateway->log_dir = config_log_dir(run->config);
     gateway->calls = calls_new(gateway);
     gateway->queries = queries_new(gateway);
+    gateway->groups = groups_new(gateway);
     gateway->hold = hold_new(run->loop, &(struct hold_bus){gateway, publish, is_joined});
     if (open_token(gateway, error, error_size) != 0 ||
         webhook_open(gateway, run->secrets, error, error_size) != 0 ||
@@ -250,7 +255,8 @@ static void on_stop_check(void *user)
 {
     struct gateway *gateway = user;
     struct loop *loop = gateway->loop;
-    if (hold_count(gateway->hold) > 0 && loop_steady_us(loop) < gateway->stop_by_us) {
+    bool is_busy = hold_count(gateway->hold) > 0 || groups_count(gateway->groups) > 0;
+    if (is_busy && loop_steady_us(loop) < gateway->stop_by_us) {
         loop_timer_in(gateway->stop_timer, STOP_CHECK_US);
         return;
     }
@@ -263,6 +269,7 @@ static void stop(struct service_run *run)
     struct gateway *gateway = run->state;
     http_server_quiesce(gateway->server);
     calls_stop(gateway->calls);
+    groups_stop(gateway->groups);
     gateway->stop_by_us = loop_steady_us(run->loop) + STOP_US;
     gateway->stop_timer = loop_timer_new(run->loop, on_stop_check, gateway);
     loop_timer_in(gateway->stop_timer, STOP_CHECK_US);

@@ -13,6 +13,7 @@ struct config;
 struct hold;
 struct http_request;
 struct http_server;
+struct groups;
 struct ledger;
 struct loop;
 struct peer;
@@ -49,9 +50,12 @@ struct gateway {
     struct http_server *server;
     struct wire *wire;
     struct peer *peer;
+    char *bus_endpoint;
+    const char *bus_key; /* the secrets' */
     struct hold *hold;
     struct calls *calls;
     struct queries *queries;
+    struct groups *groups;
     struct token_book tokens;
     /* Whose request is being handled: of a route with a scope, until its handler
      * returns. */

@@ -9,6 +9,7 @@
 #include "gateway/call.h"
 #include "gateway/event.h"
 #include "gateway/gateway.h"
+#include "gateway/group.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/webhook.h"
@@ -23,7 +24,7 @@ typedef void (*handler_fn)(struct gateway *gateway, struct http_request *request
 
 struct route {
     const char *method, *path; /* a segment * is a parameter */
-    enum token_scope scope;
+    unsigned scopes;           /* all of them are needed */
     handler_fn handle;
 };
 
@@ -33,6 +34,8 @@ static const struct route routes[] = {
     {"POST", "/v1/calls/*/*", SCOPE_CALL, call_start},
     {"GET", "/v1/events/*", SCOPE_READ, query_event},
     {"GET", "/v1/events/*/trace", SCOPE_READ, query_trace},
+    {"GET", "/v1/groups/*/next", SCOPE_READ | SCOPE_PUBLISH, group_next},
+    {"POST", "/v1/groups/*/results", SCOPE_READ | SCOPE_PUBLISH, group_results},
     {"GET", "/v1/log", SCOPE_READ, query_log},
     {"GET", "/v1/audit", SCOPE_READ, query_audit},
     {"GET", "/v1/status", SCOPE_READ, query_status},
@@ -109,7 +112,7 @@ static bool has_method(const struct route *route, const char *method)
 static bool may(struct gateway *gateway, const struct route *route,
                 struct http_request *request)
 {
-    if (route->scope == SCOPE_NONE)
+    if (route->scopes == SCOPE_NONE)
         return true;
     gateway->caller = token_find(&gateway->tokens, loop_wall_us(gateway->loop),
                                  http_header(request, "Authorization"));
@@ -117,9 +120,9 @@ static bool may(struct gateway *gateway, const struct route *route,
         problem_reply(request, ERR_unauthorized, "send Authorization: Bearer TOKEN", 0);
         return false;
     }
-    if (!(gateway->caller->scopes & route->scope)) {
+    if ((gateway->caller->scopes & route->scopes) != route->scopes) {
         char wanted[TOKEN_SCOPES_SIZE];
-        scopes_text(route->scope, wanted);
+        scopes_text(route->scopes, wanted);
         _free_ char *why = mem_format("this address needs the scope %s", wanted);
         problem_reply(request, ERR_forbidden, why, 0);
         return false;

@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -591,6 +592,12 @@ const void *http_body(const struct http_request *request, size_t *ret_len)
 const char *http_remote(const struct http_request *request)
 {
     return request->connection->address;
+}
+
+bool http_is_left(const struct http_request *request)
+{
+    struct pollfd connection = {.fd = request->connection->fd, .events = POLLRDHUP};
+    return poll(&connection, 1, 0) == 1 && connection.revents != 0;
 }
 
 void http_set_user(struct http_request *request, void *user)

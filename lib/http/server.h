@@ -62,6 +62,8 @@ typedef void (*http_header_fn)(void *user, const char *name, const char *value);
 void http_each_header(const struct http_request *request, http_header_fn fn, void *user);
 const void *http_body(const struct http_request *request, size_t *ret_len);      /* raw bytes, whole */
 const char *http_remote(const struct http_request *request);                     /* the peer's address as text */
+/* Has the client of a request that is the owner's closed its side? One that only ended its sending looks the same. */
+bool http_is_left(const struct http_request *request);
 /* The owner's own pointer on a request (e.g. what it waits for). */
 void http_set_user(struct http_request *request, void *user);
 void *http_user(const struct http_request *request);
