@@ -76,6 +76,7 @@ static struct json *group_status(const struct core *core, const struct group *gr
                    (int64_t)s->every_us);
         js_push(schedules, js_set_bool(one, "running", s->pending.block != 0));
     }
+    gate_status(core, group, o);
     return js_set(o, "schedules", schedules);
 }
 

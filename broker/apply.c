@@ -90,6 +90,16 @@ static void apply_fact(struct core *core, struct walk *walk, const struct record
     open_for_consumers(core, walk, r);
 }
 
+/* A later one is kept in the trace only. */
+static bool is_first_outcome(const struct group *group, const struct slot *slot,
+                             const struct record *r)
+{
+    const struct cell *cell = slot_look(slot, r->cause_index);
+
+    return slot && group->is_handler && slot->open > 0 && r->cause_index < slot->count &&
+           (!cell || cell->state != CELL_SETTLED);
+}
+
 static void apply_outcome(struct core *core, struct walk *walk, const struct record *r)
 {
     struct group *group = group_find(core, r->integration);
@@ -104,6 +114,8 @@ static void apply_outcome(struct core *core, struct walk *walk, const struct rec
             schedule_settled(core, group,
                              (struct position){r->cause_block, r->cause_index}, r);
     }
+    if (is_first_outcome(group, slot, r))
+        gate_settled(core, group, walk->block->timestamp_us, r);
     if (slot)
         slot_settle(core, group, r->cause_block, r->cause_index,
                     r->status == STATUS_SUCCESS);
@@ -150,12 +162,13 @@ static void apply_retry(struct core *core, struct walk *walk, const struct recor
     struct group *group = c ? group_find(core, c->group) : NULL;
     struct slot *slot = group ? slot_find(group, c->block) : NULL;
 
-    (void)walk;
     if (!slot || slot->open == 0 || c->index >= slot->count)
         return;
     struct cell *cell = slot_cell(slot, c->index);
     if (cell->state == CELL_SETTLED)
         return;
+    if (c->attempts > 0)
+        gate_retried(group, walk->block->timestamp_us, r, c->deaths > cell->deaths);
     cell->state = CELL_WAITING;
     cell->attempts = (uint8_t)(c->attempts > 255 ? 255 : c->attempts);
     cell->deaths = (uint8_t)(c->deaths > 255 ? 255 : c->deaths);
@@ -236,7 +249,7 @@ static void set_types(struct group *group, const struct json *types)
         group->types[i] = mem_text(js_text(js_at(types, i), NULL, ""));
 }
 
-static bool note_is(const struct record *r, const char *type)
+bool note_is(const struct record *r, const char *type)
 {
     return r->type_len == strlen(type) && memcmp(record_type(r), type, r->type_len) == 0;
 }
@@ -274,6 +287,8 @@ static void apply_note(struct core *core, struct walk *walk, const struct record
             group->pause =
                 group->is_paused ? mem_copy(record_data(r), r->data_len) : NULL;
         }
+    } else if (name && group_by_name(core, name)) {
+        gate_noted(core, group_by_name(core, name), r, json);
     }
     js_free(json);
 }

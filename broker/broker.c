@@ -337,6 +337,8 @@ static void fill_integration(const struct broker *broker,
         .deadline_us = from->limits.deadline_us,
         .rate = from->limits.rate,
         .concurrency = from->limits.concurrency,
+        .breaker = {from->limits.breaker.failures, from->limits.breaker.window_us,
+                    from->limits.breaker.pause_us},
         .schedules = schedules,
         .n_schedules = from->n_schedules,
     };

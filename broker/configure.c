@@ -74,7 +74,9 @@ static void configure_integration(struct core *core, const struct core_integrati
     group->attempts = in->attempts ? in->attempts : 8;
     set_order(group, in->is_ordered);
     group->deadline_us = in->deadline_us ? in->deadline_us : UINT64_C(86400000000);
-    limit_set(&group->limit, in->rate, in->concurrency, core->steady_us);
+    limit_set(&group->gate.limit, in->rate, in->concurrency, core->steady_us);
+    group->gate.breaker.limits = (struct breaker_limits){
+        in->breaker.failures, in->breaker.window_us, in->breaker.pause_us};
     free(group->key);
     group->key = mem_text(in->key);
     for (size_t i = 0; i < group->n_schedules; i++)

@@ -60,6 +60,10 @@ struct core_schedule {
     uint64_t every_us;
     int missed; /* 0 skip, 1 once, 2 all */
 };
+struct core_breaker {
+    uint32_t failures; /* in a row; 0: none. At most BREAKER_FAILURES_MAX */
+    uint64_t window_us, pause_us;
+};
 struct core_integration {
     const char *name, *connector, *provider, *service, *mode;
     const char
@@ -70,6 +74,7 @@ struct core_integration {
     double rate;          /* calls a second; 0: no limit */
     uint32_t concurrency; /* calls at one time; 0: no limit, or LIMIT_CONCURRENCY where
                              there is a rate */
+    struct core_breaker breaker;
     const struct core_schedule *schedules;
     size_t n_schedules;
 };

@@ -374,11 +374,11 @@ static void scan(struct core *core, struct group *group)
 
 void dispatch_group(struct core *core, struct group *group)
 {
+    gate_turn(core, group);
     if (group->is_paused ||
         (group->hold_until_us && group->hold_until_us > core->steady_us))
         return;
     group->hold_until_us = 0;
-    group->gate_due_us = UINT64_MAX;
     if (is_due(core, group))
         again(core, group);
     if (queue_len(&group->suspects) > 0)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* state - what the core's files share; nobody else includes it */
 #pragma once
+#include "broker/breaker.h"
 #include "broker/core.h"
 #include "broker/gate.h"
 #include "broker/limit.h"
@@ -94,6 +95,16 @@ struct schedule {
     char *cursor;
 };
 
+/* What may hold calls back. */
+struct gate_state {
+    struct limit limit;
+    struct breaker breaker;
+    char reason[BREAKER_WHY_MAX + 80]; /* why the breaker is as it is */
+    bool is_changing;                  /* its change is on the way to the log */
+    uint64_t due_us;       /* steady: when the gate said to wait, until then */
+    const char *waits_for; /* the same: "rate"; NULL = nothing */
+};
+
 struct group {
     char *name;
     uint32_t hash;
@@ -123,8 +134,7 @@ struct group {
     struct queue ready;    /* to be delivered (again) at once */
     struct queue suspects; /* were started when a session died */
     struct lanes lanes;
-    struct limit limit;
-    uint64_t gate_due_us; /* steady: when the gate said to wait, until then */
+    struct gate_state gate;
     uint32_t inflight;
     uint64_t hold_until_us; /* steady: after a restart former sessions may still resume; 0
                                = no hold */
@@ -410,6 +420,7 @@ void cache_clear(struct core *core);
 struct block_ref *cache_get(struct core *core,
                             uint64_t number); /* a reference to be dropped, or NULL */
 /* apply.c */
+bool note_is(const struct record *r, const char *type); /* a RECORD_NOTE's type */
 bool apply_block(struct core *core, const struct block *block, const char **ret_why);
 /* route.c */
 struct route *route_get(struct core *core,
