@@ -170,6 +170,9 @@ static void apply_retry(struct core *core, struct walk *walk, const struct recor
     if (c->attempts > 0)
         gate_retried(group, walk->block->timestamp_us, r, c->deaths > cell->deaths);
     cell->state = CELL_WAITING;
+    cell->flags &= (uint8_t)~CELL_DOUBT;
+    if (r->flags & RECORD_DOUBT)
+        cell->flags |= CELL_DOUBT;
     cell->attempts = (uint8_t)(c->attempts > 255 ? 255 : c->attempts);
     cell->deaths = (uint8_t)(c->deaths > 255 ? 255 : c->deaths);
     cell->alone = (uint8_t)(c->alone > 127 ? 127 : c->alone);
@@ -177,6 +180,28 @@ static void apply_retry(struct core *core, struct walk *walk, const struct recor
     if (wait_us > CORE_BACKOFF_CAP_US)
         wait_us = CORE_BACKOFF_CAP_US; /* the wall clock went back */
     heap_push(group, core->steady_us + wait_us, c->block, c->index);
+}
+
+/* What this life of the broker staged is delivered now; after a restart nobody knows
+ * whether it was. */
+static void apply_start(struct core *core, struct walk *walk, const struct record *r)
+{
+    const struct control_start *c = body(r, sizeof(*c));
+    struct group *group = c ? group_find(core, c->group) : NULL;
+    struct slot *slot = group ? slot_find(group, c->block) : NULL;
+
+    (void)walk;
+    if (!slot || slot->open == 0 || c->index >= slot->count)
+        return;
+    struct cell *cell = slot_cell(slot, c->index);
+    if (cell->state == CELL_SETTLED)
+        return;
+    cell->flags |= CELL_DOUBT;
+    if (cell->state != CELL_STARTING)
+        return;
+    cell->flags |= CELL_FRESH;
+    cell->state = CELL_WAITING;
+    queue_push(&group->ready, c->block, c->index);
 }
 
 static struct manifest *manifest_of(struct core *core, uint32_t integration)
@@ -206,6 +231,10 @@ static void apply_manifest(struct core *core, struct walk *walk, const struct re
     manifest->text = mem_copy(record_data(r), r->data_len);
     manifest->json = js_parse(manifest->text, r->data_len, error, sizeof(error));
     route_forget(core);
+    start_types(core);
+    struct group *group = group_find(core, r->integration);
+    if (group)
+        group->awaits_manifest = false;
 }
 
 static void set_text(char **field, const char *text)
@@ -234,6 +263,7 @@ static void apply_integration(struct core *core, struct walk *walk,
         set_text(&group->service, js_text(json, "service", NULL));
         set_text(&group->provider, js_text(json, "provider", NULL));
         route_forget(core);
+        start_types(core);
     }
     js_free(json);
 }
@@ -371,7 +401,7 @@ static void apply_checkpoint(struct core *core, struct walk *walk, const struct 
     buf_fini(&core->checkpoint);
 }
 
-static const apply_fn by_kind[RECORD_NOTE + 1] = {
+static const apply_fn by_kind[RECORD_START + 1] = {
     [RECORD_REQUEST] = apply_request,
     [RECORD_OUTCOME] = apply_outcome,
     [RECORD_FACT] = apply_fact,
@@ -385,6 +415,7 @@ static const apply_fn by_kind[RECORD_NOTE + 1] = {
     [RECORD_SCHEDULE] = apply_schedule,
     [RECORD_CHECKPOINT] = apply_checkpoint,
     [RECORD_NOTE] = apply_note,
+    [RECORD_START] = apply_start,
 };
 
 static const char *misfit(const struct core *core, const struct block *block)

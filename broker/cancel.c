@@ -22,6 +22,7 @@ static const char *judge(const struct record *r, struct group *group, struct slo
     case CELL_WAITING:
     case CELL_PARKED:
         return NULL;
+    case CELL_STARTING:
     case CELL_INFLIGHT:
         return "it is with its connector, which may have called the service already";
     case CELL_SETTLING:

@@ -41,11 +41,11 @@ static void put_cells(struct buf *out, const struct slot *slot)
     for (uint32_t i = 0; slot->cells && i < slot->count; i++) {
         const struct cell *cell = &slot->cells[i];
         if (cell->state != CELL_SETTLED && !cell->attempts && !cell->deaths &&
-            !(cell->flags & CELL_SCHEDULED))
+            !(cell->flags & CELL_KEPT))
             continue;
         put(out, (uint64_t)i << 32 | (uint64_t)cell->alone << 25 |
                      (uint64_t)(cell->state == CELL_SETTLED) << 24 |
-                     (uint64_t)(cell->flags & CELL_SCHEDULED) << 16 |
+                     (uint64_t)(cell->flags & CELL_KEPT) << 16 |
                      (uint64_t)cell->attempts << 8 | cell->deaths);
         n++;
     }

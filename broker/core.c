@@ -56,6 +56,7 @@ static void group_free(struct group *group)
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         free(texts[i]);
     free(group->schedules);
+    free(group->once);
     free(group->types);
     free(group->slots);
     free(group->heap);

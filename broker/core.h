@@ -36,7 +36,9 @@ enum {
     CORE_UNSETTLED_MAX = 65536, /* events of a group between attempts or parked behind
                                    their key; at it the group takes nothing new from the
                                    log until some of them are settled */
-    CORE_SESSIONS_MAX = 4096,   /* above: HELLO refused `overloaded` */
+    CORE_ONCE_MAX = 32, /* operations that may not be repeated under way in an integration
+                           without a limit of its own; the next waits */
+    CORE_SESSIONS_MAX = 4096, /* above: HELLO refused `overloaded` */
     CORE_PRODUCERS_IDLE_US =
         600000000, /* an absent producer's numbers are forgotten after 10 min */
     CORE_LEASE_US = 30000000, /* a session silent for this long is over */

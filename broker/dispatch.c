@@ -9,6 +9,10 @@
 
 #include "broker/state.h"
 
+enum {
+    UNREADABLE_US = 1000000
+}; /* until a block that could not be read is tried again */
+
 /* One DELIVER being filled for one session. */
 struct delivery {
     struct session *session;
@@ -60,17 +64,6 @@ static void finish(struct core *core, struct delivery *d)
     *d = (struct delivery){0};
 }
 
-static void hand_over(struct group *group, struct session *session, struct cell *cell,
-                      const struct record *r)
-{
-    cell->state = CELL_INFLIGHT;
-    cell->session = session->index;
-    cell->len = r->len;
-    cell->flags &= (uint8_t)~CELL_STARTED;
-    session->inflight++;
-    group->inflight++;
-}
-
 static bool is_groups(struct core *core, const struct group *group,
                       const struct record *r)
 {
@@ -110,12 +103,18 @@ static void end_run(struct core *core, struct run *run, const struct record *end
     *run = (struct run){0};
 }
 
+static bool is_doubtful(const struct cell *cell)
+{
+    return (cell->flags & (CELL_DOUBT | CELL_FRESH)) == CELL_DOUBT;
+}
+
 static void begin_run(struct core *core, struct run *run, const struct block *block,
-                      uint32_t index, const struct record *r, unsigned attempt)
+                      uint32_t index, const struct record *r, const struct cell *cell)
 {
     struct slice slice = {.block = block->number,
                           .index = index,
-                          .attempt = (uint16_t)attempt,
+                          .attempt = (uint16_t)(cell->attempts + 1u),
+                          .flags = is_doubtful(cell) ? SLICE_DOUBT : 0,
                           .timestamp_us = block->timestamp_us};
 
     run->at = core->frame.len;
@@ -144,6 +143,28 @@ static void meet(struct group *group, struct cell *cell, const struct record *r,
         lane_join(group, cell, r->key_hash);
 }
 
+/* What stands between an event that waits for its turn and its delivery. */
+static enum turn may_go(struct core *core, struct group *group, struct position position,
+                        struct cell *cell, const struct record *r)
+{
+    bool must_start = start_is_due(group, cell, r);
+
+    if (is_late(core, r)) {
+        settle_by_broker(core, group, slot_find(group, position.block), position.index,
+                         CLASS_deadline,
+                         "its deadline passed before an attempt could start");
+        return TURN_PAST;
+    }
+    if (cell->flags & CELL_FRESH) /* the gate was passed before its START */
+        return TURN_GO;
+    if ((must_start && start_is_full(group)) ||
+        gate_may_start(core, group, position, r) == GATE_WAIT)
+        return TURN_STOP;
+    if (must_start)
+        start_stage(core, group, position, cell);
+    return must_start ? TURN_PAST : TURN_GO;
+}
+
 static enum turn turn_of(struct core *core, struct group *group, struct slot *slot,
                          uint32_t index, const struct record *r)
 {
@@ -153,22 +174,14 @@ static enum turn turn_of(struct core *core, struct group *group, struct slot *sl
         meet(group, cell, r, slot->block, index);
         return TURN_PAST;
     }
-    if (is_late(core, r)) {
-        settle_by_broker(core, group, slot, index, CLASS_deadline,
-                         "its deadline passed before an attempt could start");
-        return TURN_PAST;
-    }
-    if (!lane_take(group, cell, r->key_hash)) {
+    if (!is_late(core, r) && !lane_take(group, cell, r->key_hash)) {
         if (group_unsettled(group) >= CORE_UNSETTLED_MAX)
             return TURN_STOP;
         lane_park(group, cell, r->key_hash, slot->block, index);
         return TURN_PAST;
     }
     if (cell->deaths == 0)
-        return gate_may_start(core, group, (struct position){slot->block, index}, r) ==
-                       GATE_WAIT
-                   ? TURN_STOP
-                   : TURN_GO;
+        return may_go(core, group, (struct position){slot->block, index}, cell, r);
     cell->state = CELL_WAITING; /* it was under suspicion before a restart */
     queue_push(&group->suspects, slot->block, index);
     return TURN_PAST;
@@ -177,7 +190,7 @@ static enum turn turn_of(struct core *core, struct group *group, struct slot *sl
 static void deliver(struct group *group, struct delivery *d, struct run *run,
                     struct cell *cell, const struct record *r)
 {
-    hand_over(group, d->session, cell, r);
+    cell_give(group, d->session, cell, r);
     run->count++;
     d->events++;
     d->bytes += r->len;
@@ -203,11 +216,12 @@ static enum turn walk_block(struct core *core, struct group *group, struct slot 
             continue;
         }
         struct cell *cell = slot_cell(slot, index);
-        bool is_alone = cell->attempts > 0; /* only slices of one say another attempt */
+        bool is_alone =
+            cell->attempts > 0 || is_doubtful(cell); /* slices of one say so */
         if (is_alone)
             end_run(core, &run, r);
         if (run.count == 0)
-            begin_run(core, &run, ref->block, index, r, cell->attempts + 1u);
+            begin_run(core, &run, ref->block, index, r, cell);
         deliver(group, d, &run, cell, r);
         if (is_alone)
             end_run(core, &run, record_after(r));
@@ -225,36 +239,33 @@ static struct cell *waiting_cell(struct group *group, const struct heap_entry *e
 }
 
 /* One event that was met before: a retry, a lost session's, the next of its key. False
- * when the gate says to wait. */
+ * when the group must wait. */
 static bool deliver_again(struct core *core, struct group *group,
                           const struct heap_entry *entry, struct delivery *d)
 {
+    struct position position = {entry->block, entry->index};
     struct cell *cell = waiting_cell(group, entry);
     struct block_ref *ref = cell ? cache_get(core, entry->block) : NULL;
     const struct record *r = ref ? block_ref_record(ref, entry->index) : NULL;
-    enum gate gate = GATE_OPEN;
+    enum turn turn = TURN_PAST;
 
-    if (cell && !r) {
-        heap_push(group, core->steady_us + 1000000, entry->block,
-                  entry->index); /* unreadable now: said by the shell */
-    } else if (r && is_late(core, r)) {
-        settle_by_broker(core, group, slot_find(group, entry->block), entry->index,
-                         CLASS_deadline,
-                         "its deadline passed before the next attempt could start");
-    } else if (r && !lane_take(group, cell, r->key_hash)) {
+    if (r && !lane_take(group, cell, r->key_hash))
         lane_park(group, cell, r->key_hash, entry->block, entry->index);
-    } else if (r && (gate = gate_may_start(core, group,
-                                           (struct position){entry->block, entry->index},
-                                           r)) == GATE_WAIT) {
+    else if (r)
+        turn = may_go(core, group, position, cell, r);
+    else if (cell)
+        heap_push(group, core->steady_us + UNREADABLE_US, entry->block,
+                  entry->index); /* said by the shell */
+    if (turn == TURN_STOP)
         heap_push(group, entry->due_us, entry->block, entry->index);
-    } else if (r) {
+    if (turn == TURN_GO) {
         struct run run = {0};
-        begin_run(core, &run, ref->block, entry->index, r, cell->attempts + 1u);
+        begin_run(core, &run, ref->block, entry->index, r, cell);
         deliver(group, d, &run, cell, r);
         end_run(core, &run, record_after(r));
     }
     block_ref_drop(ref);
-    return gate != GATE_WAIT;
+    return turn != TURN_STOP;
 }
 
 /* The session that is emptied for suspects, the others go on; NULL while one is busy with
@@ -375,7 +386,7 @@ static void scan(struct core *core, struct group *group)
 void dispatch_group(struct core *core, struct group *group)
 {
     gate_turn(core, group);
-    if (group->is_paused ||
+    if (group->is_paused || group->awaits_manifest ||
         (group->hold_until_us && group->hold_until_us > core->steady_us))
         return;
     group->hold_until_us = 0;

@@ -132,13 +132,14 @@ static const char *check_manifest(const struct group *group, const char *text)
     return why;
 }
 
-static void stage_manifest(struct core *core, const struct group *group, const char *text)
+static void stage_manifest(struct core *core, struct group *group, const char *text)
 {
     const struct manifest *known = manifest_find(core, group);
     struct buf attrs = BUF_NULL;
 
     if (known && strcmp(known->text, text) == 0)
         return;
+    group->awaits_manifest = true;
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_SOURCE, group->connector);
     struct record_parts parts = {.kind = RECORD_MANIFEST,
@@ -231,11 +232,7 @@ static void reclaim(struct core *core, struct session *session, const struct gre
             (!session->group->is_handler ||
              (r->kind == RECORD_REQUEST && r->integration == session->group->hash)) &&
             lane_take(session->group, cell, r->key_hash)) {
-            cell->state = CELL_INFLIGHT;
-            cell->session = session->index;
-            cell->len = r->len;
-            session->inflight++;
-            session->group->inflight++;
+            cell_give(session->group, session, cell, r);
             session->credit_events--;
             session->credit_bytes -= r->len;
             is_mine = true;

@@ -27,6 +27,7 @@ static void stage_retry(struct core *core, const struct control_retry *data,
     attrs_text(&attrs, ATTR_ERROR_MSG, setback->text);
     struct record_parts parts = {.kind = RECORD_RETRY,
                                  .error_class = setback->why,
+                                 .flags = setback->leaves_doubt ? RECORD_DOUBT : 0,
                                  .attrs = attrs.bytes,
                                  .attr_len = attrs.len,
                                  .data = data,
@@ -84,6 +85,7 @@ static void release_cell(struct core *core, struct group *group, struct slot *sl
     const struct setback death = {.counts = true,
                                   .is_death = true,
                                   .was_alone = n_started == 1,
+                                  .leaves_doubt = cell->flags & CELL_DOUBT,
                                   .text = "the session that worked on it was lost"};
 
     if (started && n_started == 0)

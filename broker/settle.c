@@ -217,6 +217,14 @@ static void take_ack(struct core *core, struct result *result, const struct reco
     memcpy((void *)(uintptr_t)record_data(copy), &ack, sizeof(ack));
 }
 
+/* Given back unbegun: what was not known before is not known now. */
+static bool was_doubted(const struct slot *slot, uint32_t index)
+{
+    const struct cell *cell = slot_look(slot, index);
+
+    return cell && (cell->flags & CELL_IN_DOUBT);
+}
+
 static void take_retry(struct core *core, struct result *result, const struct record *r)
 {
     const struct control_retry *c = (const struct control_retry *)record_data(r);
@@ -226,6 +234,8 @@ static void take_retry(struct core *core, struct result *result, const struct re
     const struct setback setback = {
         .delay_us = c->due_us,
         .counts = c->attempts > 0,
+        .leaves_doubt = (r->flags & RECORD_DOUBT) ||
+                        (c->attempts == 0 && was_doubted(slot, c->index)),
         .why = r->error_class,
         .text = text ? text : "the connector asked for another attempt"};
     if (slot)
@@ -368,7 +378,9 @@ static void fail_request(struct core *core, struct group *group,
         .kind = RECORD_OUTCOME,
         .status = STATUS_FAILED,
         .error_class = why,
-        .flags = RECORD_BY_BROKER,
+        .flags = cell->deaths || (cell->flags & CELL_DOUBT)
+                     ? RECORD_BY_BROKER | RECORD_DOUBT
+                     : RECORD_BY_BROKER,
         .attempt = cell->attempts,
         .type = type,
         .id = id,
@@ -418,9 +430,16 @@ void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
                        "a request that must be failed cannot be read from the log");
         return;
     }
+    bool is_doubted = (cell->flags & (CELL_DOUBT | CELL_FRESH)) == CELL_DOUBT;
+    _free_ char *unknown =
+        is_doubted ? mem_format("%s; an earlier attempt ended without an answer and may "
+                                "have had its effect: look it up and resolve",
+                                text)
+                   : NULL;
     cell->state = CELL_SETTLING;
     if (group->is_handler)
-        fail_request(core, group, request, position, cell, why, text);
+        fail_request(core, group, request, position, cell,
+                     is_doubted ? CLASS_unknown : why, is_doubted ? unknown : text);
     else
         fail_delivery(core, group, position, why, text);
     block_ref_drop(ref);

@@ -88,7 +88,7 @@ void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_
     struct cell *cell = slot_cell(slot, index);
     if (cell->state == CELL_SETTLED)
         return;
-    if (cell->state == CELL_INFLIGHT)
+    if (cell->state == CELL_INFLIGHT || (cell->flags & CELL_FRESH))
         cell_leave(core, group, cell);
     cell->state = CELL_SETTLED;
     if (cell->flags & CELL_LEADS)
@@ -102,12 +102,35 @@ void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_
     }
 }
 
+/* What START made ready for delivery is counted already. */
+void cell_give(struct group *group, struct session *session, struct cell *cell,
+               const struct record *r)
+{
+    bool is_counted = cell->flags & CELL_FRESH;
+
+    group->inflight += !is_counted;
+    if (!(cell->flags & CELL_ONCE) && start_is_once(group, r)) {
+        cell->flags |= CELL_ONCE;
+        group->n_once++;
+    }
+    cell->flags &= (uint8_t) ~(CELL_STARTED | CELL_FRESH | CELL_IN_DOUBT);
+    if (cell->flags & CELL_DOUBT && !is_counted)
+        cell->flags |= CELL_IN_DOUBT;
+    cell->state = CELL_INFLIGHT;
+    cell->session = session->index;
+    cell->len = r->len;
+    session->inflight++;
+}
+
 void cell_leave(struct core *core, struct group *group, struct cell *cell)
 {
-    struct session *session = core->sessions[cell->session];
+    struct session *session =
+        cell->state == CELL_INFLIGHT ? core->sessions[cell->session] : NULL;
 
     group->inflight--;
-    cell->flags &= (uint8_t)~CELL_STARTED;
+    if (cell->flags & CELL_ONCE)
+        group->n_once--;
+    cell->flags &= (uint8_t) ~(CELL_STARTED | CELL_FRESH | CELL_ONCE);
     if (!session)
         return;
     session->inflight--;

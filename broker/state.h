@@ -16,6 +16,7 @@ enum cell_state {
     CELL_OPEN = 0, /* not delivered (or not this group's) */
     CELL_INFLIGHT, /* a session has it */
     CELL_SETTLING, /* its result is staged, not committed */
+    CELL_STARTING, /* its START is staged, not committed */
     CELL_WAITING,  /* in the retry heap, or in the queue of those to go at once */
     CELL_PARKED,   /* behind another event of its key */
     CELL_SETTLED,
@@ -24,7 +25,13 @@ enum cell_flags {
     CELL_STARTED = 1,   /* the session said that it works on it */
     CELL_WAITED = 2,    /* somebody waits for the outcome */
     CELL_SCHEDULED = 4, /* a schedule waits for the outcome */
-    CELL_LEADS = 8, /* it has its key's lane: followers are parked until it is settled */
+    CELL_DOUBT = 8,     /* a START of it is in the log: what came of that is not known */
+    CELL_LEADS = 16,    /* it has its key's lane: followers are parked until it is settled
+                         */
+    CELL_ONCE = 32,     /* it is counted in its group's n_once */
+    CELL_FRESH = 64,    /* the START was just committed, for the delivery that comes */
+    CELL_IN_DOUBT = 128,                     /* it was delivered with doubt */
+    CELL_KEPT = CELL_SCHEDULED | CELL_DOUBT, /* what a checkpoint holds */
 };
 struct cell {
     uint8_t state, flags;
@@ -136,6 +143,11 @@ struct group {
     struct lanes lanes;
     struct gate_state gate;
     uint32_t inflight;
+    uint32_t n_once; /* of these and those about to be delivered, operations that may
+                        not be repeated */
+    uint64_t *once;  /* the types of these operations, hashed */
+    size_t n_once_types;
+    bool awaits_manifest;   /* its connector's is staged: what it says is not known yet */
     uint64_t hold_until_us; /* steady: after a restart former sessions may still resume; 0
                                = no hold */
     uint64_t settled_success, settled_failed;
@@ -446,8 +458,10 @@ void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_
 void slots_trim(struct group *group);
 void heap_push(struct group *group, uint64_t due_us, uint64_t block, uint32_t index);
 bool heap_pop(struct group *group, uint64_t now_us, struct heap_entry *ret);
-void cell_leave(struct core *core, struct group *group,
-                struct cell *cell); /* no longer with its session */
+/* A session has it; no longer. The session's credit is the caller's. */
+void cell_give(struct group *group, struct session *session, struct cell *cell,
+               const struct record *r);
+void cell_leave(struct core *core, struct group *group, struct cell *cell);
 void queue_push(struct queue *queue, uint64_t block, uint32_t index);
 bool queue_peek(const struct queue *queue, struct heap_entry *ret);
 bool queue_pop(struct queue *queue, struct heap_entry *ret);
@@ -484,12 +498,26 @@ void dispatch_group(struct core *core, struct group *group);
 /* replay.c */
 void replay_begin(struct core *core, struct session *session, const struct message *m);
 void replay_all(struct core *core);
+/* start.c */
+/* What the group's connector may not repeat, worked out from its manifest. */
+void start_types(struct core *core);
+/* Is it of an operation that may not be repeated? */
+bool start_is_once(const struct group *group, const struct record *r);
+/* Must a START be in the log before it is delivered? */
+bool start_is_due(const struct group *group, const struct cell *cell,
+                  const struct record *r);
+/* Has the group as many of these under way as it may? */
+bool start_is_full(const struct group *group);
+/* Stage the START. Delivery goes on when it is applied. */
+void start_stage(struct core *core, struct group *group, struct position position,
+                 struct cell *cell);
 /* retry.c */
 /* Why an attempt ended without an outcome. */
 struct setback {
     uint64_t delay_us;        /* until the next; 0: the backoff's, after a death none */
     bool counts;              /* as an attempt */
     bool is_death, was_alone; /* of the session; nothing else was started */
+    bool leaves_doubt;        /* it may have had its effect */
     enum record_class why;
     const char *text;
 };

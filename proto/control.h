@@ -33,7 +33,9 @@ struct control_ack {
     uint64_t block;
 } __attribute__((packed));
 
-/* RECORD_RETRY: an attempt ended without an outcome. Attribute ERROR_MSG; error_class of the record. */
+/* RECORD_RETRY: an attempt ended without an outcome. Attribute ERROR_MSG; error_class of the record. The flag
+ * RECORD_DOUBT: it may have had its effect, so that the next delivery carries doubt; without it the one who gives
+ * it back knows that nothing happened. */
 struct control_retry {
     uint64_t block;
     uint32_t index;
@@ -74,3 +76,11 @@ struct control_checkpoint {
 
 /* RECORD_NOTE: a person's act or a change of state worth keeping (pause, resume, breaker). type = what, attribute
  * ACTOR = who, data = JSON. */
+
+/* RECORD_START: an attempt at an operation that may be repeated under no condition is about to be delivered. From
+ * here on, until a RETRY without RECORD_DOUBT or a settlement, it may have had its effect. */
+struct control_start {
+    uint64_t block;
+    uint32_t index;
+    uint32_t group;
+} __attribute__((packed));

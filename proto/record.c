@@ -32,7 +32,7 @@ static const char *why_bad(const struct record *r, size_t n)
     if (content > r->len || r->len - content > 7)
         return "record parts do not add up to its length";
     if (r->kind < RECORD_REQUEST || (r->kind > RECORD_FACT && r->kind < RECORD_BATCH) ||
-        r->kind > RECORD_NOTE)
+        r->kind > RECORD_START)
         return "unknown record kind";
     if (r->status > STATUS_FAILED || r->error_class >= CLASS_COUNT)
         return "unknown status or error class";

@@ -41,6 +41,7 @@ enum record_kind {
     RECORD_SCHEDULE = 23,
     RECORD_CHECKPOINT = 24,
     RECORD_NOTE = 25,
+    RECORD_START = 26,
 };
 
 enum record_status { STATUS_PENDING = 0, STATUS_SUCCESS = 1, STATUS_FAILED = 2 };
@@ -72,6 +73,7 @@ enum record_flags {
     RECORD_BY_BROKER = 8,  /* the broker itself wrote it: an outcome (deadline, exhausted, lost, ...) or a redrive */
     RECORD_JSON = 16,      /* data is JSON (application/json); datacontenttype is then not stored */
     RECORD_ONE_GROUP = 32, /* a fact made by a redrive: for the one consumer group whose hash is in `cause_index` */
+    RECORD_DOUBT = 64,     /* of a RETRY, or an outcome by the broker: an attempt may have had its effect */
 };
 
 struct record {

@@ -202,3 +202,10 @@ const struct record *settlement(struct fixture *f, struct slice at)
     }
     return found;
 }
+
+void drain(struct fixture *f, uint64_t peer)
+{
+    buf_fini(&f->frame);
+    while (world_take(&f->world, peer, &f->frame))
+        buf_fini(&f->frame);
+}

@@ -41,6 +41,8 @@ void start_work(struct fixture *f, uint64_t peer, const struct slice *at, size_t
 const struct message *expect(struct fixture *f, uint64_t peer, enum message_type type);
 void expect_refused(struct fixture *f, uint64_t peer, const char *code);
 void expect_silence(struct fixture *f, uint64_t peer);
+/* Whatever it was, it was heard. */
+void drain(struct fixture *f, uint64_t peer);
 /* A DELIVER whose first event is of this type: its slice. */
 struct slice expect_delivery(struct fixture *f, uint64_t peer, const char *type);
 /* A number of core_status by its path, -1 when there is none. */

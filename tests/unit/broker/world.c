@@ -11,7 +11,7 @@
 #include "proto/attrs.h"
 
 const char world_manifest[] = "{\"name\":\"payment\",\"operations\":[{\"name\":"
-                              "\"charge\"},{\"name\":\"refund\"},{\"name\":\"events\"}],"
+                              "\"charge\"},{\"name\":\"transfer\",\"repeat\":\"never\"},{\"name\":\"refund\"},{\"name\":\"events\"}],"
                               "\"webhooks\":[{\"event\":\"checkout.session.completed\","
                               "\"becomes\":\"payment.checkout.completed\"}],"
                               "\"publishes\":[\"payment.found\"]}";
