@@ -1,0 +1,255 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* twilio - SMS through Twilio's API of 2010-04-01, and its status callbacks
+ *
+ * There is no idempotency key.  A price is told only later, so the cost is estimated from
+ * the number of parts; the price of one is an option, because it depends on the country.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "messaging.h"
+
+enum {
+    TEXT_MAX = 1600,        /* characters; Twilio refuses more (21617) */
+    NUMBER_DIGITS_MAX = 15, /* E.164 */
+};
+
+const struct sb_option twilio_options[] = {
+    {"account_sid", SB_TEXT, NULL, true, "the account (AC...), from the console"},
+    {"api_key_sid", SB_TEXT, NULL, false,
+     "an API key (SK...), where auth_token is that key's secret and not the account's"},
+    {"from", SB_TEXT, NULL, false, "the number that sends (+15551234567)"},
+    {"messaging_service_sid", SB_TEXT, NULL, false,
+     "or a messaging service (MG...) that chooses one"},
+    {"status_callback", SB_TEXT, NULL, false,
+     "the public address of the webhook that hears what becomes of a message"},
+    {"segment_price", SB_INT, NULL, false,
+     "estimate of the cost: millionths of price_currency per part of a message"},
+    {"price_currency", SB_TEXT, "USD", false, "the currency of segment_price"},
+    {.name = NULL},
+};
+
+const struct sb_secret twilio_secrets[] = {
+    {"auth_token",
+     "the account's auth token, or the secret of the API key in api_key_sid",
+     "make a secondary token (or another API key), `signalbox secret rotate`, then "
+     "promote "
+     "it",
+     false},
+    {.name = NULL},
+};
+
+/* --- send --- */
+
+/* +15551234567, with a channel before it where it is not SMS ("whatsapp:+1..."). */
+static bool is_number(const char *text)
+{
+    const char *digits = text && strncmp(text, "whatsapp:", 9) == 0 ? text + 9 : text;
+    size_t n = digits && *digits == '+' ? strspn(digits + 1, "0123456789") : 0;
+
+    return n >= 2 && n <= NUMBER_DIGITS_MAX && !digits[1 + n];
+}
+
+static enum sb_verdict send_request(const struct sb_event *event,
+                                    struct sb_request *request,
+                                    struct sb_outcome *outcome)
+{
+    const struct sb_json *data = sb_data(event);
+    const char *account = sb_option(event, "account_sid"),
+               *key = sb_option(event, "api_key_sid"), *from = sb_option(event, "from"),
+               *service = sb_option(event, "messaging_service_sid");
+
+    if (text_check(event, TEXT_MAX, outcome) != SB_DONE)
+        return SB_FAILED;
+    if (!is_number(sb_text(data, "to")))
+        return sb_fail(outcome, "to must be a number like +15551234567 (E.164)");
+    if (!from == !service)
+        return sb_fail(outcome,
+                       "integrations.%s.options: give either from or "
+                       "messaging_service_sid",
+                       sb_integration(event));
+    sb_call(request, "POST", "/2010-04-01/Accounts");
+    sb_segment(request, account);
+    sb_segment(request, "Messages.json");
+    sb_basic(request, key ? key : account, "auth_token");
+    sb_field(request, "To", sb_text(data, "to"));
+    sb_field(request, "From", from);
+    sb_field(request, "MessagingServiceSid", service);
+    sb_field(request, "Body", sb_text(data, "text"));
+    sb_field(request, "StatusCallback", sb_option(event, "status_callback"));
+    return SB_DONE;
+}
+
+/* "-0.00750" as millionths: 7500. False when it is no such number. */
+static bool read_price(const char *text, int64_t *ret)
+{
+    int64_t millionths = 0;
+    int decimals = -1;
+
+    if (!text || !*text)
+        return false;
+    for (text += *text == '-'; *text; text++) {
+        if (*text == '.' && decimals < 0) {
+            decimals = 0;
+            continue;
+        }
+        if (*text < '0' || *text > '9' || millionths > INT64_MAX / 10000000)
+            return false;
+        if (decimals >= 6)
+            continue;
+        millionths = millionths * 10 + (*text - '0');
+        decimals += decimals >= 0;
+    }
+    for (decimals = decimals < 0 ? 0 : decimals; decimals < 6; decimals++)
+        millionths *= 10;
+    *ret = millionths;
+    return true;
+}
+
+static void estimate(const struct sb_event *event, int64_t segments,
+                     struct sb_outcome *outcome)
+{
+    int64_t sum;
+
+    if (sb_option(event, "segment_price") &&
+        !__builtin_mul_overflow(sb_option_int(event, "segment_price"), segments, &sum))
+        sb_cost(outcome, SB_ESTIMATED, sb_option(event, "price_currency"), sum);
+}
+
+static void put_cost(const struct sb_event *event, const struct sb_json *message,
+                     struct sb_outcome *outcome)
+{
+    const char *segments = sb_text(message, "num_segments"),
+               *unit = sb_text(message, "price_unit");
+    int64_t price, n = segments ? strtoll(segments, NULL, 10) : 0;
+
+    if (unit && strlen(unit) == 3 && read_price(sb_text(message, "price"), &price))
+        sb_cost(outcome, SB_ACTUAL, unit, price);
+    else if (n > 0)
+        estimate(event, n, outcome);
+}
+
+static enum sb_verdict send_succeeded(const struct sb_event *event,
+                                      const struct sb_answer *answer,
+                                      struct sb_outcome *outcome)
+{
+    const struct sb_json *message = sb_answer_json(answer);
+    const char *sid = sb_text(message, "sid"), *status = sb_text(message, "status");
+    struct sb_json *result = sb_result(outcome);
+    int64_t code = 0;
+
+    if (!sid || !status)
+        return sb_unclear(outcome, "not what Twilio answers to a message");
+    sb_put_text(result, "provider", "twilio");
+    sb_put_text(result, "message_id", sid);
+    sb_put_text(result, "status", status);
+    sb_put_text(result, "segments", sb_text(message, "num_segments"));
+    if (strcmp(status, "failed") == 0 || strcmp(status, "undelivered") == 0) {
+        sb_int(message, "error_code", &code);
+        return sb_fail(outcome, "Twilio took the message and could not send it (%lld)",
+                       (long long)code);
+    }
+    put_cost(event, message, outcome);
+    return SB_DONE;
+}
+
+static enum sb_verdict refused(const struct sb_answer *answer, struct sb_outcome *outcome)
+{
+    const struct sb_json *error = sb_answer_json(answer);
+    const char *message = sb_text(error, "message");
+    int64_t code = 0;
+
+    if (sb_int(error, "code", &code))
+        sb_put_int(sb_result(outcome), "code", code);
+    return sb_fail(outcome, "Twilio refused the message (%u, %lld): %s",
+                   sb_status(answer), (long long)code,
+                   message ? message : "it gave no reason");
+}
+
+static enum sb_verdict send_failed(const struct sb_event *event,
+                                   const struct sb_answer *answer,
+                                   struct sb_outcome *outcome)
+{
+    unsigned status = sb_status(answer);
+
+    if (status == 401 || status == 403)
+        return sb_fail(outcome,
+                       "Twilio does not accept the credentials (%u): check account_sid, "
+                       "api_key_sid and the secret \"auth_token\" of the integration %s",
+                       status, sb_integration(event));
+    if (status == 429)
+        return sb_retry(outcome, 0, "Twilio's rate limit is reached");
+    if (status >= 400 && status < 500 && status != 408 && status != 425)
+        return refused(answer, outcome);
+    return sb_default(outcome, "Twilio answered %u", status);
+}
+
+static void send_price(const struct sb_event *event, struct sb_outcome *outcome)
+{
+    const char *text = sb_text(sb_data(event), "text");
+
+    if (text)
+        estimate(event, text_segments(text), outcome);
+}
+
+const struct sb_operation twilio_operations[] = {
+    {.name = "send",
+     .summary = "Send an SMS",
+     .transition = "message: written -> accepted for delivery",
+     .transition_failed = "message: written -> not sent",
+     SB_BRANCHES(send_request, send_succeeded, send_failed),
+     .repeat = SB_REPEAT_NEVER,
+     .price = send_price,
+     .price_text =
+         "per part of a message (160 characters, 70 where one is not in the GSM "
+         "alphabet), by country; told by Twilio only later",
+     .degrade = "tell people another way, or later",
+     .test =
+         "with test credentials and Twilio's magic numbers, which signalbox's sandbox "
+         "knows too: from +15005550006"},
+    {.name = NULL},
+};
+
+/* --- webhooks --- */
+
+static enum sb_verdict happened(const struct sb_event *event, struct sb_outcome *outcome)
+{
+    const char *sid = sb_form(event, "MessageSid");
+    struct sb_json *result = sb_result(outcome);
+
+    if (!sid)
+        return sb_fail(outcome, "not a status callback of Twilio: MessageSid is missing");
+    sb_put_text(result, "provider", "twilio");
+    sb_put_text(result, "message_id", sid);
+    sb_put_text(result, "status", sb_form(event, "MessageStatus"));
+    sb_put_text(result, "recipient", sb_form(event, "To"));
+    sb_put_text(result, "code", sb_form(event, "ErrorCode"));
+    return SB_DONE;
+}
+
+#define SIMULATED "signalbox simulate, in the sandbox"
+
+const struct sb_webhook twilio_webhooks[] = {
+    {"message.delivered", "messaging.delivered", "message: accepted -> delivered",
+     happened, SIMULATED},
+    {"message.undelivered", "messaging.failed", "message: accepted -> not delivered",
+     happened, SIMULATED},
+    {"message.failed", "messaging.failed", "message: accepted -> not sent", happened,
+     SIMULATED},
+    {.event = NULL},
+};
+
+const struct sb_failure_mode twilio_failures[] = {
+    {"message refused", "permanent: Twilio refused the message",
+     "the input is wrong or the number may not be written to; `code` is Twilio's"},
+    {"credentials refused", "permanent: Twilio does not accept the credentials",
+     "set account_sid and the secret auth_token, then redrive what failed"},
+    {"rate limit", "a retry: Twilio's rate limit is reached",
+     "tried again after a pause"},
+    {"answer lost", "unknown: the call was sent and no answer could be used",
+     "never sent again by itself: look into Twilio's message log and resolve"},
+    {"Twilio broken", "unknown: Twilio answered 500", "as with a lost answer"},
+    {"not delivered", "an event messaging.failed", "`code` says why"},
+    {.name = NULL},
+};
