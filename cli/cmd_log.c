@@ -209,7 +209,7 @@ static bool parse_status(const char *text, int *ret)
     return false;
 }
 
-static bool parse_class(const char *text, int *ret)
+bool reading_class(const char *text, int *ret)
 {
     const char *names[CLASS_COUNT + 1] = {NULL};
 
@@ -238,7 +238,7 @@ static bool parse(const struct options *o, struct ledger_filter *filter)
 
     if (o->status && !parse_status(o->status, &filter->status))
         return false;
-    if (o->error_class && !parse_class(o->error_class, &filter->error_class))
+    if (o->error_class && !reading_class(o->error_class, &filter->error_class))
         return false;
     if (o->since && !cli_time("--since", o->since, &filter->since_us))
         return false;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/bus.h"
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/up/control.h"
@@ -14,40 +14,17 @@
 #include "lib/base/json.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
-#include "lib/sdk/peer.h"
-
-enum { ANSWER_US = 5000000 };
-
-struct asking {
-    struct bus bus;
-    struct json *answer;
-};
-
-static void on_answer(void *user, uint64_t ref, bool ok, const char *json)
-{
-    struct asking *asking = user;
-    char why[128];
-
-    (void)ref;
-    if (ok && !asking->answer)
-        asking->answer = js_parse(json, strlen(json), why, sizeof(why));
-    asking->bus.is_done = true;
-}
 
 /* The broker's status; NULL after having said why not. */
 static struct json *ask_broker(struct cli *cli)
 {
-    struct asking asking = {.answer = NULL};
+    struct asking asking;
+    struct json *status = NULL;
 
-    if (bus_open(&asking.bus, cli, &(struct peer_options){.on_answer = on_answer}) ==
-        CLI_DONE) {
-        (void)peer_admin(asking.bus.peer, "status", NULL);
-        (void)bus_wait(&asking.bus, clock_steady_us() + ANSWER_US);
-        if (!asking.answer)
-            cli_fail(CLI_UNREACHABLE, "the broker does not answer");
-    }
-    bus_close(&asking.bus);
-    return asking.answer;
+    if (ask_open(&asking, cli) == CLI_DONE && ask(&asking, "status", NULL) == CLI_DONE)
+        status = js_copy(asking.answer);
+    ask_close(&asking);
+    return status;
 }
 
 /* --- for people --- */

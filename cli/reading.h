@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* reading - what the commands that read the log share */
 #pragma once
+#include <stdbool.h>
 
 struct cli;
 struct ledger;
@@ -9,3 +10,5 @@ struct ledger;
 /* The log named by the configuration. NULL after having said why, with the exit status in
  * *ret_status. */
 struct ledger *reading_open(struct cli *cli, int *ret_status);
+/* A failure's class by name; false after having said which there are. */
+bool reading_class(const char *text, int *ret);

@@ -1,0 +1,76 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli/ask.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/json.h"
+#include "lib/sdk/peer.h"
+
+enum {
+    ANSWER_US = 10000000, /* an act is answered when it is on disk */
+    NAMES_SIZE = 4096,    /* for the passwd entry's texts */
+};
+
+static void on_answer(void *user, uint64_t ref, bool ok, const char *json)
+{
+    struct asking *asking = user;
+    char why[128];
+
+    (void)ref;
+    asking->is_good = ok;
+    asking->answer = js_parse(json, strlen(json), why, sizeof(why));
+    asking->bus.is_done = true;
+}
+
+int ask_open(struct asking *asking, struct cli *cli)
+{
+    *asking = (struct asking){.answer = NULL};
+    return bus_open(&asking->bus, cli, &(struct peer_options){.on_answer = on_answer});
+}
+
+/* The name of the user who runs this, or its number. */
+static void set_actor(struct json *args)
+{
+    char names[NAMES_SIZE], number[32];
+    struct passwd entry, *found = NULL;
+
+    snprintf(number, sizeof(number), "uid %u", (unsigned)getuid());
+    if (getpwuid_r(getuid(), &entry, names, sizeof(names), &found) != 0)
+        found = NULL;
+    js_set_text(args, "actor", found ? found->pw_name : number);
+}
+
+int ask(struct asking *asking, const char *command, struct json *args)
+{
+    struct buf text = BUF_NULL;
+
+    js_free(asking->answer);
+    asking->answer = NULL;
+    asking->bus.is_done = false;
+    args = args ? args : js_object();
+    set_actor(args);
+    js_write(args, 0, &text);
+    js_free(args);
+    (void)peer_admin(asking->bus.peer, command, buf_str(&text));
+    buf_fini(&text);
+    if (!bus_wait(&asking->bus, clock_steady_us() + ANSWER_US))
+        return cli_fail(CLI_UNREACHABLE, "the broker does not answer");
+    if (asking->is_good)
+        return CLI_DONE;
+    const char *why = js_text(asking->answer, "detail", "it gives no reason");
+    return cli_fail(CLI_FAILED, "%s", js_text(asking->answer, "error", why));
+}
+
+void ask_close(struct asking *asking)
+{
+    js_free(asking->answer);
+    asking->answer = NULL;
+    bus_close(&asking->bus);
+}

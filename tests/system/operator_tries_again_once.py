@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: The signalbox authors
+# SPDX-License-Identifier: Apache-2.0
+"""What failed is tried again by a person's word, once, and money moves once; what a person stops does not run."""
+import json
+import os
+import pwd
+import signal
+
+import harness
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+def redrive(system, *args):
+    """(exit status, what was said of each)"""
+    done = system.cli("redrive", "--json", *args, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def declined(system):
+    status, problem = system.charge(payment_method="pm_card_visa_chargeDeclinedInsufficientFunds")
+    assert status == 502, problem
+    return problem["id"]
+
+
+def trace(system, event):
+    return json.loads(system.cli("trace", event, "--json").stdout)
+
+
+def test_a_definite_failure_is_redriven_once_with_a_key_of_its_own(system):
+    failed = declined(system)
+    dry, said = redrive(system, failed, "--dry-run")
+    assert (dry, said[0]["ok"], said[0]["key"]) == (0, True, "new")
+    assert len(system.log("--type", "payment.charge.requested")) == 1
+    status, said = redrive(system, failed)
+    assert (status, said[0]["ok"]) == (0, True)
+    system.settled()
+    row = next(row for row in system.log() if row["id"] == said[0]["redrive"])
+    assert (row["cause"], row["status"], row["error_class"]) == (failed, "Failed", "permanent")
+    status, again = redrive(system, failed)
+    assert (status, again[0]["ok"]) == (1, False)
+    assert said[0]["redrive"] in again[0]["why"]
+    assert system.audit()["unaccounted"] == 0
+
+
+def test_a_failure_in_doubt_keeps_its_key_so_the_redrive_is_one_effect(tmp_path):
+    with harness.System(tmp_path, limits="timeout: 1s, attempts: 2") as system:
+        system.sandbox.fault(kind="cut_after_effect", next=2)
+        assert system.charge(wait="0", deadline="1h")[0] == 202
+        assert system.settled(60)["failed"] == 1
+        failed = system.log("--status", "failed")[0]
+        assert failed["error_class"] == "exhausted", failed
+        assert list(system.sandbox.effects().values()) == [1]
+        status, said = redrive(system, "--class", "exhausted", "--since", "1h")
+        assert (status, len(said), said[0]["key"]) == (0, 1, "kept")
+        assert system.settled(60)["unaccounted"] == 0
+        row = next(row for row in system.log() if row["id"] == said[0]["redrive"])
+        assert row["status"] == "Success", row
+        assert list(system.sandbox.effects().values()) == [1]  # the money moved once, under the first one's key
+        assert row["id"] in [one["id"] for one in trace(system, failed["id"])["followed"]]
+
+
+def test_a_second_redrive_is_refused_also_after_a_kill_of_the_broker(system):
+    failed = declined(system)
+    first, second = redrive(system, failed), redrive(system, failed)
+    assert [one[1][0]["ok"] for one in (first, second)] == [True, False]
+    system.settled()
+    system.kill("broker")
+    harness.wait_for("the broker is back", system.is_ready, 30)
+    status, said = redrive(system, failed)
+    assert (status, said[0]["ok"]) == (1, False), said
+    status, said = redrive(system, failed, "--again")
+    assert (status, said[0]["ok"]) == (0, True), said
+
+
+def test_success_is_not_redriven_and_nothing_unknown_is_found(system):
+    status, answer = system.charge()
+    assert status == 200
+    status, said = redrive(system, answer["id"])
+    assert (status, said[0]["ok"]) == (1, False)
+    assert "it succeeded" in said[0]["why"]
+    assert redrive(system, "--type", "email.>") == (0, [])
+    done = system.cli("redrive", "no-such-event", check=False)
+    assert (done.returncode, "no event no-such-event" in done.stderr) == (1, True)
+    for wrong in ((), ("x", "--since", "1h"), ("--class", "exhaust")):
+        assert system.cli("redrive", *wrong, check=False).returncode == 2
+    assert list(system.sandbox.effects().values()) == [1]
+
+
+def test_a_pending_request_is_cancelled_a_running_one_is_not(system):
+    system.cli("pause", "stripe", "--reason", "the invoices are wrong")
+    assert system.charge(wait="0", deadline="1h")[0] == 202
+    pending = system.log("--status", "pending")[0]["id"]
+    assert "paused" in system.cli("status").stdout
+    system.cli("cancel", pending)
+    system.cli("cancel", pending)  # done before is done
+    row = trace(system, pending)
+    assert (row["status"], row["error_class"]) == ("Failed", "cancelled")
+    assert ME in row["error_msg"]
+    system.cli("resume")
+    system.sandbox.fault(kind="slow", next=1, ms=2000)
+    assert system.charge(wait="0", deadline="1h")[0] == 202
+    running = system.log("--status", "pending")[0]["id"]
+    harness.wait_for("the charge has begun", lambda: system.sandbox.get("/sandbox/status")["calls"] == 1)
+    done = system.cli("cancel", running, check=False)
+    assert (done.returncode, "with its connector" in done.stderr) == (1, True), done.stderr
+    assert system.settled()["unaccounted"] == 0
+    assert list(system.sandbox.effects().values()) == [1]
+
+
+def test_what_is_paused_waits_through_a_restart_of_the_broker(system):
+    system.cli("pause", "--reason", "the provider called")
+    system.kill("broker")
+    harness.wait_for("the broker is back", system.is_ready, 30)
+    group = json.loads(system.cli("status", "--json").stdout)["broker"]["groups"][0]
+    assert (group["pause"]["reason"], group["pause"]["actor"]) == ("the provider called", ME)
+    assert system.charge(wait="0", deadline="1h")[0] == 202
+    assert [row["status"] for row in system.log()] == ["Pending"]
+    assert system.cli("pause", "strip", check=False).returncode == 1
+    system.cli("resume", "stripe")
+    system.settled()
+    assert [row["status"] for row in system.log("--type", "payment.charge.requested")] == ["Success"]
+
+
+def test_an_unknown_effect_is_resolved_by_a_person_with_a_note(tmp_path):
+    with harness.System(tmp_path, limits="timeout: 1s, attempts: 1") as system:
+        system.sandbox.fault(kind="cut_after_effect", next=1)
+        assert system.charge(wait="0", deadline="1h")[0] == 202
+        system.settled(60)
+        failed = system.log("--status", "failed")[0]
+        accepted = system.audit()["accepted"]
+        assert system.cli("resolve", failed["id"], "--as", "success", check=False).returncode == 2
+        system.cli("resolve", failed["id"], "--as", "success", "--note", "seen in the dashboard")
+        verdict = trace(system, failed["id"])["followed"][-1]
+        assert verdict["type"] == "signalbox.resolved"
+        assert verdict["data"] == {"id": failed["id"], "as": "success", "note": "seen in the dashboard", "actor": ME}
+        assert redrive(system, failed["id"])[0] == 1
+        audit = system.audit()
+        assert (audit["accepted"], audit["unaccounted"]) == (accepted + 1, 0)
+        done = system.cli("resolve", declined(system), "--as", "success", "--note", "no", check=False)
+        assert (done.returncode, "definite" in done.stderr) == (1, True), done.stderr
+
+
+def test_a_stopped_broker_is_said_to_be_away(system):
+    failed = declined(system)
+    pid = system.pids()["broker"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert system.cli("redrive", failed, check=False).returncode == 3
+    finally:
+        os.kill(pid, signal.SIGCONT)
