@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "lib/base/hash.h"
-#include "lib/base/id.h"
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
 
@@ -14,15 +12,10 @@
 
 /* --- what was done before --- */
 
-static void name_dealing(const struct dealing *d, unsigned number, uint8_t ret_name[16])
+static void name_dealing(const struct dealing *d, uint8_t ret_name[16])
 {
-    struct {
-        uint8_t id[16];
-        uint32_t group, number;
-    } key = {.group = dealing_is_delivery(d) ? d->group->hash : 0, .number = number};
-
-    memcpy(key.id, d->event->id, 16);
-    hash_pair("signalbox.dealing", (const char *)&key, sizeof(key), ret_name);
+    dealing_name(d->event->id, dealing_is_delivery(d) ? d->group->hash : 0, d->before,
+                 ret_name);
 }
 
 static void find_last(struct core *core, struct dealing *d)
@@ -31,7 +24,7 @@ static void find_last(struct core *core, struct dealing *d)
     uint8_t name[16];
 
     for (; d->before < DEALINGS_MAX; d->before++) {
-        name_dealing(d, d->before, name);
+        name_dealing(d, name);
         if (!key_value(core, name, &value))
             return;
         d->last_value = value;
@@ -47,7 +40,7 @@ void dealing_stage(struct core *core, const struct dealing *d, enum dealing_kind
     struct control_idempotency data = {.body_hash = kind, .expires_us = value.expires_us};
     uint8_t name[16];
 
-    name_dealing(d, d->before, name);
+    name_dealing(d, name);
     memcpy(value.id, id, 16);
     key_put(core, name, &value);
     struct record_parts parts = {

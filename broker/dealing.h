@@ -5,16 +5,11 @@
  *
  * The person's side (CLI, gateway) finds event and ending in the log and names their
  * places; every word of it is checked here.  What was done about an event is remembered
- * under names of the same kind as idempotency keys, dealing by dealing, so it costs no
- * memory, survives restarts, and is found for as long as the event is in the log. */
+ * as idempotency keys are (proto/dealing.h), so it costs no memory, survives restarts,
+ * and is found for as long as the event is in the log. */
 #pragma once
 #include "broker/state.h"
-
-enum dealing_kind { DEALT_NOT, DEALT_REDRIVEN, DEALT_SUCCESS, DEALT_FAILED };
-
-enum {
-    DEALINGS_MAX = 100, /* with one event; above: refused */
-};
+#include "proto/dealing.h"
 
 struct dealing {
     struct block_ref *event_block, *by_block;

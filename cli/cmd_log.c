@@ -118,9 +118,10 @@ static void print_row(const struct printing *p, const struct ledger_row *row)
         table_cell(&line, row->id_text, ID_COLUMNS, false);
     }
     if (row->status == STATUS_FAILED) {
-        buf_text(&line,
-                 p->columns ? "\n    -> signalbox trace " : " -> signalbox trace ");
-        table_cell(&line, row->id_text, 0, false);
+        buf_text(&line, p->columns ? "\n    " : " ");
+        buf_text(&line, row->redrive ? "redriven " : row->verdict ? "resolved " : "");
+        buf_text(&line, "-> signalbox trace ");
+        table_cell(&line, row->redrive ? row->redrive : row->id_text, 0, false);
     }
     puts(buf_str(&line));
     buf_fini(&line);

@@ -55,6 +55,20 @@ static void status_line(const char *label, const struct json *event, const char 
     buf_fini(&text);
 }
 
+/* "as success by alice at ...: seen in the dashboard" */
+static void verdict_line(const struct json *verdict)
+{
+    struct buf text = BUF_NULL;
+
+    if (!verdict)
+        return;
+    buf_format(&text, "as %s by %s at %s: %s", js_text(verdict, "as", ""),
+               js_text(verdict, "actor", "?"), js_text(verdict, "timestamp", ""),
+               js_text(verdict, "note", ""));
+    line("resolved", buf_str(&text));
+    buf_fini(&text);
+}
+
 static void print_event(const struct json *t)
 {
     struct buf head = BUF_NULL;
@@ -74,6 +88,8 @@ static void print_event(const struct json *t)
     line("committed", js_text(t, "timestamp", NULL));
     line("deadline", js_text(t, "deadline", NULL));
     data_line(t);
+    line("redrive", js_text(t, "redrive", NULL));
+    verdict_line(js_get(t, "resolved"));
     status_line("status", t,
                 js_bool(t, "unconsumed", false) ? ", unconsumed: no group takes it"
                                                 : NULL);

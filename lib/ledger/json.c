@@ -59,6 +59,22 @@ static struct json *cost_json(int64_t micros, const char *currency, const char *
     return cost;
 }
 
+/* What a person said became of it. */
+static void set_verdict(struct json *o, const struct ledger_row *row)
+{
+    char error[64];
+    struct json *said =
+                    js_parse(row->verdict, strlen(row->verdict), error, sizeof(error)),
+                *verdict = js_object();
+
+    js_set_text(verdict, "as", js_text(said, "as", NULL));
+    js_set_text(verdict, "note", js_text(said, "note", NULL));
+    js_set_text(verdict, "actor", js_text(said, "actor", NULL));
+    set_time(verdict, "timestamp", row->verdict_us);
+    js_set(o, "resolved", verdict);
+    js_free(said);
+}
+
 struct json *ledger_row_json(const struct ledger_row *row)
 {
     struct json *o = js_object();
@@ -88,6 +104,9 @@ struct json *ledger_row_json(const struct ledger_row *row)
         set_time(o, "settled", row->settled_us);
     if (row->deadline_us && row->status == STATUS_PENDING)
         set_time(o, "deadline", row->deadline_us);
+    js_set_text(o, "redrive", row->redrive);
+    if (row->verdict)
+        set_verdict(o, row);
     return o;
 }
 

@@ -211,8 +211,39 @@ static void ending(struct ledger *ledger, struct making *m, const struct hit *hi
         row->error_msg = NULL;
 }
 
+/* What a person did about it. */
+static void dealing(struct ledger *ledger, struct making *m, const struct dealt *dealt)
+{
+    const struct record *r =
+        dealt->kind == DEALT_NOT ? NULL : ledger_record(ledger, dealt->at);
+
+    if (!r)
+        return;
+    if (dealt->kind == DEALT_REDRIVEN) {
+        m->row.redrive = keep(m, id_text(r->id));
+        return;
+    }
+    m->row.verdict = keep(m, mem_copy(record_data(r), r->data_len));
+    m->row.verdict_us = ledger_block(ledger, dealt->at.block, NULL)->timestamp_us;
+}
+
+/* Looked up before the row is built: it may read many blocks. */
+static struct dealt find_dealing(struct ledger *ledger, const struct hit *hit)
+{
+    const struct record *r = hit->fate.status == STATUS_FAILED && hit->fate.by.block
+                                 ? ledger_record(ledger, hit->at)
+                                 : NULL;
+    uint8_t id[16];
+
+    if (!r || r->kind != RECORD_REQUEST)
+        return (struct dealt){.kind = DEALT_NOT};
+    memcpy(id, r->id, 16);
+    return dealt_with(ledger, id, hit->fate.by.block);
+}
+
 bool row_tell(struct ledger *ledger, const struct hit *hit, ledger_fn fn, void *user)
 {
+    struct dealt dealt = find_dealing(ledger, hit);
     const struct block *b = ledger_block(ledger, hit->at.block, NULL);
     const struct record *r = b ? ledger_record(ledger, hit->at) : NULL;
     struct making m = {0};
@@ -226,6 +257,7 @@ bool row_tell(struct ledger *ledger, const struct hit *hit, ledger_fn fn, void *
     m.row.integration = def ? def->name : NULL;
     m.row.service = keep(&m, service_of(ledger, r, hit->at));
     ending(ledger, &m, hit);
+    dealing(ledger, &m, &dealt);
     bool go_on = fn(user, &m.row);
     for (unsigned i = 0; i < m.n_texts; i++)
         free(m.texts[i]);

@@ -13,6 +13,7 @@
 #include "lib/store/views.h"
 #include "proto/block.h"
 #include "proto/control.h"
+#include "proto/dealing.h"
 
 enum {
     CACHE_BLOCKS = 16, /* kept in memory: records borrowed from the last 15 blocks looked
@@ -158,6 +159,16 @@ struct fate settle_by_list(const struct ledger *ledger, const struct record *r,
 /* The same for one record by looking forward in the log. */
 struct fate settle_by_search(struct ledger *ledger, const struct record *r,
                              struct position at);
+
+/* --- dealt.c --- */
+
+/* The newest thing that a person did about a request of this id, and where it stands;
+ * `from`: no dealing is before this block. */
+struct dealt {
+    enum dealing_kind kind;
+    struct position at;
+};
+struct dealt dealt_with(struct ledger *ledger, const uint8_t id[16], uint64_t from);
 
 /* --- query.c --- */
 

@@ -38,6 +38,7 @@ def test_a_definite_failure_is_redriven_once_with_a_key_of_its_own(system):
     system.settled()
     row = next(row for row in system.log() if row["id"] == said[0]["redrive"])
     assert (row["cause"], row["status"], row["error_class"]) == (failed, "Failed", "permanent")
+    assert [row["redrive"] for row in system.log("--status", "failed") if row["id"] == failed] == [said[0]["redrive"]]
     status, again = redrive(system, failed)
     assert (status, again[0]["ok"]) == (1, False)
     assert said[0]["redrive"] in again[0]["why"]
@@ -135,6 +136,10 @@ def test_an_unknown_effect_is_resolved_by_a_person_with_a_note(tmp_path):
         verdict = trace(system, failed["id"])["followed"][-1]
         assert verdict["type"] == "signalbox.resolved"
         assert verdict["data"] == {"id": failed["id"], "as": "success", "note": "seen in the dashboard", "actor": ME}
+        row = next(row for row in system.log("--status", "failed") if row["id"] == failed["id"])
+        assert (row["resolved"]["as"], row["resolved"]["actor"], row["status"]) == ("success", ME, "Failed"), row
+        assert "resolved ->" in system.cli("log", "--status", "failed").stdout
+        assert "seen in the dashboard" in system.cli("trace", failed["id"]).stdout
         assert redrive(system, failed["id"])[0] == 1
         audit = system.audit()
         assert (audit["accepted"], audit["unaccounted"]) == (accepted + 1, 0)
