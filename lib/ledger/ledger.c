@@ -89,7 +89,7 @@ static uint64_t trusted(struct ledger *ledger, uint64_t applied)
         views_scan(ledger->views, newest, true, take_row, &row) < 0)
         return 0;
     const struct block *b =
-        row.block == newest ? ledger_block(ledger, newest, NULL) : NULL;
+        row.last == newest ? ledger_block(ledger, newest, NULL) : NULL;
     return b && b->crc == row.crc ? newest : 0;
 }
 

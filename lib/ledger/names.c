@@ -146,17 +146,19 @@ static void read_block(struct ledger *ledger, uint64_t number)
 
 struct numbers {
     struct buf list;
-    uint64_t last;
+    uint64_t next, last;
 };
 
 static bool gather_config(void *user, const struct views_row *row)
 {
     struct numbers *numbers = user;
 
-    if (row->block > numbers->last)
+    if (row->first > numbers->last)
         return false;
-    if (row->is_config)
-        buf_add(&numbers->list, &row->block, sizeof(row->block));
+    uint64_t last = row->last < numbers->last ? row->last : numbers->last;
+    for (uint64_t n = row->first; row->is_config && n <= last; n++)
+        if (n >= numbers->next)
+            buf_add(&numbers->list, &n, sizeof(n));
     return true;
 }
 
@@ -166,6 +168,7 @@ void names_refresh(struct ledger *ledger)
     uint64_t next = ledger->named + 1 > ledger->first ? ledger->named + 1 : ledger->first,
              number;
 
+    numbers.next = next;
     if (next <= ledger->applied &&
         views_scan(ledger->views, next, false, gather_config, &numbers) == 0) {
         for (size_t i = 0; i < numbers.list.len; i += sizeof(number)) {

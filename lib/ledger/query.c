@@ -186,8 +186,8 @@ static bool gather_failed(void *user, const struct views_row *row)
 {
     struct buf *numbers = user;
 
-    if (row->failed)
-        buf_add(numbers, &row->block, sizeof(row->block));
+    for (uint64_t n = row->first; row->failed && n <= row->last; n++)
+        buf_add(numbers, &n, sizeof(n));
     return true;
 }
 
