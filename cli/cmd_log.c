@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -16,6 +17,9 @@
 #include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "lib/ledger/ledger.h"
+#include "lib/service/service.h"
+#include "lib/store/store.h"
+#include "lib/store/views.h"
 
 enum {
     FOLLOW_PAUSE_NS = 200 * 1000 * 1000,
@@ -197,6 +201,40 @@ static int verify(struct cli *cli)
     return n ? CLI_FAILED : CLI_DONE;
 }
 
+/* Nobody else may write them meanwhile: the logger's lock is taken, and a damaged block
+ * ends them. */
+static int rebuild_views(struct cli *cli)
+{
+    const struct config *config = cli_config(cli);
+    char error[512];
+    uint64_t last = 0, first, end;
+
+    if (!config)
+        return CLI_USAGE;
+    _free_ char *dir = config_log_dir(config);
+    struct store *store = store_open_reader(dir, error, sizeof(error));
+    if (!store)
+        return cli_fail(CLI_UNREACHABLE, "there is no log to read: %s", error);
+    int lock = service_lock(config->data, "signalbox-logger", error, sizeof(error));
+    struct views *views =
+        lock < 0 ? NULL : views_open(dir, /* read_only= */ false, error, sizeof(error));
+    int result = views ? views_rebuild(views, store, &last) : VIEWS_FAILED;
+    store_range(store, &first, &end);
+    if (result != VIEWS_OK)
+        cli_fail(CLI_FAILED, "%s", views ? views_error(views) : error);
+    else if (last < end)
+        cli_fail(CLI_FAILED, "block %llu cannot be read; see signalbox log verify",
+                 (unsigned long long)last + 1);
+    else
+        printf("the views say what blocks %llu to %llu hold\n",
+               (unsigned long long)first, (unsigned long long)end);
+    views_close(views);
+    store_close(store);
+    if (lock >= 0)
+        close(lock);
+    return result == VIEWS_OK && last >= end ? CLI_DONE : CLI_FAILED;
+}
+
 static bool parse_status(const char *text, int *ret)
 {
     static const char *const names[] = {"pending", "success", "failed"};
@@ -230,7 +268,7 @@ bool reading_class(const char *text, int *ret)
 }
 
 struct options {
-    const char *status, *error_class, *since, *until, *limit, *follow, *records;
+    const char *status, *error_class, *since, *until, *limit, *follow, *records, *rebuild;
 };
 
 static bool parse(const struct options *o, struct ledger_filter *filter)
@@ -268,6 +306,8 @@ int cmd_log(struct cli *cli, int argc, char **argv)
         {"--limit", "N", &o.limit},
         {"--follow", NULL, &o.follow},
         {"--records", NULL, &o.records},
+        {"--cause", "ID", &filter.cause},
+        {"--rebuild-views", NULL, &o.rebuild},
         {NULL, NULL, NULL},
     };
 
@@ -277,5 +317,7 @@ int cmd_log(struct cli *cli, int argc, char **argv)
     if (words == 1 && strcmp(argv[1], "verify") != 0)
         return cli_fail(CLI_USAGE, "log: `%s` is not known; expected options or verify",
                         argv[1]);
+    if (o.rebuild)
+        return rebuild_views(cli);
     return words == 1 ? verify(cli) : query(cli, &filter, o.follow != NULL);
 }

@@ -20,8 +20,9 @@ struct views;
 
 struct ledger_filter {
     const char *service, *type /* pattern */, *key, *integration;
+    const char *cause;           /* id of the event that led to it */
     int status;                  /* -1 any, else enum record_status */
-    int error_class;             /* -1 any */
+    int error_class;             /* -1 any; else only what failed so */
     uint64_t since_us, until_us; /* on timestamp; 0 = open */
     bool records;
     bool oldest_first;  /* false: the newest `limit`, but handed to fn oldest first */

@@ -1,12 +1,10 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Which rows there are.  Two ways:
- *
- * back():    from the end of the log to the start of what is asked for, gathering what
- * settles what.  Complete by construction: whatever settles an event stands behind it.
- * failed():  when only failures are asked for and views say which blocks hold some: only
- * these are read.  An event settled in block n stands at or before n, so going back, rows
- * are final once they lie above the block that is looked at. */
+/* Which rows there are.  Without views the log is read from its end to the start of what
+ * is asked for, gathering what settles what: complete by construction, since whatever
+ * settles an event stands behind it.  With views, search.c reads what can matter. */
+#include "lib/ledger/query.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,22 +12,8 @@
 
 #include "lib/base/id.h"
 #include "lib/base/mem.h"
-#include "lib/ledger/state.h"
 
 enum { LIMIT_DEFAULT = 100 };
-
-struct query {
-    struct ledger *ledger;
-    const struct ledger_filter *filter;
-    size_t limit;
-    struct position from, to; /* rows wanted: from < position < to */
-    uint64_t first, last;     /* blocks that can hold them */
-    struct settled_table settled;
-    struct hit *hits; /* newest first */
-    size_t n_hits, cap_hits;
-    bool is_cut; /* there are more than `limit` */
-    bool is_failed;
-};
 
 static int fail(struct query *q, const char *why)
 {
@@ -38,12 +22,12 @@ static int fail(struct query *q, const char *why)
     return -1;
 }
 
-static bool in_range(const struct query *q, struct position at)
+bool query_in_range(const struct query *q, struct position at)
 {
     return position_compare(at, q->from) > 0 && position_compare(at, q->to) < 0;
 }
 
-static void add_hit(struct query *q, const struct hit *hit)
+void query_add(struct query *q, const struct hit *hit)
 {
     if (q->n_hits == q->cap_hits) {
         if (q->filter->oldest_first && q->limit < SIZE_MAX / 4 &&
@@ -61,7 +45,7 @@ static void add_hit(struct query *q, const struct hit *hit)
     q->hits[q->n_hits++] = *hit;
 }
 
-static bool is_row(const struct query *q, const struct record *r)
+bool query_is_row(const struct query *q, const struct record *r)
 {
     return r->kind == RECORD_REQUEST || r->kind == RECORD_FACT ||
            (q->filter->records && r->kind == RECORD_OUTCOME);
@@ -75,7 +59,7 @@ static void rows_of(struct query *q, uint64_t number, const struct settled_list 
     for (uint32_t index = b ? b->count : 0; index > 0; index--) {
         struct hit hit = {.at = {number, index - 1}};
         const struct record *r = ledger_record(q->ledger, hit.at);
-        if (!r || !is_row(q, r) || !in_range(q, hit.at))
+        if (!r || !query_is_row(q, r) || !query_in_range(q, hit.at))
             continue;
         if (q->filter->records)
             hit.fate = (struct fate){.status = r->status,
@@ -84,11 +68,11 @@ static void rows_of(struct query *q, uint64_t number, const struct settled_list 
         else
             hit.fate = settle_by_list(q->ledger, r, hit.at, list);
         if (row_matches(q->ledger, q->filter, r, &hit))
-            add_hit(q, &hit);
+            query_add(q, &hit);
     }
 }
 
-static bool is_enough(const struct query *q)
+bool query_is_enough(const struct query *q)
 {
     return !q->filter->oldest_first && q->n_hits > q->limit;
 }
@@ -97,7 +81,7 @@ static void back(struct query *q)
 {
     uint64_t end = q->filter->records ? q->last : q->ledger->last;
 
-    for (uint64_t n = end; n >= q->first && n > 0 && !is_enough(q); n--) {
+    for (uint64_t n = end; n >= q->first && n > 0 && !query_is_enough(q); n--) {
         const struct block *b = ledger_block(q->ledger, n, NULL);
         if (!b)
             continue; /* missing or damaged: `log verify` and `audit` name it */
@@ -110,8 +94,6 @@ static void back(struct query *q)
     }
 }
 
-/* --- failures only --- */
-
 static int newest_first(const void *a, const void *b)
 {
     const struct hit *x = a, *y = b;
@@ -119,98 +101,8 @@ static int newest_first(const void *a, const void *b)
     return position_compare(y->at, x->at);
 }
 
-/* A request or fact that a record at `by` may have settled as Failed: is it so, and is it
- * asked for? */
-static void try_failed(struct query *q, struct position at, struct position by)
+void query_sort(struct query *q)
 {
-    struct hit hit = {.at = at};
-    const struct record *r = in_range(q, at) ? ledger_record(q->ledger, at) : NULL;
-
-    if (!r || (r->kind != RECORD_REQUEST && r->kind != RECORD_FACT))
-        return;
-    hit.fate = settle_by_search(q->ledger, r, at);
-    r = ledger_record(q->ledger, at);
-    if (r && position_compare(hit.fate.by, by) == 0 &&
-        row_matches(q->ledger, q->filter, r, &hit))
-        add_hit(q, &hit);
-}
-
-static void try_acked(struct query *q, const struct record *r, struct position by)
-{
-    struct control_ack ack;
-
-    if (r->data_len < sizeof(ack))
-        return;
-    memcpy(&ack, record_data(r), sizeof(ack));
-    if (ack.result != STATUS_FAILED || ack.block > by.block)
-        return;
-    const struct block *b = ledger_block(q->ledger, ack.block, NULL);
-    uint32_t count = b ? b->count : 0;
-    for (uint32_t i = 0; i < ack.count && ack.first < count && i < count - ack.first; i++)
-        try_failed(q, (struct position){ack.block, ack.first + i}, by);
-}
-
-static void failures_of(struct query *q, uint64_t number)
-{
-    const struct block *b = ledger_block(q->ledger, number, NULL);
-    uint32_t count = b ? b->count : 0;
-
-    for (uint32_t index = 0; index < count; index++) {
-        struct position by = {number, index};
-        const struct record *r = ledger_record(q->ledger, by);
-        if (!r)
-            return;
-        if (r->kind == RECORD_OUTCOME && r->status == STATUS_FAILED &&
-            r->cause_block <= number)
-            try_failed(q, (struct position){r->cause_block, r->cause_index}, by);
-        else if (r->kind == RECORD_FACT && r->status == STATUS_FAILED)
-            try_failed(q, by, (struct position){0});
-        else if (r->kind == RECORD_ACK)
-            try_acked(q, r, by);
-    }
-}
-
-/* Are as many rows final as are wanted? */
-static bool are_final(struct query *q, uint64_t below)
-{
-    size_t n = 0;
-
-    if (!is_enough(q))
-        return false;
-    for (size_t i = 0; i < q->n_hits; i++)
-        n += q->hits[i].at.block >= below;
-    return n > q->limit;
-}
-
-static bool gather_failed(void *user, const struct views_row *row)
-{
-    struct buf *numbers = user;
-
-    for (uint64_t n = row->first; row->failed && n <= row->last; n++)
-        buf_add(numbers, &n, sizeof(n));
-    return true;
-}
-
-static void failed(struct query *q)
-{
-    struct buf numbers = BUF_NULL;
-    struct ledger *ledger = q->ledger;
-    uint64_t number;
-    size_t at = 0;
-
-    views_scan(ledger->views, q->first, /* backwards= */ false, gather_failed, &numbers);
-    for (uint64_t n = ledger->last;
-         n > ledger->applied && n >= q->first && !are_final(q, n + 1); n--)
-        failures_of(q, n);
-    for (at = numbers.len; at > 0; at -= sizeof(number)) {
-        memcpy(&number, numbers.bytes + at - sizeof(number), sizeof(number));
-        if (number > ledger->applied)
-            continue;
-        if (are_final(q, number + 1))
-            break;
-        failures_of(q, number);
-    }
-    buf_fini(&numbers);
     if (q->n_hits)
         qsort(q->hits, q->n_hits, sizeof(*q->hits), newest_first);
 }
@@ -260,14 +152,6 @@ static int set_range(struct query *q)
     return 0;
 }
 
-static bool asks_for_failures(const struct query *q)
-{
-    const struct ledger_filter *f = q->filter;
-
-    return !f->records && q->ledger->applied > 0 &&
-           (f->status == STATUS_FAILED || (f->status < 0 && f->error_class > 0));
-}
-
 static long tell(struct query *q, ledger_fn fn, void *user)
 {
     long told = 0;
@@ -308,13 +192,16 @@ static char *next_cursor(const struct query *q)
 long ledger_query(struct ledger *ledger, const struct ledger_filter *filter, ledger_fn fn,
                   void *user, char **ret_cursor)
 {
-    struct query q = {.ledger = ledger, .filter = filter};
+    struct ledger_filter wanted = *filter;
+    struct query q = {.ledger = ledger, .filter = &wanted};
     long told = -1;
 
+    if (wanted.error_class >= 0 && wanted.status < 0)
+        wanted.status = STATUS_FAILED; /* nothing else has a class */
     ledger_refresh(ledger);
     if (set_range(&q) == 0) {
-        if (asks_for_failures(&q))
-            failed(&q);
+        if (ledger->applied && !filter->oldest_first)
+            search(&q);
         else
             back(&q);
         told = tell(&q, fn, user);
@@ -342,13 +229,13 @@ static void settled_older(struct query *q)
                      j++) {
                     struct hit hit = {.at = {list->block, list->items[k].first + j}};
                     const struct record *r = ledger_record(q->ledger, hit.at);
-                    if (!r || !is_row(q, r) || list->items[k].kind == RECORD_RETRY)
+                    if (!r || !query_is_row(q, r) || list->items[k].kind == RECORD_RETRY)
                         continue;
                     hit.fate = settle_by_search(q->ledger, r, hit.at);
                     r = ledger_record(q->ledger, hit.at);
                     if (r && position_compare(hit.fate.by, list->items[k].by) == 0 &&
                         row_matches(q->ledger, q->filter, r, &hit))
-                        add_hit(q, &hit);
+                        query_add(q, &hit);
                 }
             }
 }
@@ -368,8 +255,7 @@ long ledger_follow(struct ledger *ledger, const struct ledger_filter *filter,
     back(&q);
     if (!filter->records)
         settled_older(&q);
-    if (q.n_hits)
-        qsort(q.hits, q.n_hits, sizeof(*q.hits), newest_first);
+    query_sort(&q);
     long told = tell(&q, fn, user);
     *block = q.last;
     settled_fini(&q.settled);
@@ -379,13 +265,18 @@ long ledger_follow(struct ledger *ledger, const struct ledger_filter *filter,
 
 /* --- one event --- */
 
+void ledger_id(const char *text, uint8_t ret_id[16])
+{
+    if (!id_parse(text, ret_id))
+        id_foreign(text, ret_id);
+}
+
 bool ledger_locate(struct ledger *ledger, const char *text, struct position *ret)
 {
     uint64_t n = ledger->last;
     uint8_t id[16];
 
-    if (!id_parse(text, id))
-        id_foreign(text, id);
+    ledger_id(text, id);
     while (n > 0 &&
            (n = ledger_next(ledger, n, /* backwards= */ true, VIEWS_ID, id)) != 0) {
         const struct block *b = ledger_block(ledger, n, NULL);

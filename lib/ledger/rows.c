@@ -141,21 +141,41 @@ static bool key_is(const struct record *r, const char *wanted)
     return key && strcmp(key, wanted) == 0;
 }
 
-bool row_matches(struct ledger *ledger, const struct ledger_filter *filter,
-                 const struct record *r, const struct hit *hit)
+static bool cause_is(const struct record *r, const char *wanted)
 {
-    if (filter->status >= 0 && filter->status != (int)hit->fate.status)
-        return false;
-    if (filter->error_class >= 0 && (hit->fate.status != STATUS_FAILED ||
-                                     filter->error_class != hit->fate.error_class))
-        return false;
+    uint8_t id[16];
+
+    ledger_id(wanted, id);
+    return memcmp(r->cause, id, sizeof(id)) == 0;
+}
+
+bool row_is_named_so(struct ledger *ledger, const struct ledger_filter *filter,
+                     const struct record *r, struct position at)
+{
     if (filter->type && !text_match_type(filter->type, record_type(r), r->type_len))
         return false;
     if (filter->integration && r->integration != integration_hash(filter->integration))
         return false;
     if (filter->key && !key_is(r, filter->key))
         return false;
-    return !filter->service || service_is(ledger, r, hit->at, filter->service);
+    if (filter->cause && !cause_is(r, filter->cause))
+        return false;
+    return !filter->service || service_is(ledger, r, at, filter->service);
+}
+
+bool row_ended_so(const struct ledger_filter *filter, const struct fate *fate)
+{
+    if (filter->status >= 0 && filter->status != (int)fate->status)
+        return false;
+    return filter->error_class < 0 ||
+           (fate->status == STATUS_FAILED && filter->error_class == fate->error_class);
+}
+
+bool row_matches(struct ledger *ledger, const struct ledger_filter *filter,
+                 const struct record *r, const struct hit *hit)
+{
+    return row_ended_so(filter, &hit->fate) &&
+           row_is_named_so(ledger, filter, r, hit->at);
 }
 
 static void head(struct making *m, const struct record *r, const struct hit *hit,

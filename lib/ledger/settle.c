@@ -331,3 +331,39 @@ struct fate settle_by_search(struct ledger *ledger, const struct record *r,
         v = search(ledger, at, VIEWS_OF, &at.block);
     return v;
 }
+
+/* True when none of them is pending any more. */
+static bool settle_all(struct ledger *ledger, struct hit *hits, size_t n,
+                       struct settled_list *list)
+{
+    bool is_done = true;
+
+    if (list->n)
+        qsort(list->items, list->n, sizeof(*list->items), by_place);
+    for (size_t i = 0; i < n; i++) {
+        const struct record *r = ledger_record(ledger, hits[i].at);
+        if (!r)
+            continue;
+        hits[i].fate = settle_by_list(ledger, r, hits[i].at, list);
+        is_done &= hits[i].fate.status != STATUS_PENDING;
+    }
+    return is_done;
+}
+
+void settle_block(struct ledger *ledger, uint64_t block, struct hit *hits, size_t n)
+{
+    struct settled_list list = {.block = block};
+    uint64_t next = block;
+    bool is_done = settle_all(ledger, hits, n, &list);
+
+    while (!is_done && (next = ledger_next(ledger, next, /* backwards= */ false, VIEWS_OF,
+                                           &block)) != 0) {
+        const struct block *b = ledger_block(ledger, next++, NULL);
+        size_t before = list.n;
+        if (b)
+            gather_for(&list, b, block);
+        if (list.n > before)
+            is_done = settle_all(ledger, hits, n, &list);
+    }
+    free(list.items);
+}

@@ -160,6 +160,9 @@ struct fate settle_by_list(const struct ledger *ledger, const struct record *r,
 struct fate settle_by_search(struct ledger *ledger, const struct record *r,
                              struct position at);
 
+/* The fates of `n` hits of one block, by what the log holds about it. */
+void settle_block(struct ledger *ledger, uint64_t block, struct hit *hits, size_t n);
+
 /* --- dealt.c --- */
 
 /* The newest thing that a person did about a request of this id, and where it stands;
@@ -172,13 +175,20 @@ struct dealt dealt_with(struct ledger *ledger, const uint8_t id[16], uint64_t fr
 
 /* --- query.c --- */
 
+/* The 16 bytes under which an id is known (a UUID's text, or a foreign one). */
+void ledger_id(const char *text, uint8_t ret_id[16]);
 /* The position of the newest event with this id (UUID text or foreign id). */
 bool ledger_locate(struct ledger *ledger, const char *text, struct position *ret);
 
 /* --- rows.c --- */
 
-/* Does the record with this fate pass the filter (not looking at times, cursor and
- * limit)? */
+/* Does the record have the names that are asked for: type, integration, key, cause,
+ * service? Looks at other records, so `r` is to be asked for again. */
+bool row_is_named_so(struct ledger *ledger, const struct ledger_filter *filter,
+                     const struct record *r, struct position at);
+/* Did it end as it is asked for? */
+bool row_ended_so(const struct ledger_filter *filter, const struct fate *fate);
+/* Both: does it pass the filter (not looking at times, cursor and limit)? */
 bool row_matches(struct ledger *ledger, const struct ledger_filter *filter,
                  const struct record *r, const struct hit *hit);
 /* Build the row and hand it over. False when fn said stop. */

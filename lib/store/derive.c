@@ -175,6 +175,18 @@ static void take_ack(struct views *views, const struct record *r)
             tally(views, VIEWS_GIVEN_UP, &names, STATUS_FAILED, r->error_class);
 }
 
+/* Of a request, or of a delivery to a group. */
+static void take_retry(struct views *views, const struct record *r)
+{
+    struct control_retry c;
+
+    if (r->data_len < sizeof(c))
+        return;
+    memcpy(&c, record_data(r), sizeof(c));
+    open_attempt(views, c.block, 0, c.index, c.attempts);
+    open_attempt(views, c.block, c.group, c.index, c.attempts);
+}
+
 static bool is_group(const struct record *r)
 {
     static const char type[] = "signalbox.group";
@@ -187,6 +199,8 @@ static void take_control(struct views *views, const struct record *r)
 {
     if (r->kind == RECORD_ACK)
         take_ack(views, r);
+    if (r->kind == RECORD_RETRY)
+        take_retry(views, r);
     if (is_group(r))
         types_group(views, r);
     if (r->kind == RECORD_INTEGRATION || r->kind == RECORD_MANIFEST ||

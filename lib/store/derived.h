@@ -138,6 +138,9 @@ void open_add(struct views *views, uint64_t block, uint32_t group,
 /* Take one out; false when it is not open. */
 bool open_take(struct views *views, uint64_t block, uint32_t group, uint32_t index,
                struct views_open *ret);
+/* An attempt of one that is open ended without an outcome. */
+void open_attempt(struct views *views, uint64_t block, uint32_t group, uint32_t index,
+                  uint32_t attempts);
 /* The first one at or behind `index`, UINT32_MAX when there is none. */
 uint32_t open_next(struct views *views, uint64_t block, uint32_t group, uint32_t index);
 /* Write what changed. LMDB's code. */

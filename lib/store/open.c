@@ -14,7 +14,7 @@
 #include "proto/control.h"
 
 enum {
-    KEEP_MAX = 4096, /* entries that stay in memory when a new block comes, */
+    KEEP_MAX = 4096,          /* entries that stay in memory when a new block comes, */
     KEEP_ITEMS_MAX = 1 << 18, /* and events in them: 6 MiB */
     KEY_SIZE = 12,
 };
@@ -173,6 +173,7 @@ unsigned open_load(struct views *views, const struct block *block)
 {
     unsigned pages = pages_of(block->count) * (unsigned)(1 + views->n_groups);
     struct control_ack ack;
+    struct control_retry retry;
 
     if (views->n_entries > KEEP_MAX || views->n_items > KEEP_ITEMS_MAX)
         forget_unchanged(views);
@@ -183,6 +184,9 @@ unsigned open_load(struct views *views, const struct block *block)
         } else if (r->kind == RECORD_ACK && r->data_len >= sizeof(ack)) {
             memcpy(&ack, record_data(r), sizeof(ack));
             pages += load(views, ack.block, ack.group);
+        } else if (r->kind == RECORD_RETRY && r->data_len >= sizeof(retry)) {
+            memcpy(&retry, record_data(r), sizeof(retry));
+            pages += load(views, retry.block, 0) + load(views, retry.block, retry.group);
         }
     }
     return pages;
@@ -286,6 +290,18 @@ bool open_take(struct views *views, uint64_t block, uint32_t group, uint32_t ind
     if (++e->taken == e->n)
         e->n = e->taken = 0;
     return true;
+}
+
+void open_attempt(struct views *views, uint64_t block, uint32_t group, uint32_t index,
+                  uint32_t attempts)
+{
+    struct open_entry *e = entry_find(views, block, group);
+    size_t at = e ? lower_bound(e, index) : 0;
+
+    if (!e || at == e->n || e->list[at].index != index || !e->list[at].kind)
+        return;
+    e->list[at].attempts = (uint8_t)(attempts < UINT8_MAX ? attempts : UINT8_MAX);
+    e->is_changed = true;
 }
 
 uint32_t open_next(struct views *views, uint64_t block, uint32_t group, uint32_t index)

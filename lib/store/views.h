@@ -139,7 +139,9 @@ struct views_open {
     uint32_t index;
     uint32_t integration;
     uint32_t service; /* as in a tally */
-    uint32_t kind;    /* enum record_kind */
+    uint8_t kind;     /* enum record_kind */
+    uint8_t attempts; /* spent so far, 255 and more as 255 */
+    uint16_t reserved;
 };
 /* All that are open in a block for one group (0: the requests), until fn says stop; from
  * block `from` downwards. Groups that were removed are not left out. */
