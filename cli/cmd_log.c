@@ -226,8 +226,8 @@ static int rebuild_views(struct cli *cli)
         cli_fail(CLI_FAILED, "block %llu cannot be read; see signalbox log verify",
                  (unsigned long long)last + 1);
     else
-        printf("the views say what blocks %llu to %llu hold\n",
-               (unsigned long long)first, (unsigned long long)end);
+        printf("the views say what blocks %llu to %llu hold\n", (unsigned long long)first,
+               (unsigned long long)end);
     views_close(views);
     store_close(store);
     if (lock >= 0)

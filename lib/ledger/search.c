@@ -329,6 +329,8 @@ void search(struct query *q)
     const struct ledger_filter *f = q->filter;
     struct plan plan;
 
+    if (f->error_class >= 0 && f->status != STATUS_FAILED && !f->records)
+        return; /* only what failed has a class */
     plan_init(&plan, q->ledger, f);
     if (f->key || f->cause)
         by_item(q);

@@ -114,7 +114,8 @@ static void open_for_groups(struct views *views, uint64_t block, const struct re
     const uint32_t *groups = types_note(views, r, &n);
 
     for (size_t i = 0; i < n && r->kind != RECORD_REQUEST; i++)
-        open_add(views, block, groups[i], names);
+        if (record_is_for(r, groups[i]))
+            open_add(views, block, groups[i], names);
 }
 
 /* The first outcome of a request ends it; of one whose segment was removed before the

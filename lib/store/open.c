@@ -298,7 +298,8 @@ void open_attempt(struct views *views, uint64_t block, uint32_t group, uint32_t 
     struct open_entry *e = entry_find(views, block, group);
     size_t at = e ? lower_bound(e, index) : 0;
 
-    if (!e || at == e->n || e->list[at].index != index || !e->list[at].kind)
+    if (!e || at == e->n || e->list[at].index != index || !e->list[at].kind ||
+        e->list[at].attempts >= attempts)
         return;
     e->list[at].attempts = (uint8_t)(attempts < UINT8_MAX ? attempts : UINT8_MAX);
     e->is_changed = true;

@@ -29,6 +29,7 @@ struct maker {
     uint64_t requests, facts, outcomes;
     uint32_t events;
     bool views_stopped;
+    uint64_t views_end; /* 0: none */
 };
 
 static enum maker_harm harm; /* the store's functions are handed no maker */
@@ -304,7 +305,7 @@ void maker_seal_lying(struct maker *m, int requests, int facts, int outcomes)
     const struct block *const one[] = {b};
     if (store_append(m->store, one, 1) != STORE_OK)
         abort();
-    if (m->views && !m->views_stopped &&
+    if (m->views && !m->views_stopped && (!m->views_end || b->number < m->views_end) &&
         (views_apply(m->views, b) || views_flush(m->views)))
         abort();
     begin(m);
@@ -325,6 +326,24 @@ void maker_harm(struct maker *m, enum maker_harm what, uint64_t block)
 void maker_stop_views(struct maker *m)
 {
     m->views_stopped = true;
+}
+
+void maker_stop_views_at(struct maker *m, uint64_t block)
+{
+    m->views_end = block;
+}
+
+void maker_rebuild_views(struct maker *m)
+{
+    uint64_t last = 0;
+
+    if (views_rebuild(m->views, m->store, &last) || last + 1 != m->number)
+        abort();
+}
+
+struct ledger *maker_ledger_without_views(struct maker *m)
+{
+    return ledger_over(m->store, NULL);
 }
 
 void maker_foreign_views(struct maker *m)

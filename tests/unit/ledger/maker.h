@@ -47,6 +47,12 @@ enum maker_harm { HARM_NONE, HARM_MISSING, HARM_FLIPPED, HARM_REPLACED, HARM_END
 void maker_harm(struct maker *maker, enum maker_harm harm, uint64_t block);
 /* Apply no further blocks to the views: they lag behind. */
 void maker_stop_views(struct maker *maker);
+/* The same from this block on. */
+void maker_stop_views_at(struct maker *maker, uint64_t block);
+/* Clear the views and build them from the log in one batch. */
+void maker_rebuild_views(struct maker *maker);
+/* A second ledger over the log that knows no views; to be closed. */
+struct ledger *maker_ledger_without_views(struct maker *maker);
 /* The views, empty so far, are those of another log with as many blocks. */
 void maker_foreign_views(struct maker *maker);
 /* Remove the segments below; every block of maker_segment() opens one. */

@@ -14,6 +14,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/store/views.h"
+#include "proto/attrs.h"
 #include "proto/control.h"
 
 static char dir[64];
@@ -487,6 +488,245 @@ static void map_grows_when_it_could_become_full(void **state)
     assert_int_equal(views_applied(views), 40);
 }
 
+/* --- runs, tallies, costs, what is open --- */
+
+static void small_blocks_of_one_minute_share_a_row(void **state)
+{
+    struct views_row row = {0};
+    unsigned rows = 0;
+    uint8_t id[16];
+
+    (void)state;
+    for (uint64_t n = 1; n <= 100; n++) { /* flushed each time: the row is written over */
+        begin();
+        event((uint8_t)n, RECORD_FACT, STATUS_PENDING, 0, NULL);
+        assert_int_equal(apply(n, n < 90 ? n : MINUTE_US), VIEWS_OK);
+    }
+    views_scan(views, 0, false, count_row, &rows);
+    assert_int_equal(rows, 3); /* 64 blocks, 25, and the next minute's */
+    views_scan(views, 70, true, take_row, &row);
+    assert_int_equal(row.first, 65);
+    assert_int_equal(row.last, 89);
+    assert_int_equal(row.events, 25);
+    views_scan(views, 70, false, take_row, &row);
+    assert_int_equal(row.first, 65);
+    memset(id, 70, 16);
+    assert_int_equal(views_find(views, 1, false, VIEWS_ID, id), 65);
+    assert_int_equal(views_find(views, 68, false, VIEWS_ID, id), 68);
+    assert_int_equal(views_find(views, 100, true, VIEWS_ID, id), 89);
+    assert_int_equal(views_find(views, 80, true, VIEWS_ID, id), 80);
+    assert_int_equal(views_find(views, 64, true, VIEWS_ID, id), 0);
+}
+
+static void a_run_goes_on_after_a_flush_and_not_after_a_restart(void **state)
+{
+    unsigned rows = 0;
+
+    (void)state;
+    for (uint64_t n = 1; n <= 4; n++) {
+        begin();
+        event((uint8_t)n, RECORD_FACT, STATUS_PENDING, 0, NULL);
+        assert_int_equal(apply(n, n), VIEWS_OK);
+        if (n == 2) {
+            views_close(views);
+            open_views(false);
+        }
+    }
+    views_scan(views, 0, false, count_row, &rows);
+    assert_int_equal(rows, 2);
+}
+
+static void add_outcome(uint8_t name, struct position request, enum record_class class,
+                        int64_t cost)
+{
+    struct buf attrs = BUF_NULL;
+    uint8_t id[16];
+
+    memset(id, name, 16);
+    attrs_begin(&attrs);
+    if (cost) {
+        attrs_int(&attrs, ATTR_COST, cost);
+        attrs_text(&attrs, ATTR_CURRENCY, "EUR");
+        attrs_text(&attrs, ATTR_COST_KIND, "actual");
+    }
+    record_add(&body,
+               &(struct record_parts){.kind = RECORD_OUTCOME,
+                                      .status = class ? STATUS_FAILED : STATUS_SUCCESS,
+                                      .error_class = class,
+                                      .type = "x.y.done",
+                                      .id = id,
+                                      .integration = 7,
+                                      .settles = request,
+                                      .attrs = attrs.bytes,
+                                      .attr_len = attrs.len});
+    buf_fini(&attrs);
+}
+
+static const struct views_tally *find_tally(const struct views_row *row,
+                                            enum views_what what, const char *type,
+                                            enum record_status status)
+{
+    for (size_t i = 0; i < row->n_tallies; i++)
+        if (row->tallies[i].what == what && row->tallies[i].type == hash_text(type) &&
+            row->tallies[i].status == status)
+            return &row->tallies[i];
+    return NULL;
+}
+
+static bool check_tallies(void *user, const struct views_row *row)
+{
+    const struct views_tally *t;
+
+    (void)user;
+    assert_non_null(t = find_tally(row, VIEWS_ENDED, "a.b.c", STATUS_FAILED));
+    assert_int_equal(t->count, 1);
+    assert_int_equal(t->error_class, CLASS_deadline);
+    assert_non_null(t = find_tally(row, VIEWS_ENDED, "a.b.c", STATUS_SUCCESS));
+    assert_int_equal(t->count, 2);
+    assert_non_null(t = find_tally(row, VIEWS_ANSWERED, "x.y.done", STATUS_FAILED));
+    assert_int_equal(t->count, 2); /* the late one, too */
+    assert_null(find_tally(row, VIEWS_ASKED, "a.b.c", STATUS_PENDING));
+    return false;
+}
+
+static bool check_costs(void *user, const struct views_row *row)
+{
+    (void)user;
+    assert_int_equal(row->n_costs, 2); /* with and without; the late one's is not here */
+    for (size_t i = 0; i < row->n_costs; i++) {
+        const struct views_cost *c = &row->costs[i];
+        assert_int_equal(c->type, hash_text("a.b.c"));
+        if (c->kind == VIEWS_COST_NONE) {
+            assert_int_equal(c->count, 1);
+            assert_int_equal(c->status, STATUS_FAILED);
+            continue;
+        }
+        assert_int_equal(c->kind, VIEWS_COST_ACTUAL);
+        assert_int_equal(c->micros, 700);
+        assert_int_equal(c->count, 2);
+        assert_string_equal(c->currency, "EUR");
+    }
+    return false;
+}
+
+static void endings_and_costs_are_counted_once_and_under_the_requests_names(void **state)
+{
+    (void)state;
+    begin();
+    for (uint8_t n = 1; n <= 3; n++)
+        event(n, RECORD_REQUEST, STATUS_PENDING, 0, NULL);
+    assert_int_equal(apply(1, 1), VIEWS_OK);
+    views_close(views); /* what is open is found on disk, too */
+    open_views(false);
+    begin();
+    add_outcome(11, (struct position){1, 0}, CLASS_none, 300);
+    add_outcome(12, (struct position){1, 1}, CLASS_deadline, 0);
+    add_outcome(13, (struct position){1, 2}, CLASS_none, 400);
+    add_outcome(14, (struct position){1, 0}, CLASS_deadline, 999);
+    assert_int_equal(apply(2, 2 * MINUTE_US), VIEWS_OK);
+    views_scan(views, 2, false, check_tallies, NULL);
+    views_scan(views, 2, false, check_costs, NULL);
+}
+
+static bool write_open(void *user, uint64_t block, uint32_t group,
+                       const struct views_open *open, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_format(user, "%llu-%u%s+%u ", (unsigned long long)block, open[i].index,
+                   group ? "g" : "", open[i].attempts);
+    return true;
+}
+
+static void expect_open(uint64_t from, const char *list)
+{
+    struct buf got = BUF_NULL;
+
+    assert_int_equal(views_pending(views, from, write_open, &got), 0);
+    assert_string_equal(buf_str(&got), list);
+    buf_fini(&got);
+}
+
+static void what_is_not_settled_is_open(void **state)
+{
+    static const char group[] = "{\"name\":\"g\",\"types\":[\"a.>\"]}";
+    struct control_ack ack = {
+        .group = integration_hash("g"), .block = 2, .count = 1, .result = STATUS_SUCCESS};
+    struct control_retry retry = {.block = 1, .index = 1, .attempts = 3};
+
+    (void)state;
+    begin();
+    event(1, RECORD_REQUEST, STATUS_PENDING, 0, NULL);
+    event(2, RECORD_REQUEST, STATUS_PENDING, 0, NULL);
+    record_add(&body, &(struct record_parts){.kind = RECORD_NOTE,
+                                             .type = "signalbox.group",
+                                             .data = group,
+                                             .data_len = sizeof(group) - 1});
+    assert_int_equal(apply(1, 1), VIEWS_OK);
+    views_close(views); /* the group is known after a restart */
+    open_views(false);
+    begin();
+    event(3, RECORD_FACT, STATUS_PENDING, 0, NULL);
+    event(4, RECORD_FACT, STATUS_PENDING, 0, NULL);
+    control(RECORD_RETRY, &retry, sizeof(retry));
+    assert_int_equal(apply(2, 2), VIEWS_OK);
+    expect_open(UINT64_MAX, "2-0g+0 2-1g+0 1-0+0 1-1+3 ");
+    begin();
+    add_outcome(11, (struct position){1, 0}, CLASS_none, 0);
+    control(RECORD_ACK, &ack, sizeof(ack));
+    assert_int_equal(apply(3, 3), VIEWS_OK);
+    expect_open(UINT64_MAX, "2-1g+0 1-1+3 ");
+    expect_open(1, "1-1+3 ");
+    assert_int_equal(views_trim(views, 2, 100), VIEWS_OK);
+    assert_int_equal(views_flush(views), VIEWS_OK);
+    expect_open(UINT64_MAX, "2-1g+0 ");
+}
+
+struct types {
+    unsigned n;
+    bool has_it;
+};
+
+static void take_type(void *user, uint64_t hash, const char *type, size_t n)
+{
+    struct types *types = user;
+
+    types->n++;
+    types->has_it |=
+        n == 5 && memcmp(type, "a.b.c", 5) == 0 && hash == hash_text("a.b.c");
+}
+
+static void types_are_listed_once_until_there_are_too_many(void **state)
+{
+    struct types types = {0};
+
+    (void)state;
+    keeps_batch = true;
+    for (uint64_t n = 1; n <= 35; n++) {
+        begin();
+        event((uint8_t)n, RECORD_FACT, STATUS_PENDING, 0, NULL);
+        for (int i = 0; n > 1 && i < 2000; i++) {
+            uint8_t id[16] = {1};
+            _free_ char *type = mem_format("x.%llu.n%d", (unsigned long long)n, i);
+            record_add(&body, &(struct record_parts){
+                                  .kind = RECORD_FACT, .type = type, .id = id});
+        }
+        assert_int_equal(apply(n, n), VIEWS_OK);
+        if (n == 1) {
+            assert_int_equal(views_flush(views), VIEWS_OK);
+            assert_true(views_types(views, take_type, &types));
+            assert_int_equal(types.n, 1);
+            assert_true(types.has_it);
+        }
+    }
+    assert_int_equal(views_flush(views), VIEWS_OK);
+    assert_false(views_types(views, take_type, &types)); /* 68,001 */
+    views_close(views);
+    open_views(false);
+    assert_false(views_types(views, take_type, &types));
+    assert_int_equal(views_clear(views), VIEWS_OK);
+    assert_true(views_types(views, take_type, &types));
+}
+
 #define claim(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -497,6 +737,11 @@ int main(void)
         claim(filter_never_says_no_to_what_is_there),
         claim(find_goes_both_ways_and_ends),
         claim(long_scan_goes_on_over_many_transactions),
+        claim(small_blocks_of_one_minute_share_a_row),
+        claim(a_run_goes_on_after_a_flush_and_not_after_a_restart),
+        claim(endings_and_costs_are_counted_once_and_under_the_requests_names),
+        claim(what_is_not_settled_is_open),
+        claim(types_are_listed_once_until_there_are_too_many),
         claim(key_is_found_until_it_expires),
         claim(first_live_key_wins_and_an_expired_one_is_replaced),
         claim(expiry_takes_the_oldest_and_stops_at_its_bound),
