@@ -214,6 +214,7 @@ static uint64_t block_it_is_about(const struct record *r)
 {
     struct control_ack ack;
     struct control_retry retry;
+    struct control_start start;
 
     if (r->kind == RECORD_OUTCOME)
         return r->cause_block;
@@ -224,6 +225,10 @@ static uint64_t block_it_is_about(const struct record *r)
     if (r->kind == RECORD_RETRY && r->data_len >= sizeof(retry)) {
         memcpy(&retry, record_data(r), sizeof(retry));
         return retry.block;
+    }
+    if (r->kind == RECORD_START && r->data_len >= sizeof(start)) {
+        memcpy(&start, record_data(r), sizeof(start));
+        return start.block;
     }
     return 0;
 }
