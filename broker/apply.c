@@ -168,7 +168,7 @@ static void apply_retry(struct core *core, struct walk *walk, const struct recor
     if (cell->state == CELL_SETTLED)
         return;
     if (c->attempts > 0)
-        gate_retried(group, walk->block->timestamp_us, r, c->deaths > cell->deaths);
+        gate_retried(core, group, walk->block->timestamp_us, r, c->deaths > cell->deaths);
     cell->state = CELL_WAITING;
     cell->flags &= (uint8_t)~CELL_DOUBT;
     if (r->flags & RECORD_DOUBT)
@@ -262,6 +262,7 @@ static void apply_integration(struct core *core, struct walk *walk,
         set_text(&group->connector, js_text(json, "connector", NULL));
         set_text(&group->service, js_text(json, "service", NULL));
         set_text(&group->provider, js_text(json, "provider", NULL));
+        budget_define(&group->gate.budget, json);
         route_forget(core);
         start_types(core);
     }

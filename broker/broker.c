@@ -319,11 +319,15 @@ static void fill_integration(const struct broker *broker,
                              struct core_integration *to)
 {
     struct core_schedule *schedules = mem_array(from->n_schedules, sizeof(*schedules));
+    struct core_price *prices = mem_array(from->n_prices, sizeof(*prices));
 
     for (size_t i = 0; i < from->n_schedules; i++)
         schedules[i] = (struct core_schedule){.operation = from->schedules[i].operation,
                                               .every_us = from->schedules[i].every_us,
                                               .missed = (int)from->schedules[i].missed};
+    for (size_t i = 0; i < from->n_prices; i++)
+        prices[i] = (struct core_price){from->prices[i].operation, from->prices[i].price,
+                                        from->prices[i].since_us};
     *to = (struct core_integration){
         .name = from->name,
         .connector = from->connector,
@@ -339,6 +343,9 @@ static void fill_integration(const struct broker *broker,
         .concurrency = from->limits.concurrency,
         .breaker = {from->limits.breaker.failures, from->limits.breaker.window_us,
                     from->limits.breaker.pause_us},
+        .per_day = from->budget.per_day,
+        .prices = prices,
+        .n_prices = from->n_prices,
         .schedules = schedules,
         .n_schedules = from->n_schedules,
     };
@@ -366,8 +373,10 @@ static void configure(struct broker *broker, const struct config *config)
                              .n_groups = config->n_groups,
                              .random_seed = loop_wall_us(broker->run->loop) | 1};
     core_configure(broker->core, &in);
-    for (size_t i = 0; i < config->n_integrations; i++)
+    for (size_t i = 0; i < config->n_integrations; i++) {
         free((void *)(uintptr_t)integrations[i].schedules);
+        free((void *)(uintptr_t)integrations[i].prices);
+    }
     free(integrations);
     free(groups);
 }

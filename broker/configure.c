@@ -2,13 +2,32 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* configure - the configuration in force, and what of it the log must know
  *
- * Integrations and groups are records, so that the log says whose an event was. Limits,
- * keys and schedules' intervals are not: they are the present configuration's alone. */
+ * Integrations and groups are records, so that the log says whose an event was. Budget
+ * and prices are in them because what was spent is counted by them.  Limits, keys and
+ * schedules' intervals are not: they are the present configuration's alone. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/state.h"
 #include "lib/base/mem.h"
+
+static void set_money(struct json *o, const struct money *money)
+{
+    js_set_int(js_set_text(o, "currency", money->currency), "micros", money->micros);
+}
+
+static void set_prices(struct json *o, const struct core_integration *in)
+{
+    struct json *prices = js_array();
+
+    for (size_t i = 0; i < in->n_prices; i++) {
+        const struct core_price *price = &in->prices[i];
+        struct json *one = js_set_text(js_object(), "operation", price->operation);
+        set_money(one, &price->price);
+        js_push(prices, js_set_int(one, "since_us", (int64_t)price->since_us));
+    }
+    js_set(o, "prices", prices);
+}
 
 static char *integration_record(const struct core_integration *in)
 {
@@ -18,6 +37,13 @@ static char *integration_record(const struct core_integration *in)
     js_set_text(js_set_text(o, "name", in->name), "connector", in->connector);
     js_set_text(js_set_text(o, "provider", in->provider), "service", in->service);
     js_set_bool(js_set_text(o, "mode", in->mode), "default", in->is_default);
+    if (in->n_prices > 0)
+        set_prices(o, in);
+    if (in->per_day.currency[0]) {
+        struct json *budget = js_object();
+        set_money(budget, &in->per_day);
+        js_set(o, "budget", budget);
+    }
     js_write(o, 0, &text);
     js_free(o);
     return (char *)text.bytes;

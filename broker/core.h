@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/money.h"
 #include "proto/block.h"
 #include "proto/message.h"
 
@@ -66,6 +67,11 @@ struct core_breaker {
     uint32_t failures; /* in a row; 0: none. At most BREAKER_FAILURES_MAX */
     uint64_t window_us, pause_us;
 };
+struct core_price {
+    const char *operation;
+    struct money price; /* the most one call costs */
+    uint64_t since_us;  /* wall; 0 = always */
+};
 struct core_integration {
     const char *name, *connector, *provider, *service, *mode;
     const char
@@ -77,6 +83,9 @@ struct core_integration {
     uint32_t concurrency; /* calls at one time; 0: no limit, or LIMIT_CONCURRENCY where
                              there is a rate */
     struct core_breaker breaker;
+    struct money per_day; /* the budget; no currency: none */
+    const struct core_price *prices;
+    size_t n_prices;
     const struct core_schedule *schedules;
     size_t n_schedules;
 };

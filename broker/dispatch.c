@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/state.h"
+#include "lib/base/mem.h"
 
 enum {
     UNREADABLE_US = 1000000
@@ -143,6 +144,15 @@ static void meet(struct group *group, struct cell *cell, const struct record *r,
         lane_join(group, cell, r->key_hash);
 }
 
+static void fail_for_budget(struct core *core, struct group *group,
+                            struct position position, const struct record *r)
+{
+    _free_ char *why = gate_sentence(core, group, r);
+
+    settle_by_broker(core, group, slot_find(group, position.block), position.index,
+                     CLASS_budget, why);
+}
+
 /* What stands between an event that waits for its turn and its delivery. */
 static enum turn may_go(struct core *core, struct group *group, struct position position,
                         struct cell *cell, const struct record *r)
@@ -157,9 +167,13 @@ static enum turn may_go(struct core *core, struct group *group, struct position 
     }
     if (cell->flags & CELL_FRESH) /* the gate was passed before its START */
         return TURN_GO;
-    if ((must_start && start_is_full(group)) ||
-        gate_may_start(core, group, position, r) == GATE_WAIT)
+    if (must_start && start_is_full(group))
         return TURN_STOP;
+    enum gate gate = gate_may_start(core, group, position, r);
+    if (gate == GATE_SPENT)
+        fail_for_budget(core, group, position, r);
+    if (gate != GATE_OPEN)
+        return gate == GATE_WAIT ? TURN_STOP : TURN_PAST;
     if (must_start)
         start_stage(core, group, position, cell);
     return must_start ? TURN_PAST : TURN_GO;

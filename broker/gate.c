@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
+#include "proto/control.h"
 
 static void stage_note(struct core *core, const struct group *group, const char *type,
                        const struct json *data)
@@ -65,14 +66,117 @@ static enum gate ask_limit(const struct core *core, struct group *group)
     return GATE_OPEN;
 }
 
+/* "charge" of payment.charge.requested, .succeeded or .failed; NULL when it is no type of
+ * the integration's connector. */
+static const char *operation_of(const struct group *group, const struct record *r,
+                                size_t *ret_len)
+{
+    size_t stem = group->connector ? strlen(group->connector) + 1 : 0, n = r->type_len;
+    const char *type = record_type(r);
+
+    while (n > stem && type[n - 1] != '.')
+        n--;
+    if (n < stem + 2 || type[stem - 1] != '.' ||
+        memcmp(type, group->connector, stem - 1) != 0)
+        return NULL;
+    *ret_len = n - 1 - stem;
+    return type + stem;
+}
+
+static struct price price_of(const struct core *core, const struct group *group,
+                             const struct record *r, uint64_t at_us)
+{
+    const struct manifest *manifest = manifest_find(core, group);
+    size_t len;
+    const char *operation = operation_of(group, r, &len);
+
+    if (!operation)
+        return (struct price){PRICE_NONE, 0};
+    return budget_price(&group->gate.budget,
+                        manifest ? js_get(manifest->json, "operations") : NULL, operation,
+                        len, at_us);
+}
+
+static bool has_budget(const struct group *group)
+{
+    return group->gate.budget.per_day.currency[0];
+}
+
+static bool runs_no_more(void *user, struct position position)
+{
+    const struct cell *cell = slot_look(slot_find(user, position.block), position.index);
+
+    if (cell && (cell->flags & CELL_FRESH)) /* its START is in the log, it goes next */
+        return false;
+    return !cell || cell->state == CELL_OPEN || cell->state == CELL_WAITING ||
+           cell->state == CELL_PARKED || cell->state == CELL_SETTLED;
+}
+
+static enum gate ask_budget(struct core *core, struct group *group,
+                            const struct record *r)
+{
+    struct budget *budget = &group->gate.budget;
+    struct price price = price_of(core, group, r, core->wall_us);
+    enum budget_answer answer = budget_ask(budget, core->wall_us, price);
+
+    if (answer == BUDGET_WAIT) { /* for some that went back without a word? */
+        budget_prune(budget, runs_no_more, group);
+        answer = budget_ask(budget, core->wall_us, price);
+    }
+    if (answer == BUDGET_WAIT)
+        return wait_until(group, UINT64_MAX, "budget");
+    return answer == BUDGET_EXCEEDED ? GATE_SPENT : GATE_OPEN;
+}
+
+/* Once a day a record says so. */
+static void say_spent(struct core *core, struct group *group, const struct record *r)
+{
+    struct budget *budget = &group->gate.budget;
+
+    if (budget->is_saying || budget_is_exceeded(budget, core->wall_us))
+        return;
+    _free_ char *why = gate_sentence(core, group, r);
+    struct json *data = js_set_text(js_object(), "name", group->name);
+    js_set_int(js_set_text(data, "reason", why), "since_us", (int64_t)core->wall_us);
+    js_set_int(js_set_text(data, "currency", budget->per_day.currency), "per_day_micros",
+               budget->per_day.micros);
+    js_set_int(data, "spent_micros", budget_spent(budget, core->wall_us));
+    stage_note(core, group, "signalbox.budget", data);
+    js_free(data);
+    budget->is_saying = true;
+}
+
+char *gate_sentence(const struct core *core, const struct group *group,
+                    const struct record *r)
+{
+    return budget_sentence(&group->gate.budget, core->wall_us, group->name,
+                           price_of(core, group, r, core->wall_us));
+}
+
+void gate_reclaimed(struct core *core, struct group *group, struct position position,
+                    const struct record *r)
+{
+    if (has_budget(group) && !(r->flags & RECORD_WEBHOOK))
+        budget_hold(&group->gate.budget, position,
+                    price_of(core, group, r, core->wall_us));
+}
+
 enum gate gate_may_start(struct core *core, struct group *group, struct position position,
                          const struct record *r)
 {
-    (void)position;
+    enum gate gate = GATE_OPEN;
+
     if (!group->is_handler || (r->flags & RECORD_WEBHOOK))
         return GATE_OPEN;
+    if (has_budget(group))
+        gate = ask_budget(core, group, r);
+    if (gate == GATE_SPENT)
+        say_spent(core, group, r);
+    if (gate != GATE_OPEN)
+        return gate;
     if (ask_breaker(core, group) == GATE_WAIT || ask_limit(core, group) == GATE_WAIT)
         return GATE_WAIT;
+    gate_reclaimed(core, group, position, r);
     limit_take(&group->gate.limit);
     return GATE_OPEN;
 }
@@ -114,6 +218,52 @@ static void failed(struct group *group, uint64_t at_us, const struct record *r)
     breaker_failed(&group->gate.breaker, at_us, why, n);
 }
 
+/* The cost of a call that ended: what the outcome says; else the price, where it took
+ * effect or may have. */
+static int64_t cost_of(const struct core *core, const struct group *group, uint64_t at_us,
+                       const struct record *outcome)
+{
+    const char *own = group->gate.budget.per_day.currency, *currency;
+    size_t n;
+    int64_t micros;
+
+    if (attrs_find_int(record_attrs(outcome), outcome->attr_len, ATTR_COST, &micros) &&
+        attrs_find_text(record_attrs(outcome), outcome->attr_len, ATTR_CURRENCY,
+                        &currency, &n) &&
+        n == strlen(own) && memcmp(currency, own, n) == 0)
+        return micros;
+    bool may_have_cost = outcome->status == STATUS_SUCCESS ||
+                         outcome->error_class == CLASS_unknown ||
+                         outcome->error_class == CLASS_poison;
+    return may_have_cost ? price_of(core, group, outcome, at_us).micros : 0;
+}
+
+/* The call that a session's death cut short: it may have had its effect. */
+static int64_t cost_of_lost(struct core *core, const struct group *group, uint64_t at_us,
+                            struct position position)
+{
+    struct block_ref *ref = cache_get(core, position.block);
+    const struct record *r = ref ? block_ref_record(ref, position.index) : NULL;
+    int64_t micros = r ? price_of(core, group, r, at_us).micros : 0;
+
+    block_ref_drop(ref);
+    return micros;
+}
+
+static void settle_budget(struct core *core, struct group *group, uint64_t at_us,
+                          const struct record *outcome)
+{
+    struct position position = {outcome->cause_block, outcome->cause_index};
+
+    budget_release(&group->gate.budget, position);
+    if (!has_budget(group))
+        return;
+    budget_spend(&group->gate.budget, at_us, cost_of(core, group, at_us, outcome));
+    if (outcome->status == STATUS_SUCCESS &&
+        price_of(core, group, outcome, at_us).kind == PRICE_UNKNOWN)
+        group->gate.budget.has_seen = true;
+}
+
 void gate_settled(struct core *core, struct group *group, uint64_t at_us,
                   const struct record *outcome)
 {
@@ -122,6 +272,7 @@ void gate_settled(struct core *core, struct group *group, uint64_t at_us,
 
     if (!route || route->class != TYPE_OUTCOME)
         return; /* of a webhook: the service was not called */
+    settle_budget(core, group, at_us, outcome);
     if (outcome->error_class == CLASS_exhausted ||
         (outcome->error_class == CLASS_unknown && !by_broker))
         failed(group, at_us, outcome);
@@ -130,11 +281,20 @@ void gate_settled(struct core *core, struct group *group, uint64_t at_us,
         breaker_answered(&group->gate.breaker);
 }
 
-void gate_retried(struct group *group, uint64_t at_us, const struct record *r,
-                  bool is_death)
+void gate_retried(struct core *core, struct group *group, uint64_t at_us,
+                  const struct record *r, bool is_death)
 {
-    if (group->is_handler && !is_death)
+    const struct control_retry *c = (const struct control_retry *)record_data(r);
+    struct position position = {c->block, c->index};
+
+    if (!group->is_handler)
+        return;
+    budget_release(&group->gate.budget, position);
+    if (!is_death)
         failed(group, at_us, r);
+    else if (has_budget(group))
+        budget_spend(&group->gate.budget, at_us,
+                     cost_of_lost(core, group, at_us, position));
 }
 
 static void note_breaker(struct core *core, struct group *group, const struct json *data)
@@ -157,6 +317,19 @@ static void note_breaker(struct core *core, struct group *group, const struct js
     core->ops->say(core->user, LOG_BREAKER_CHANGED, said);
 }
 
+static void note_budget(struct core *core, struct group *group, const struct json *data)
+{
+    struct budget *budget = &group->gate.budget;
+
+    budget->is_saying = false;
+    budget->exceeded_us = (uint64_t)js_int(data, "since_us", 0);
+    if (!core->is_started)
+        return;
+    _free_ char *said = mem_format("integration=%s reason=\"%s\"", group->name,
+                                   js_text(data, "reason", ""));
+    core->ops->say(core->user, LOG_BUDGET_SPENT, said);
+}
+
 static void note_state(struct group *group, const struct json *data)
 {
     struct breaker *breaker = &group->gate.breaker;
@@ -166,6 +339,11 @@ static void note_state(struct group *group, const struct json *data)
 
     if (state < 0)
         return;
+    group->gate.budget.day = (uint64_t)js_int(data, "day", 0);
+    group->gate.budget.spent = js_int(data, "spent_micros", 0);
+    group->gate.budget.dearest = js_int(data, "dearest_micros", 0);
+    group->gate.budget.has_seen = js_bool(data, "has_seen", false);
+    group->gate.budget.exceeded_us = (uint64_t)js_int(data, "exceeded_us", 0);
     breaker_change(breaker, (enum breaker_state)state,
                    (uint64_t)js_int(data, "since_us", 0),
                    (uint64_t)js_int(data, "until_us", 0));
@@ -184,6 +362,8 @@ void gate_noted(struct core *core, struct group *group, const struct record *r,
 {
     if (note_is(r, "signalbox.breaker"))
         note_breaker(core, group, data);
+    else if (note_is(r, "signalbox.budget"))
+        note_budget(core, group, data);
     else if (note_is(r, "signalbox.limits"))
         note_state(group, data);
 }
@@ -191,10 +371,11 @@ void gate_noted(struct core *core, struct group *group, const struct record *r,
 void gate_checkpoint(struct core *core, const struct group *group)
 {
     const struct breaker *breaker = &group->gate.breaker;
+    const struct budget *budget = &group->gate.budget;
     uint32_t n = breaker->n_failed < BREAKER_FAILURES_MAX ? breaker->n_failed
                                                           : BREAKER_FAILURES_MAX;
 
-    if (!breaker->since_us && !n)
+    if (!breaker->since_us && !n && !budget->day && !budget->exceeded_us)
         return; /* as it begins */
     struct json *data = js_set_text(js_object(), "name", group->name), *row = js_array();
     for (uint32_t i = breaker->n_failed - n; i < breaker->n_failed; i++)
@@ -206,11 +387,30 @@ void gate_checkpoint(struct core *core, const struct group *group)
     js_set_bool(js_set_bool(data, "has_failed", breaker->has_failed), "was_answered",
                 breaker->was_answered);
     js_set(js_set_text(data, "why", breaker->why), "failed_us", row);
+    js_set_int(js_set_int(data, "day", (int64_t)budget->day), "spent_micros",
+               budget->spent);
+    js_set_bool(data, "has_seen", budget->has_seen);
+    js_set_int(js_set_int(data, "dearest_micros", budget->dearest), "exceeded_us",
+               (int64_t)budget->exceeded_us);
     stage_note(core, group, "signalbox.limits", data);
     js_free(data);
 }
 
 /* --- what the operator sees --- */
+
+static struct json *budget_status(const struct core *core, const struct budget *budget)
+{
+    struct json *o = js_set_text(js_object(), "currency", budget->per_day.currency);
+    int64_t spent = budget_spent(budget, core->wall_us);
+
+    js_set_int(js_set_int(o, "per_day_micros", budget->per_day.micros), "spent_micros",
+               spent);
+    js_set_int(o, "held_micros", budget_held(budget));
+    js_set_bool(o, "exceeded", budget_is_exceeded(budget, core->wall_us));
+    if (budget_is_exceeded(budget, core->wall_us))
+        js_set_int(o, "since_us", (int64_t)budget->exceeded_us);
+    return o;
+}
 
 void gate_status(const struct core *core, const struct group *group, struct json *status)
 {
@@ -237,5 +437,7 @@ void gate_status(const struct core *core, const struct group *group, struct json
                     group->gate.reason);
     if (breaker->state == BREAKER_OPEN)
         js_set_int(state, "until_us", (int64_t)breaker->until_us);
+    if (has_budget(group))
+        js_set(limits, "budget", budget_status(core, &group->gate.budget));
     js_set(status, "limits", js_set(limits, "breaker", state));
 }

@@ -232,6 +232,7 @@ static void reclaim(struct core *core, struct session *session, const struct gre
             (!session->group->is_handler ||
              (r->kind == RECORD_REQUEST && r->integration == session->group->hash)) &&
             lane_take(session->group, cell, r->key_hash)) {
+            gate_reclaimed(core, session->group, (struct position){p.block, p.index}, r);
             cell_give(session->group, session, cell, r);
             session->credit_events--;
             session->credit_bytes -= r->len;

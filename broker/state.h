@@ -3,6 +3,7 @@
 /* state - what the core's files share; nobody else includes it */
 #pragma once
 #include "broker/breaker.h"
+#include "broker/budget.h"
 #include "broker/core.h"
 #include "broker/gate.h"
 #include "broker/limit.h"
@@ -106,6 +107,7 @@ struct schedule {
 struct gate_state {
     struct limit limit;
     struct breaker breaker;
+    struct budget budget;
     char reason[BREAKER_WHY_MAX + 80]; /* why the breaker is as it is */
     bool is_changing;                  /* its change is on the way to the log */
     uint64_t due_us;       /* steady: when the gate said to wait, until then */
@@ -202,7 +204,7 @@ struct session {
     uint64_t pid;
     struct rights *rights; /* of a peer on an encrypted link; NULL: local */
     uint32_t integration;  /* a connector's */
-    struct group *group;  /* it takes deliveries from */
+    struct group *group;   /* it takes deliveries from */
     int64_t credit_events, credit_bytes;
     uint32_t inflight;
     bool is_draining, is_solo; /* for a suspect, alone */

@@ -308,6 +308,13 @@ struct sb_operation {
     /* Calls sb_cost(outcome, SB_ESTIMATED, ...); used when the answer did not tell. NULL:
      * free. */
     void (*price)(const struct sb_event *event, struct sb_outcome *outcome);
+    /* The most one call can cost, whatever it asks for: a budget is kept by it. No
+     * currency: the connector cannot say; the broker then goes by the dearest call so
+     * far. */
+    struct {
+        const char *currency;
+        int64_t millionths;
+    } price_max;
     const char *price_text; /* the price in words, for the document */
     const char *degrade;    /* what an application does when it fails */
     const char *test;       /* how it is tried without harm */

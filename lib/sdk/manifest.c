@@ -49,6 +49,12 @@ static void check_operation(const struct sb_operation *o, struct buf *errors)
     if (o->lookup_after_s > CALL_LOOKUP_PAUSE_MAX_S)
         buf_format(errors, "operation %s: lookup_after_s is at most %d\n", o->name,
                    CALL_LOOKUP_PAUSE_MAX_S);
+    if (o->price_max.currency &&
+        (strlen(o->price_max.currency) != 3 || o->price_max.millionths < 0))
+        buf_format(
+            errors,
+            "operation %s: price_max is an amount and a currency of three letters\n",
+            o->name);
     if (o->is_poll && o->repeat == SB_REPEAT_NEVER)
         buf_format(errors, "operation %s is a poll and must be repeatable\n", o->name);
 }
@@ -153,6 +159,12 @@ static struct json *operation(const struct sb_operation *o)
         js_set_bool(out, "lookup", true);
     js_set_text(out, "degrade", o->degrade);
     js_set_text(out, "price", o->price_text);
+    if (o->price)
+        js_set_bool(out, "has_price", true);
+    if (o->price_max.currency) {
+        struct json *max = js_set_text(js_object(), "currency", o->price_max.currency);
+        js_set(out, "price_max", js_set_int(max, "micros", o->price_max.millionths));
+    }
     js_set_text(out, "test", o->test);
     js_set_bool(out, "is_poll", o->is_poll);
     js_set_int(out, "timeout_ms", o->timeout_ms);

@@ -35,10 +35,10 @@ static void join(struct scene *scene, uint64_t peer, const char *manifest)
     say(scene, peer, &frame);
 }
 
-static void join_all(struct scene *scene, const char *manifest)
+static void join_all(struct scene *scene)
 {
     for (uint64_t peer = SCENE_GATEWAY; peer <= SCENE_OTHER; peer++)
-        join(scene, peer, manifest);
+        join(scene, peer, scene->manifest);
     world_settle(&scene->world);
     scene_take(scene);
 }
@@ -46,7 +46,8 @@ static void join_all(struct scene *scene, const char *manifest)
 void scene_open(struct scene *scene, const struct core_integration *integration,
                 const char *manifest)
 {
-    *scene = (struct scene){.integration = *integration};
+    *scene = (struct scene){.integration = *integration,
+                            .manifest = manifest ? manifest : world_manifest};
     scene->integration.name = "stripe";
     scene->integration.connector = "payment";
     scene->integration.service = "Stripe";
@@ -57,7 +58,7 @@ void scene_open(struct scene *scene, const struct core_integration *integration,
                                          .random_seed = 1};
     world_init(&scene->world, &scene->config);
     world_settle(&scene->world);
-    join_all(scene, manifest ? manifest : world_manifest);
+    join_all(scene);
 }
 
 void scene_close(struct scene *scene)
@@ -77,7 +78,7 @@ void scene_crash(struct scene *scene)
     scene->n_held = 0;
     scene->number += 1000; /* numbers of batches nobody used */
     world_settle(&scene->world);
-    join_all(scene, world_manifest);
+    join_all(scene);
 }
 
 void scene_publish(struct scene *scene, uint64_t peer, const struct record_parts *parts)

@@ -20,6 +20,7 @@ struct scene {
     struct world world;
     struct core_integration integration; /* may be changed; then scene_configure() */
     struct core_config config;
+    const char *manifest;
     uint64_t number;
     struct scene_held held[SCENE_HELD];
     size_t n_held;
