@@ -16,6 +16,7 @@
 #include "gateway/hold.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
+#include "gateway/redrive.h"
 #include "gateway/route.h"
 #include "gateway/webhook.h"
 #include "lib/base/log.h"
@@ -109,7 +110,8 @@ static void on_outcome(void *user, uint64_t ref, uint32_t index,
 static void on_answer(void *user, uint64_t ref, bool ok, const char *json)
 {
     struct gateway *gateway = user;
-    queries_answer(gateway->queries, ref, ok, json);
+    if (!redrives_answer(gateway->redrives, ref, ok, json))
+        queries_answer(gateway->queries, ref, ok, json);
 }
 
 static uint64_t publish(void *user, const void *records, size_t n, bool waits)
@@ -216,6 +218,7 @@ static void shut(struct gateway *gateway)
     if (gateway->wire)
         wire_free(gateway->wire);
     hold_free(gateway->hold);
+    redrives_free(gateway->redrives);
     queries_free(gateway->queries);
     calls_free(gateway->calls);
     webhook_close(gateway);
@@ -236,6 +239,7 @@ static int start(struct service_run *run, char *error, size_t error_size)
     gateway->log_dir = config_log_dir(run->config);
     gateway->calls = calls_new(gateway);
     gateway->queries = queries_new(gateway);
+    gateway->redrives = redrives_new(gateway);
     gateway->groups = groups_new(gateway);
     gateway->hold = hold_new(run->loop, &(struct hold_bus){gateway, publish, is_joined});
     if (open_token(gateway, error, error_size) != 0 ||

@@ -23,6 +23,7 @@ struct service;
 struct wire;
 struct calls;
 struct queries;
+struct redrives;
 
 /* What an unanswered request waits with: the first member of whatever http_user() is. */
 struct pending {
@@ -55,6 +56,7 @@ struct gateway {
     struct hold *hold;
     struct calls *calls;
     struct queries *queries;
+    struct redrives *redrives;
     struct groups *groups;
     struct token_book tokens;
     /* Whose request is being handled: of a route with a scope, until its handler

@@ -100,7 +100,7 @@ void query_trace(struct gateway *gateway, struct http_request *request,
 }
 
 /* RFC 3339, or how long ago. */
-static bool parse_when(const char *text, uint64_t now_us, uint64_t *ret_us)
+bool query_when(const char *text, uint64_t now_us, uint64_t *ret_us)
 {
     uint64_t us;
     if (text_parse_duration(text, &us)) {
@@ -146,8 +146,8 @@ static const char *read_filter(struct gateway *gateway, struct http_request *req
         return why;
     if (class && (f->error_class = class_find(class)) < 0)
         return "class is not one of an outcome's classes";
-    if ((since && !parse_when(since, now_us, &f->since_us)) ||
-        (until && !parse_when(until, now_us, &f->until_us)))
+    if ((since && !query_when(since, now_us, &f->since_us)) ||
+        (until && !query_when(until, now_us, &f->until_us)))
         return "since and until are times of RFC 3339, or how long ago, such as 1h";
     char *end = NULL;
     unsigned long n = limit ? strtoul(limit, &end, 10) : 0;

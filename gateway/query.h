@@ -15,6 +15,9 @@ void queries_free(struct queries *queries);
 /* From the bus: the answer to an ADMIN of ours. */
 void queries_answer(struct queries *queries, uint64_t ref, bool ok, const char *json);
 
+/* A time of a query: RFC 3339, or how long ago; false when it is neither. */
+bool query_when(const char *text, uint64_t now_us, uint64_t *ret_us);
+
 void query_event(struct gateway *gateway, struct http_request *request,
                  const char *const *params);
 void query_trace(struct gateway *gateway, struct http_request *request,

@@ -12,6 +12,7 @@
 #include "gateway/group.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
+#include "gateway/redrive.h"
 #include "gateway/webhook.h"
 #include "lib/base/mem.h"
 #include "lib/http/server.h"
@@ -39,6 +40,7 @@ static const struct route routes[] = {
     {"GET", "/v1/log", SCOPE_READ, query_log},
     {"GET", "/v1/audit", SCOPE_READ, query_audit},
     {"GET", "/v1/status", SCOPE_READ, query_status},
+    {"POST", "/v1/redrive", SCOPE_ADMIN, redrive_handle},
     {"GET", "/healthz", SCOPE_NONE, query_health},
     {"GET", "/readyz", SCOPE_NONE, query_ready},
 };

@@ -155,3 +155,25 @@ def test_a_stopped_broker_is_said_to_be_away(system):
         assert system.cli("redrive", failed, check=False).returncode == 3
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def post(system, body):
+    status, _, answer = system.api("POST", "/v1/redrive", body)
+    return status, json.loads(answer)
+
+
+def test_over_http_the_same_rules_hold_and_the_actor_is_the_token(system):
+    failed = [declined(system) for _ in range(3)]
+    status, dry = post(system, {"class": "permanent", "since": "1h", "limit": 2, "dry_run": True})
+    assert (status, dry["redriven"], dry["more"], [one["id"] for one in dry["items"]]) == (200, 2, True, failed[:2])
+    status, said = post(system, {"class": "permanent", "since": "1h"})
+    assert (status, said["redriven"], said["refused"], said["more"]) == (200, 3, 0, False), said
+    system.settled()
+    row = next(row for row in system.log() if row["id"] == said["items"][0]["redrive"])
+    assert row["cause"] == failed[0]
+    status, said = post(system, {"ids": [failed[0], "no-such-event"]})
+    assert (status, said["redriven"], said["refused"]) == (200, 0, 2)
+    assert {one["id"]: one["why"].split(",")[0] for one in said["items"]}["no-such-event"] == "no event has this id"
+    for wrong in ({}, {"ids": []}, {"class": "wrong"}, {"since": "yesterday"}, {"type": ">", "limit": 0}, []):
+        status, problem = post(system, wrong)
+        assert (status, problem["code"]) == (400, "bad_request"), wrong
