@@ -127,6 +127,27 @@ static void bind_types(struct binding *b, const struct field *field, struct node
     *count_at(field, base) = n;
 }
 
+static void bind_names(struct binding *b, const struct field *field, struct node *node,
+                       void *base)
+{
+    static const char expected[] = "a name";
+    char **list = mem_array(node->n + 1, sizeof(*list));
+    size_t n = 0;
+
+    for (struct node *item = node->first; item; item = item->next) {
+        if (!is_kind(b, item, NODE_SCALAR, expected))
+            continue;
+        if (text_is_name(item->text))
+            list[n++] = mem_text(item->text);
+        else
+            problem_add(
+                b->problems, item->mark,
+                "this is no name; expected 1 to 64 of a-z 0-9 _ -, first a letter");
+    }
+    *(char ***)(void *)((char *)base + field->offset) = list;
+    *count_at(field, base) = n;
+}
+
 static void bind_words(struct binding *b, const struct field *field, struct node *node,
                        void *base)
 {
@@ -271,6 +292,7 @@ static const struct {
     void (*bind)(struct binding *, const struct field *, struct node *, void *base);
 } several[FIELD_TYPE_COUNT] = {
     [FIELD_TYPES] = {NODE_LIST, "a list of event types", bind_types},
+    [FIELD_NAMES] = {NODE_LIST, "a list of names", bind_names},
     [FIELD_WORDS] = {NODE_LIST, "a list: the program and its arguments", bind_words},
     [FIELD_SECRETS] = {NODE_LIST, "a list of vault:NAME or file:PATH", bind_secrets},
     [FIELD_NAMED_SECRETS] = {NODE_MAP, "a mapping such as { api_key: vault:NAME }",
@@ -391,7 +413,8 @@ static void free_several(const struct field *field, void *base)
     size_t n = *count_at(field, base);
 
     for (size_t i = 0; list && i < n; i++) {
-        if (field->type == FIELD_TYPES || field->type == FIELD_WORDS)
+        if (field->type == FIELD_TYPES || field->type == FIELD_WORDS ||
+            field->type == FIELD_NAMES)
             free(((char **)(void *)list)[i]);
         else if (field->type == FIELD_SECRETS || field->type == FIELD_NAMED_SECRETS)
             secret_free((struct config_secret *)(void *)list + i);

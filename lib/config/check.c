@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/config/check_bus.h"
 #include "lib/config/config.h"
 #include "lib/config/node.h"
 #include "proto/record.h"
@@ -331,6 +332,7 @@ void check_config(const struct config *config, const struct node *root,
 
     check_names(&c);
     check_socket_path(&c);
+    check_bus(config, root, problems);
     for (size_t i = 0; i < config->n_integrations; i++) {
         const struct config_integration *in = &config->integrations[i];
         const struct node *node = find(&c, "integrations", in->name);

@@ -138,8 +138,36 @@ const struct config_integration *config_integration(const struct config *config,
     return NULL;
 }
 
+static char *tcp_endpoint(const char *host, uint16_t port)
+{
+    return host ? mem_format(strchr(host, ':') ? "tcp://[%s]:%u" : "tcp://%s:%u", host, port)
+                : NULL;
+}
+
+char *config_bus_listen(const struct config *config)
+{
+    return tcp_endpoint(config->bus.listen, config->bus.listen_port);
+}
+
+char *config_live_listen(const struct config *config)
+{
+    return tcp_endpoint(config->bus.live, config->bus.live_port);
+}
+
+bool config_is_elsewhere(const struct config *config, const char *integration)
+{
+    for (size_t i = 0; i < config->bus.n_peers; i++) {
+        const char *mine = config->bus.peers[i].integration;
+        if (mine && strcmp(mine, integration) == 0)
+            return true;
+    }
+    return false;
+}
+
 char *config_bus_endpoint(const struct config *config)
 {
+    if (config->bus.connect)
+        return tcp_endpoint(config->bus.connect, config->bus.connect_port);
     return mem_format("ipc://%s/bus.sock", config->run);
 }
 

@@ -76,12 +76,27 @@ struct config_group {
     uint32_t attempts;
     int line;
 };
+struct config_peer {        /* a program on another host, known by its key */
+    char *name, *public_key, *role /* "connector" or "client" */, *integration;
+    char **publish, **groups;
+    size_t n_publish, n_groups;
+    bool observe;
+    int line;
+};
+struct config_bus {
+    char *listen, *live, *connect; /* addresses; NULL: not over the network */
+    uint16_t listen_port, live_port, connect_port;
+    char *key_file, *broker_key;
+    struct config_peer *peers;
+    size_t n_peers;
+};
 struct config {
     char *path;             /* the file, absolute */
     char *data, *run;       /* absolute directories */
     struct { char *address; uint16_t port; char *public_url, *token_file; uint64_t max_body; uint32_t max_connections; uint64_t idempotency_us; } gateway;
     struct { uint64_t retain_age_us, retain_size, segment_size, reserve; } log;
     struct { char *vault_file, *master_key_file; } vault;
+    struct config_bus bus;
     struct config_group *groups;
     size_t n_groups;
     struct config_integration *integrations;
@@ -106,7 +121,12 @@ void config_reference(struct buf *out);
 void config_diff(const struct config *before, const struct config *after, struct buf *out);
 
 /* Endpoints and paths; texts to be freed. */
-char *config_bus_endpoint(const struct config *config);    /* ipc://<run>/bus.sock */
+char *config_bus_endpoint(const struct config *config);    /* ipc://<run>/bus.sock, or tcp://<bus.connect> */
 char *config_live_endpoint(const struct config *config);   /* ipc://<run>/live.sock */
 char *config_logger_endpoint(const struct config *config); /* ipc://<run>/logger.sock */
+/* bus.listen and bus.live as endpoints; NULL where they are not set. */
+char *config_bus_listen(const struct config *config);
+char *config_live_listen(const struct config *config);
+/* Does the integration's connector run on another host? */
+bool config_is_elsewhere(const struct config *config, const char *integration);
 char *config_log_dir(const struct config *config);         /* <data>/log */

@@ -39,7 +39,8 @@ static void show_list(const struct field *field, const void *base, struct buf *o
 
     for (size_t i = 0; i < count(field, base); i++) {
         buf_text(out, i ? ", " : "");
-        if (field->type == FIELD_TYPES || field->type == FIELD_WORDS) {
+        if (field->type == FIELD_TYPES || field->type == FIELD_WORDS ||
+            field->type == FIELD_NAMES) {
             buf_text(out, ((char *const *)(const void *)list)[i]);
             continue;
         }

@@ -79,6 +79,52 @@ static const struct field vault_fields[] = {
 };
 static const struct section vault_section = {"vault", .fields = vault_fields};
 
+static const char *const roles[] = {"connector", "client", NULL};
+static const struct field peer_fields[] = {
+    {"public_key", FIELD_KEY, .is_required = true, AT(config_peer, public_key),
+     .sentence = "Whoever has the secret half of it is this peer."},
+    {"role", FIELD_CHOICE, AT(config_peer, role), .fallback = "client", .choices = roles,
+     .sentence = "What it joins as."},
+    {"integration", FIELD_NAME, AT(config_peer, integration),
+     .sentence = "A connector: the integration it serves; `up` then starts none here."},
+    {"publish", FIELD_TYPES, COUNTED(config_peer, publish, n_publish),
+     .sentence = "Event types it may publish, and wait for; a client without: none, a "
+                 "connector without: what its manifest declares."},
+    {"groups", FIELD_NAMES, COUNTED(config_peer, groups, n_groups),
+     .sentence = "Consumer groups whose events it may take."},
+    {"observe", FIELD_BOOL, AT(config_peer, observe), .fallback = "false",
+     .sentence = "Let it replay the log, and subscribe to `live`."},
+    END,
+};
+static const struct section peer_section = {
+    "a peer",
+    sizeof(struct config_peer),
+    offsetof(struct config_peer, name),
+    offsetof(struct config_peer, line),
+    .fields = peer_fields,
+};
+
+static const struct field bus_fields[] = {
+    {"listen", FIELD_ADDRESS, COUNTED(config, bus.listen, bus.listen_port),
+     .sentence = "Where peers on other hosts reach the broker, encrypted; left out: "
+                 "nowhere."},
+    {"live", FIELD_ADDRESS, COUNTED(config, bus.live, bus.live_port),
+     .sentence = "Where peers that may observe subscribe to live topics, encrypted."},
+    {"connect", FIELD_ADDRESS, COUNTED(config, bus.connect, bus.connect_port),
+     .sentence = "The broker is on another host, at its bus.listen; `up` then starts the "
+                 "connectors only."},
+    {"broker_key", FIELD_KEY, AT(config, bus.broker_key),
+     .sentence = "With `connect`: the broker's public key; `signalbox key server` shows "
+                 "it there."},
+    {"key_file", FIELD_PATH, AT(config, bus.key_file), .fallback = "<here>/bus.key",
+     .sentence = "The secret key of this side, mode 0600; `signalbox key` makes it."},
+    {"peers", FIELD_NAMED_ITEMS, COUNTED(config, bus.peers, bus.n_peers),
+     .section = &peer_section,
+     .sentence = "Programs on other hosts, by name: who they are and what they may do."},
+    END,
+};
+static const struct section bus_section = {"bus", .fields = bus_fields};
+
 static const struct field group_fields[] = {
     {"types", FIELD_TYPES, .is_required = true, COUNTED(config_group, types, n_types),
      .sentence = "Event types it takes: `*` stands for one segment, `>` for the rest."},
@@ -264,6 +310,8 @@ static const struct field config_fields[] = {
     {"run", FIELD_PATH, AT(config, run), .fallback = "./run",
      .sentence = "Sockets and locks."},
     {"gateway", FIELD_SECTION, .section = &gateway_section, .sentence = "The HTTP side."},
+    {"bus", FIELD_SECTION, .section = &bus_section,
+     .sentence = "More hosts; without it the bus is on this one only."},
     {"log", FIELD_SECTION, .section = &log_section, .sentence = "How much is kept."},
     {"vault", FIELD_SECTION, .section = &vault_section, .sentence = "Where secrets are."},
     {"groups", FIELD_NAMED_ITEMS, COUNTED(config, groups, n_groups),

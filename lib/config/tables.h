@@ -23,9 +23,11 @@ enum field_type {
     FIELD_DURATION, /* uint64_t, microseconds */
     FIELD_RATE,     /* double, per second */
     FIELD_MONEY,    /* struct money */
+    FIELD_KEY,      /* char *, of an encrypted link: 40 characters of Z85 */
     FIELD_ADDRESS,  /* char * at offset, uint16_t at count_offset */
     /* several: lib/config/bind.c; the array at offset, its size_t at count_offset */
     FIELD_TYPES,         /* char **: event type patterns */
+    FIELD_NAMES,         /* char **: names */
     FIELD_WORDS,         /* char **: a program and its arguments, ended by NULL too */
     FIELD_SECRETS,       /* struct config_secret *: a list of references */
     FIELD_NAMED_SECRETS, /* struct config_secret *: a mapping from use to reference */

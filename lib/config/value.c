@@ -318,6 +318,19 @@ static void show_rate(const struct field *field, const void *base, struct buf *o
     buf_text(out, "0");
 }
 
+/* --- keys of encrypted links --- */
+
+static bool read_key(const struct field *field, const char *text,
+                     const struct value_places *places, void *base)
+{
+    static const char z85[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+
+    (void)places;
+    return strlen(text) == 40 && strspn(text, z85) == 40 &&
+           set_text(field, base, mem_text(text));
+}
+
 /* --- host:port --- */
 
 static bool read_address(const struct field *field, const char *text,
@@ -392,6 +405,8 @@ static const struct type types[FIELD_TYPE_COUNT] = {
     [FIELD_RATE] = {"a rate such as 100/s, 60/m or 1000/h", read_rate, show_rate, false},
     [FIELD_MONEY] = {"an amount and a currency such as 50 USD", read_money, show_money,
                      false},
+    [FIELD_KEY] = {"a public key: 40 characters in quotes, as `signalbox key` shows it",
+                   read_key, show_text, true},
     [FIELD_ADDRESS] = {"an address and a port such as 127.0.0.1:8080", read_address,
                        show_address, true},
 };
