@@ -140,7 +140,8 @@ const struct config_integration *config_integration(const struct config *config,
 
 static char *tcp_endpoint(const char *host, uint16_t port)
 {
-    return host ? mem_format(strchr(host, ':') ? "tcp://[%s]:%u" : "tcp://%s:%u", host, port)
+    return host ? mem_format(strchr(host, ':') ? "tcp://[%s]:%u" : "tcp://%s:%u", host,
+                             port)
                 : NULL;
 }
 
@@ -152,6 +153,14 @@ char *config_bus_listen(const struct config *config)
 char *config_live_listen(const struct config *config)
 {
     return tcp_endpoint(config->bus.live, config->bus.live_port);
+}
+
+const struct config_peer *config_peer_of_key(const struct config *config, const char *key)
+{
+    for (size_t i = 0; i < config->bus.n_peers; i++)
+        if (strcmp(config->bus.peers[i].public_key, key) == 0)
+            return &config->bus.peers[i];
+    return NULL;
 }
 
 bool config_is_elsewhere(const struct config *config, const char *integration)

@@ -127,6 +127,8 @@ char *config_logger_endpoint(const struct config *config); /* ipc://<run>/logger
 /* bus.listen and bus.live as endpoints; NULL where they are not set. */
 char *config_bus_listen(const struct config *config);
 char *config_live_listen(const struct config *config);
+/* The peer of bus.peers with this public key; NULL when there is none. */
+const struct config_peer *config_peer_of_key(const struct config *config, const char *key);
 /* Does the integration's connector run on another host? */
 bool config_is_elsewhere(const struct config *config, const char *integration);
 char *config_log_dir(const struct config *config);         /* <data>/log */

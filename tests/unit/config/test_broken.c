@@ -17,6 +17,11 @@
     "integrations:\n"                                                                    \
     "  stripe:\n"                                                                        \
     "    connector: payment\n"
+#define KEY39 "0123456789abcdefghijABCDEFGHIJ.-:+=^!/*"
+#define KEY   KEY39 "?"
+#define PEER(more)                                                                       \
+    "bus: { listen: 0.0.0.0:7070, peers: { app: { public_key: \"" KEY "\", " more " } "  \
+                                                                                  "} }"
 #define HOOK(path) "{ path: " path ", scheme: stripe, secrets: [vault:hook] }"
 
 struct broken {
@@ -75,6 +80,44 @@ static const struct broken broken[] = {
      "5:56", "did you mean `tolerance`?"},
     {"a key of a later version", STRIPE "    quota: { per_day: 50 USD }\n", "4:5",
      "no key `quota`"},
+    /* the bus between hosts */
+    {"a peer without a key", "bus: { listen: 0.0.0.0:7070, peers: { app: {} } }\n",
+     "1:39", "`public_key` is missing"},
+    {"a key of 39 characters",
+     "bus: { listen: 0.0.0.0:7070, peers: { app: { public_key: \"" KEY39 "\" } } }\n",
+     "1:58", "expected a public key: 40 characters"},
+    {"a key that is none",
+     "bus: { listen: 0.0.0.0:7070, peers: { app: { public_key: \"" KEY39 "'\" } } }\n",
+     "1:58", "expected a public key: 40 characters"},
+    {"a key that two peers have",
+     "bus: { listen: 0.0.0.0:7070, peers: { a: { public_key: \"" KEY "\" },\n"
+     "  b: { public_key: \"" KEY "\" } } }\n",
+     "2:8", "`a` has the same key"},
+    {"peers that cannot reach the broker",
+     "bus: { peers: { a: { public_key: \"" KEY "\" } } }\n", "1:8",
+     "peers reach the broker at `listen`"},
+    {"both sides at once",
+     "bus: { listen: 0.0.0.0:7070, connect: h:7070, broker_key: \"" KEY "\" }\n", "1:8",
+     "expected one of them"},
+    {"another host without its key", "bus: { connect: h:7070 }\n", "1:8",
+     "`connect` needs `broker_key`"},
+    {"a key of no other host", "bus: { broker_key: \"" KEY "\" }\n", "1:8",
+     "goes with `connect`"},
+    {"a connector of nothing", PEER("role: connector") "\n", "1:39",
+     "expected `integration`"},
+    {"a connector of an integration that is not there",
+     PEER("role: connector, integration: stripe") "\n", "1:119",
+     "there is no integration `stripe`"},
+    {"an integration of a client", PEER("integration: stripe") "\n", "1:102",
+     "is for `role: connector`"},
+    {"a group that is not there", PEER("groups: [billing]") "\n", "1:102",
+     "there is no group `billing`"},
+    {"a group whose name is none", PEER("groups: [\"a b\"]") "\n", "1:111",
+     "this is no name"},
+    {"a connector that observes",
+     "integrations: { stripe: { connector: payment } }\n" PEER(
+         "role: connector, integration: stripe, observe: true") "\n",
+     "2:140", "takes the requests of its integration only"},
     /* values */
     {"nothing where a section is", "gateway:\n", "1:1",
      "there is no value; expected a mapping"},
