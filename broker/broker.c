@@ -169,7 +169,50 @@ static void on_bus(void *user, const struct wire_peer *peer, const void *frame, 
     set_time(broker);
     struct core_sender sender = {.peer = pack(peer),
                                  .pid = peer->pid > 0 ? (uint64_t)peer->pid : 0};
+    const struct config_peer *remote =
+        peer->key[0] ? config_peer_of_key(broker->run->config, peer->key) : NULL;
+    if (peer->key[0] && !remote) { /* its entry is gone since it connected */
+        core_stranger(broker->core, "its key is in no entry of bus.peers any more");
+        core_gone(broker->core, sender.peer);
+        return;
+    }
+    sender.name = remote ? remote->name : NULL;
     core_frame(broker->core, &sender, frame, n);
+}
+
+/* --- who comes from other hosts --- */
+
+static bool is_known(struct broker *broker, const char *key, const char *address,
+                     bool must_observe)
+{
+    const struct config_peer *peer = config_peer_of_key(broker->run->config, key);
+    char text[200];
+
+    if (peer && (peer->observe || !must_observe))
+        return true;
+    set_time(broker);
+    snprintf(text, sizeof(text), "address=%s key=\"%s\" %s", address, key,
+             peer ? "it may not observe" : "its key is in no entry of bus.peers");
+    core_stranger(broker->core, text);
+    return false;
+}
+
+static bool admit_to_bus(void *user, const char *key, const char *address)
+{
+    return is_known(user, key, address, /* must_observe= */ false);
+}
+
+static bool admit_to_live(void *user, const char *key, const char *address)
+{
+    return is_known(user, key, address, /* must_observe= */ true);
+}
+
+static void on_kept_out(void *user, const char *why)
+{
+    struct broker *broker = user;
+
+    set_time(broker);
+    core_stranger(broker->core, why);
 }
 
 /* Before every wait: what no input is left to say. */
@@ -351,6 +394,26 @@ static void fill_integration(const struct broker *broker,
     };
 }
 
+static struct core_peer *fill_peers(const struct config *config)
+{
+    struct core_peer *peers = mem_array(config->bus.n_peers, sizeof(*peers));
+
+    for (size_t i = 0; i < config->bus.n_peers; i++) {
+        const struct config_peer *from = &config->bus.peers[i];
+        peers[i] = (struct core_peer){
+            .name = from->name,
+            .is_connector = strcmp(from->role, "connector") == 0,
+            .integration = from->integration,
+            .publish = (const char *const *)from->publish,
+            .n_publish = from->n_publish,
+            .groups = (const char *const *)from->groups,
+            .n_groups = from->n_groups,
+            .may_observe = from->observe,
+        };
+    }
+    return peers;
+}
+
 static void configure(struct broker *broker, const struct config *config)
 {
     struct core_integration *integrations =
@@ -366,11 +429,14 @@ static void configure(struct broker *broker, const struct config *config)
                                 .n_types = config->groups[i].n_types,
                                 .is_ordered = config->groups[i].order == ORDER_KEY,
                                 .attempts = config->groups[i].attempts};
+    struct core_peer *peers = fill_peers(config);
     struct core_config in = {.gateway_key = bus_key(broker, "gateway"),
                              .integrations = integrations,
                              .n_integrations = config->n_integrations,
                              .groups = groups,
                              .n_groups = config->n_groups,
+                             .peers = peers,
+                             .n_peers = config->bus.n_peers,
                              .random_seed = loop_wall_us(broker->run->loop) | 1};
     core_configure(broker->core, &in);
     for (size_t i = 0; i < config->n_integrations; i++) {
@@ -379,6 +445,7 @@ static void configure(struct broker *broker, const struct config *config)
     }
     free(integrations);
     free(groups);
+    free(peers);
 }
 
 /* --- the process --- */
@@ -391,20 +458,36 @@ static void fatal(struct broker *broker, const char *why)
 
 static bool open_sockets(struct broker *broker, char *error, size_t error_size)
 {
-    _free_ char *bus = config_bus_endpoint(broker->run->config);
-    _free_ char *live = config_live_endpoint(broker->run->config);
+    const struct config *config = broker->run->config;
+    _free_ char *bus = config_bus_endpoint(config);
+    _free_ char *live = config_live_endpoint(config);
+    _free_ char *bus_tcp = config_bus_listen(config);
+    _free_ char *live_tcp = config_live_listen(config);
+    const char *secret_key = secrets_get(broker->run->secrets, "curve");
     struct wire_options options = {.kind = WIRE_ROUTER,
                                    .endpoint = bus,
                                    .bind = true,
                                    .check_uid = true,
                                    .hwm = 1024,
                                    .on_frame = on_bus,
+                                   .admit = admit_to_bus,
+                                   .on_failed = on_kept_out,
                                    .user = broker};
 
-    broker->live = live_new(broker->wire, live, error, error_size);
-    if (!broker->live)
+    broker->live = live_new(broker->wire,
+                            &(struct live_options){.endpoint = live,
+                                                   .tcp_endpoint = live_tcp,
+                                                   .secret_key = secret_key,
+                                                   .admit = admit_to_live,
+                                                   .on_failed = on_kept_out,
+                                                   .user = broker},
+                            error, error_size);
+    if (broker->live)
+        broker->bus = wire_open(broker->wire, &options, error, error_size);
+    if (broker->bus && bus_tcp &&
+        wire_listen(broker->bus, bus_tcp, &(struct wire_curve){.secret_key = secret_key},
+                    error, error_size))
         return false;
-    broker->bus = wire_open(broker->wire, &options, error, error_size);
     return broker->bus != NULL;
 }
 

@@ -24,6 +24,7 @@ struct counter {
 };
 
 struct live {
+    struct live_options options; /* its callbacks */
     struct wire_socket *socket;
     char **prefixes; /* what is subscribed to, as libzmq matches it: by prefix */
     size_t n_prefixes;
@@ -61,21 +62,43 @@ static void on_subscription(void *user, const struct wire_peer *peer, const void
     }
 }
 
-struct live *live_new(struct wire *wire, const char *endpoint, char *error,
+static bool admit(void *user, const char *key, const char *address)
+{
+    const struct live_options *o = &((struct live *)user)->options;
+
+    return o->admit && o->admit(o->user, key, address);
+}
+
+static void failed(void *user, const char *why)
+{
+    const struct live_options *o = &((struct live *)user)->options;
+
+    if (o->on_failed)
+        o->on_failed(o->user, why);
+}
+
+struct live *live_new(struct wire *wire, const struct live_options *with, char *error,
                       size_t error_size)
 {
     struct live *live = mem_alloc(sizeof(*live));
     struct wire_options options = {.kind = WIRE_XPUB,
-                                   .endpoint = endpoint,
+                                   .endpoint = with->endpoint,
                                    .bind = true,
                                    .check_uid = true,
                                    .hwm = 10000,
                                    .on_frame = on_subscription,
+                                   .admit = admit,
+                                   .on_failed = failed,
                                    .user = live};
 
+    live->options = *with;
     live->socket = wire_open(wire, &options, error, error_size);
-    if (live->socket)
+    if (live->socket && (!with->tcp_endpoint ||
+                         wire_listen(live->socket, with->tcp_endpoint,
+                                     &(struct wire_curve){.secret_key = with->secret_key},
+                                     error, error_size) == 0))
         return live;
+    wire_close(live->socket);
     free(live);
     return NULL;
 }

@@ -9,12 +9,21 @@
 #pragma once
 #include <stddef.h>
 
+#include "lib/wire/wire.h"
+
 struct block;
 struct live;
-struct wire;
 
-/* NULL with a reason when the endpoint cannot be bound. */
-struct live *live_new(struct wire *wire, const char *endpoint, char *error,
+struct live_options {
+    const char *endpoint;     /* ipc */
+    const char *tcp_endpoint; /* NULL: none */
+    const char *secret_key;   /* of the tcp one */
+    wire_admit_fn admit;      /* who may subscribe there */
+    wire_failed_fn on_failed;
+    void *user;
+};
+/* NULL with a reason when an endpoint cannot be bound. */
+struct live *live_new(struct wire *wire, const struct live_options *options, char *error,
                       size_t error_size);
 void live_free(struct live *live);
 /* Publish the events of a committed block. */

@@ -37,6 +37,10 @@ int bus_open(struct bus *bus, struct cli *cli, const struct peer_options *callba
 
     if (!config)
         return CLI_USAGE;
+    if (config->bus.connect)
+        return cli_fail(CLI_UNREACHABLE,
+                        "the broker is at %s:%u (bus.connect); run this on its host",
+                        config->bus.connect, config->bus.connect_port);
     _free_ char *endpoint = config_bus_endpoint(config);
     options.endpoint = endpoint;
     options.role = "cli";

@@ -46,6 +46,8 @@ const struct cli_command cli_commands[] = {
     {"secret", "set NAME | list | rotate NAME --keep-old 24h | remove NAME",
      "keep secrets in the vault; values come from stdin, never from the command line",
      cmd_secret},
+    {"key", "new NAME [--integration I] [-o FILE] | server",
+     "keys of links between hosts: make a peer's, make or show the broker's", cmd_key},
     {"token",
      "new NAME --scope publish,call,read,admin [--expires 90d] | list | rotate NAME "
      "[--keep-old 24h] | revoke NAME",

@@ -14,6 +14,7 @@
 #include "lib/config/config.h"
 #include "lib/vault/secretfile.h"
 #include "lib/vault/vault.h"
+#include "lib/wire/curve.h"
 
 enum { BUS_KEY_SIZE = 32, VALUES_MAX = 16, ERROR_SIZE = 1024 };
 
@@ -29,6 +30,7 @@ struct keys {
     struct key *list;
     size_t n;
     uint64_t until_us;
+    bool is_remote; /* the broker is on another host */
 };
 
 struct reading {
@@ -188,17 +190,42 @@ static void check_mode(struct reading *r, const struct config_integration *in,
 
 static void read_integration(struct reading *r, const struct config_integration *in)
 {
-    for (size_t i = 0; i < in->n_secrets; i++) {
+    bool is_here = !config_is_elsewhere(r->config, in->name);
+
+    for (size_t i = 0; is_here && i < in->n_secrets; i++) {
         struct key *key = add(r->keys, in->name, in->secrets[i].use);
         read_secret(r, &in->secrets[i], in->name, key);
         check_mode(r, in, key);
     }
-    for (size_t i = 0; i < in->n_webhooks; i++) {
+    for (size_t i = 0; !r->keys->is_remote && i < in->n_webhooks; i++) {
         _free_ char *name = mem_format("webhook.%s.%s", in->name, in->webhooks[i].path);
         struct key *key = add(r->keys, "gateway", name);
         for (size_t j = 0; j < in->webhooks[i].n_secrets; j++)
             read_secret(r, &in->webhooks[i].secrets[j], in->name, key);
     }
+}
+
+/* The key of this host's side of encrypted links. It is made on purpose and not here,
+ * because its public half must be told to the other side. */
+static void read_curve_key(struct reading *r)
+{
+    const char *path = r->config->bus.key_file;
+    const char *make = r->config->bus.connect ? "new NAME" : "server";
+    struct buf value = BUF_NULL;
+    char error[ERROR_SIZE];
+
+    if (!secretfile_read(path, &value, error, sizeof(error)))
+        buf_format(&r->errors, "bus: %s; `signalbox key %s` makes one\n", error, make);
+    else if (!curve_is_key(buf_str(&value)))
+        buf_format(&r->errors, "bus: %s: it holds no key; `signalbox key %s` makes one\n",
+                   path, make);
+    else {
+        struct key *key = add(r->keys, "curve", "curve");
+        key->values[key->n++] = mem_text(buf_str(&value));
+    }
+    if (value.bytes)
+        explicit_bzero(value.bytes, value.cap);
+    buf_fini(&value);
 }
 
 struct keys *keys_read(const struct config *config, const struct keys *before,
@@ -207,6 +234,10 @@ struct keys *keys_read(const struct config *config, const struct keys *before,
     struct keys *keys = mem_alloc(sizeof(*keys));
     struct reading r = {.config = config, .keys = keys, .now_us = clock_wall_us()};
 
+    keys->is_remote = config->bus.connect != NULL;
+
+    if (config->bus.listen || config->bus.connect)
+        read_curve_key(&r);
     add_bus_key(keys, before, "gateway");
     for (size_t i = 0; i < config->n_integrations; i++) {
         add_bus_key(keys, before, config->integrations[i].name);
@@ -271,6 +302,14 @@ static void put_key(struct buf *out, const char *name, const struct key *key)
     put(out, "]", 1);
 }
 
+static void put_curve_key(struct buf *out, const struct keys *keys)
+{
+    const struct key *key = find(keys, "curve", "curve");
+
+    if (key)
+        put_key(out, "curve", key);
+}
+
 static char *finish(struct buf *out)
 {
     put(out, out->len ? "}" : "{}", out->len ? 1 : 2);
@@ -291,6 +330,7 @@ char *keys_for_broker(const struct keys *keys)
         _free_ char *name = mem_format("bus.%s", key->owner);
         put_key(&out, name, key);
     }
+    put_curve_key(&out, keys);
     return finish(&out);
 }
 
@@ -314,6 +354,8 @@ char *keys_for_connector(const struct keys *keys,
     for (size_t i = 0; i < keys->n; i++)
         if (strcmp(keys->list[i].owner, integration->name) == 0)
             put_key(&out, keys->list[i].name, &keys->list[i]);
+    if (keys->is_remote)
+        put_curve_key(&out, keys);
     return finish(&out);
 }
 

@@ -5,6 +5,8 @@
  *   gateway    {"bus.gateway": K, "webhook.<integration>.<path>": [current, old, ...]}
  *   connector  {"bus": K, "<use>": value or [current, old, ...]}
  *   broker     {"bus.gateway": K, "bus.<integration>": K, ...}
+ *   With bus.listen the broker, with bus.connect the connectors also {"curve": the secret
+ *   key of this host's side}.
  *   sandbox    {"api_key": ..., "webhook": ...}
  *
  * A K is made for a boot of the supervisor and shows the broker who a peer is. */

@@ -41,6 +41,7 @@ struct concern {
 };
 #define R(role) (1u << ROLE_##role)
 static const struct concern concerns[] = {
+    {"bus", NULL, R(BROKER) | R(CONNECTOR)},
     {"log", NULL, R(LOGGER) | R(BROKER)},
     {"gateway", NULL, R(GATEWAY)},
     {"groups", NULL, R(BROKER)},
@@ -199,15 +200,23 @@ static void add(struct supervisor *s, size_t at, enum role role, const char *pro
     s->n++;
 }
 
+/* A connector of this host: others have theirs in bus.peers. */
+static bool runs_here(const struct config *config, const struct config_integration *in)
+{
+    return in->connector && !config_is_elsewhere(config, in->name);
+}
+
 static void add_all(struct supervisor *s)
 {
-    add(s, s->n, ROLE_LOGGER, "logger", NULL);
-    add(s, s->n, ROLE_BROKER, "broker", NULL);
-    add(s, s->n, ROLE_GATEWAY, "gateway", NULL);
+    if (!s->config->bus.connect) {
+        add(s, s->n, ROLE_LOGGER, "logger", NULL);
+        add(s, s->n, ROLE_BROKER, "broker", NULL);
+        add(s, s->n, ROLE_GATEWAY, "gateway", NULL);
+    }
     if (s->sandbox)
         add(s, s->n, ROLE_SANDBOX, "sandbox", s->sandbox);
     for (size_t i = 0; i < s->config->n_integrations; i++)
-        if (s->config->integrations[i].connector)
+        if (runs_here(s->config, &s->config->integrations[i]))
             add(s, s->n, ROLE_CONNECTOR, s->config->integrations[i].connector,
                 s->config->integrations[i].name);
 }
@@ -367,9 +376,11 @@ static bool is_concerned(const char *diff, const struct member *member)
 static bool is_fixed(struct supervisor *s, const struct config *config, struct buf *out)
 {
     if (strcmp(config->data, s->config->data) == 0 &&
-        strcmp(config->run, s->config->run) == 0)
+        strcmp(config->run, s->config->run) == 0 &&
+        !config->bus.connect == !s->config->bus.connect)
         return false;
-    buf_text(out, "`data` and `run` cannot change while signalbox runs; stop it first\n");
+    buf_text(out, "`data`, `run` and the use of `bus.connect` cannot change while "
+                  "signalbox runs; stop it first\n");
     return true;
 }
 
@@ -396,7 +407,7 @@ static void drop_gone(struct supervisor *s, const struct config *config)
             config_integration(config, member->integration);
         const struct config_integration *was =
             config_integration(s->config, member->integration);
-        if (now && now->connector && has_same_program(s, now, was))
+        if (now && runs_here(config, now) && has_same_program(s, now, was))
             continue;
         member_free(member); /* the broker delivers again what it held */
         memmove(s->members + i, s->members + i + 1, (s->n - i - 1) * sizeof(*s->members));
@@ -419,7 +430,7 @@ static void apply(struct supervisor *s, struct buf *diff)
     }
     for (size_t i = 0; i < s->config->n_integrations; i++) {
         const struct config_integration *in = &s->config->integrations[i];
-        if (!in->connector || find(s, ROLE_CONNECTOR, in->name))
+        if (!runs_here(s->config, in) || find(s, ROLE_CONNECTOR, in->name))
             continue;
         add(s, s->n, ROLE_CONNECTOR, in->connector, in->name);
         child_start(s->members[s->n - 1]->child);
@@ -494,15 +505,16 @@ static bool has_connector(const struct supervisor *s, const struct config_integr
 static bool has_programs(const struct supervisor *s, const struct config *config,
                          struct buf *out)
 {
-    bool good = has_program(s, "logger", out);
+    static const char *const core[] = {"logger", "broker", "gateway"};
+    bool good = true;
 
-    good &= has_program(s, "broker", out);
-    good &= has_program(s, "gateway", out);
+    for (size_t i = 0; !config->bus.connect && i < sizeof(core) / sizeof(*core); i++)
+        good &= has_program(s, core[i], out);
     if (s->sandbox)
         good &= has_program(s, "sandbox", out);
     for (size_t i = 0; i < config->n_integrations; i++) {
         const struct config_integration *in = &config->integrations[i];
-        if (in->connector && !has_connector(s, in, out)) {
+        if (runs_here(config, in) && !has_connector(s, in, out)) {
             buf_format(out, "%s:%d: integration `%s`: there is no connector `%s`\n",
                        config->path, in->line, in->name, in->connector);
             good = false;

@@ -35,7 +35,7 @@ struct process {
     struct http_client *http;
     struct runtime *runtime;
     struct loop_timer *stop_timer;
-    bool is_ready;
+    bool is_ready, is_kept_out;
 };
 
 /* One per process; the service's own state is its second. */
@@ -63,6 +63,7 @@ static void joined(void *user)
     struct process *p = user;
 
     log_say(LINK_UP, "to=broker integration=%s", p->integration.name);
+    p->is_kept_out = false;
     runtime_joined(p->runtime);
     if (!p->is_ready)
         service_ready(p->run);
@@ -82,6 +83,15 @@ static void lost(void *user, struct position position)
     struct process *p = user;
 
     runtime_lost(p->runtime, position);
+}
+
+static void kept_out(void *user, const char *why)
+{
+    struct process *p = user;
+
+    if (!p->is_kept_out) /* once, until it gets in */
+        log_say(LINK_REFUSED, "to=broker integration=%s %s", p->integration.name, why);
+    p->is_kept_out = true;
 }
 
 static void rejected(void *user, unsigned error_code, const char *detail)
@@ -163,6 +173,8 @@ static int start_runtime(struct process *p, const struct config_integration *c,
     manifest_write(the_connector, p->integration.provider, /* indent= */ 0, &manifest);
     struct peer_options options = {
         .endpoint = endpoint,
+        .secret_key = secrets_get(p->run->secrets, "curve"),
+        .server_key = p->run->config->bus.broker_key,
         .role = "connector",
         .name = c->name,
         .key = secrets_get(p->run->secrets, "bus"),
@@ -173,6 +185,7 @@ static int start_runtime(struct process *p, const struct config_integration *c,
         .on_joined = joined,
         .on_down = down,
         .on_lost = lost,
+        .on_kept_out = kept_out,
         .on_rejected = rejected,
         .on_deliver = deliver,
         .on_settled = settled,

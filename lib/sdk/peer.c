@@ -188,8 +188,18 @@ static void on_link(void *user, bool is_up)
         return;
     if (is_up)
         peer_hello(peer);
-    else
+    else if (peer->state != DOWN)
         peer_down(peer, 0);
+}
+
+static void on_failed(void *user, const char *why)
+{
+    struct peer *peer = user;
+
+    if (peer->state == REJECTED)
+        return;
+    peer_down(peer, REOPEN_US);
+    TELL(peer, on_kept_out, peer->options.user, why);
 }
 
 static void on_writable(void *user)
@@ -208,8 +218,10 @@ static int open_socket(struct peer *peer, char *error, size_t error_size)
     struct wire_options options = {
         .kind = WIRE_DEALER,
         .endpoint = peer->options.endpoint,
+        .curve = {peer->options.secret_key, peer->options.server_key},
         .on_frame = on_frame,
         .on_link = on_link,
+        .on_failed = on_failed,
         .on_writable = on_writable,
         .user = peer,
     };
@@ -273,6 +285,8 @@ struct peer *peer_new(struct loop *loop, struct wire *wire,
     o->role = mem_text(options->role);
     o->name = mem_text(options->name);
     o->key = mem_text(options->key);
+    o->secret_key = mem_text(options->secret_key);
+    o->server_key = mem_text(options->server_key);
     o->group = mem_text(options->group);
     o->manifest = mem_text(options->manifest);
     id_random(peer->instance, sizeof(peer->instance));
@@ -317,6 +331,11 @@ void peer_free(struct peer *peer)
     if (peer->options.key)
         explicit_bzero((char *)(uintptr_t)peer->options.key, strlen(peer->options.key));
     free_text(peer->options.key);
+    if (peer->options.secret_key)
+        explicit_bzero((char *)(uintptr_t)peer->options.secret_key,
+                       strlen(peer->options.secret_key));
+    free_text(peer->options.secret_key);
+    free_text(peer->options.server_key);
     free_text(peer->options.group);
     free_text(peer->options.manifest);
     free(peer);

@@ -21,9 +21,10 @@ struct wire;
 struct peer;
 
 struct peer_options {
-    const char *endpoint; /* of the bus; normally config_bus_endpoint() */
-    const char *role;     /* "gateway", "connector", "client", "cli" */
-    const char *name;     /* integration's name for a connector, else the program's */
+    const char *endpoint;                /* of the bus; normally config_bus_endpoint() */
+    const char *secret_key, *server_key; /* tcp: ours, and the broker's public one */
+    const char *role;                    /* "gateway", "connector", "client", "cli" */
+    const char *name; /* integration's name for a connector, else the program's */
     const char
         *key; /* the bus key handed over by the supervisor; NULL for plain clients */
     const char *group;    /* take deliveries of this group (a connector: its integration);
@@ -40,6 +41,9 @@ struct peer_options {
     /* A started position is no longer this peer's (its lease ended while the link was
      * down): stop handling it; a result for it would be refused. */
     void (*on_lost)(void *user, struct position position);
+    /* The connection is not let in: the key or the user is not known there. Tried again
+     * every second. */
+    void (*on_kept_out)(void *user, const char *why);
     /* HELLO or the group was refused for good; after a refused HELLO the peer stays
      * silent. */
     void (*on_rejected)(void *user, unsigned error_code, const char *detail);

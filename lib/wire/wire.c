@@ -94,8 +94,12 @@ static bool on_question(void *user, const struct zap_question *question)
     if (question->key)
         return s->options.admit &&
                s->options.admit(s->options.user, question->key, question->address);
-    return s->options.check_uid && zap_credentials(question->address, &uid, &pid) &&
-           may_connect(uid);
+    if (s->options.check_uid && zap_credentials(question->address, &uid, &pid) &&
+        may_connect(uid))
+        return true;
+    if (s->options.on_failed)
+        s->options.on_failed(s->options.user, "a process of another user of this host");
+    return false;
 }
 
 /* --- frames in --- */
@@ -195,6 +199,8 @@ static void on_event(struct wire_socket *socket, unsigned event)
     const struct wire_options *o = &socket->options;
 
     if (event & HANDSHAKE_FAILED) {
+        if (o->bind && event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+            return; /* we said no, and told of it then */
         if (o->on_failed)
             o->on_failed(o->user, event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
                                       ? "the key or the user is not admitted there"

@@ -51,7 +51,7 @@ typedef void (*wire_topic_fn)(void *user, const char *topic, size_t topic_len,
 typedef void (*wire_link_fn)(void *user, bool is_up);
 /* A handshake failed; `why` in words. Of a DEALER: libzmq does not try this connection
  * again, close the socket and open another. Of a socket that listens: somebody was kept
- * out. */
+ * out whom `admit` was not asked about. */
 typedef void (*wire_failed_fn)(void *user, const char *why);
 /* Over tcp: may the peer with this public key, calling from `address`, connect? */
 typedef bool (*wire_admit_fn)(void *user, const char *key, const char *address);

@@ -1,56 +1,15 @@
 # SPDX-FileCopyrightText: The signalbox authors
 # SPDX-License-Identifier: Apache-2.0
 """What is not one of ours does no harm: the broker goes on with the same process and the same memory, and says what it saw."""
-import os
 import random
 import socket
-import struct
 import time
 
-import msgpack
 import pytest
-import zmq
+from wire import HELLO, PUBLISH, REFUSED, WELCOME, Peer, frame, hello, record
 
-HEADER = struct.Struct("<HBBHHIIQ")
-HELLO, WELCOME, PUBLISH, REFUSED = 1, 2, 3, 5
-
-
-def frame(kind, body=b"", ref=1, count=0, length=None):
-    return HEADER.pack(0x4253, 1, kind, 0, 0, len(body) if length is None else length, count, ref) + body
-
-
-def hello(role, name, **more):
-    return frame(HELLO, msgpack.packb({"version": 1, "role": role, "name": name, "instance": os.urandom(16), "pid": os.getpid(), "batch": 0, **more}))
-
-
-def record(kind, event_type, data=b"{}"):
-    """A record as proto/README.md says, its hash left wrong on purpose: it is refused for what it says before that or after."""
-    body = event_type + data
-    length = (88 + len(body) + 7) // 8 * 8
-    head = struct.pack("<IIHBBBBBBQQQQ16s16sII", length, len(data), 0, kind, 0, 0, 0, len(event_type), 0, 0, 0, 0, 0, os.urandom(16), bytes(16), 0, 0)
-    return (head + body).ljust(length, b"\0")
-
-
-class Peer:
-    def __init__(self, system):
-        self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.connect(f"ipc://{system.home}/run/bus.sock")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.destroy()
-
-    def ask(self, message, seconds=3):
-        """(message type, body as a map) of the first answer; (None, None) when there is none."""
-        self.socket.send(message)
-        if not self.socket.poll(seconds * 1000):
-            return None, None
-        answer = self.socket.recv()
-        return answer[3], msgpack.unpackb(answer[24:]) if answer[3] in (WELCOME, REFUSED) else None
+def peer_of(system):
+    return Peer(f"ipc://{system.home}/run/bus.sock")
 
 
 def memory(pid):
@@ -73,7 +32,7 @@ def unharmed(shared):
 
 def test_frames_of_random_bytes(shared, unharmed):
     dice = random.Random(1)
-    with Peer(shared) as peer:
+    with peer_of(shared) as peer:
         for _ in range(2000):
             peer.socket.send(dice.randbytes(dice.choice([0, 1, 23, 24, 25, 100, 5000])))
         peer.socket.send_multipart([b"two", b"parts"])
@@ -83,14 +42,14 @@ def test_frames_of_random_bytes(shared, unharmed):
 
 def test_our_header_before_random_bodies(shared, unharmed):
     dice = random.Random(2)
-    with Peer(shared) as peer:
+    with peer_of(shared) as peer:
         for _ in range(2000):
             peer.socket.send(frame(dice.randrange(256), dice.randbytes(dice.randrange(200)), count=dice.randrange(1 << 32)))
         time.sleep(0.5)
 
 
 def test_lengths_that_promise_gigabytes(shared, unharmed):
-    with Peer(shared) as peer:
+    with peer_of(shared) as peer:
         for body in (b"\xdd\x0f\x00\x00\x00", b"\xdf\x0f\x00\x00\x00", b"\x81\xc6\xff\xff\xff\xff", b"\xdc\xff\xff" * 31):
             for kind in (HELLO, 6, 14, 18):
                 peer.socket.send(frame(kind, body))
@@ -108,14 +67,14 @@ def test_a_browser_at_the_socket(shared, unharmed):
 
 @pytest.mark.parametrize("role,name", [("gateway", "gateway"), ("connector", "stripe"), ("emperor", "me")])
 def test_nobody_is_who_they_say_without_a_key(shared, unharmed, role, name):
-    with Peer(shared) as peer:
+    with peer_of(shared) as peer:
         kind, body = peer.ask(hello(role, name, key="0" * 32, manifest='{"name":"payment","operations":[],"webhooks":[]}'))
         assert (kind, body["code"]) == (REFUSED, "bad_identity")
 
 
 def test_a_client_cannot_say_that_somebody_has_paid(shared, unharmed):
     before = len(shared.log("--type", "stripe.>"))
-    with Peer(shared) as peer:
+    with peer_of(shared) as peer:
         assert peer.ask(hello("client", "thief"))[0] == WELCOME
         for event_type in (b"stripe.checkout.session.completed", b"payment.charge.succeeded", b"payment.checkout.completed"):
             kind, body = peer.ask(frame(PUBLISH, record(3, event_type), ref=1, count=1))
@@ -124,6 +83,6 @@ def test_a_client_cannot_say_that_somebody_has_paid(shared, unharmed):
 
 
 def test_nothing_is_done_before_hello(shared, unharmed):
-    with Peer(shared) as peer:
+    with peer_of(shared) as peer:
         kind, body = peer.ask(frame(PUBLISH, record(3, b"order.made"), count=1))
         assert (kind, body["code"]) == (REFUSED, "not_joined")
