@@ -18,6 +18,7 @@
 #include "gateway/query.h"
 #include "gateway/redrive.h"
 #include "gateway/route.h"
+#include "gateway/stream.h"
 #include "gateway/webhook.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -199,6 +200,8 @@ static int open_server(struct gateway *gateway, char *error, size_t error_size)
         .port = gateway->config->gateway.port,
         .body_max = gateway->config->gateway.max_body,
         .connections_max = gateway->config->gateway.max_connections,
+        .per_address_max = gateway->config->gateway.max_per_address,
+        .read_timeout_us = gateway->config->gateway.read_timeout_us,
         .on_request = on_request,
         .on_gone = on_gone,
         .on_refused = on_refused_request,
@@ -219,6 +222,7 @@ static void shut(struct gateway *gateway)
         wire_free(gateway->wire);
     hold_free(gateway->hold);
     redrives_free(gateway->redrives);
+    streams_free(gateway->streams);
     queries_free(gateway->queries);
     calls_free(gateway->calls);
     webhook_close(gateway);
@@ -241,6 +245,7 @@ static int start(struct service_run *run, char *error, size_t error_size)
     gateway->queries = queries_new(gateway);
     gateway->redrives = redrives_new(gateway);
     gateway->groups = groups_new(gateway);
+    gateway->streams = streams_new(gateway);
     gateway->hold = hold_new(run->loop, &(struct hold_bus){gateway, publish, is_joined});
     if (open_token(gateway, error, error_size) != 0 ||
         webhook_open(gateway, run->secrets, error, error_size) != 0 ||
@@ -274,6 +279,7 @@ static void stop(struct service_run *run)
     http_server_quiesce(gateway->server);
     calls_stop(gateway->calls);
     groups_stop(gateway->groups);
+    streams_stop(gateway->streams);
     gateway->stop_by_us = loop_steady_us(run->loop) + STOP_US;
     gateway->stop_timer = loop_timer_new(run->loop, on_stop_check, gateway);
     loop_timer_in(gateway->stop_timer, STOP_CHECK_US);

@@ -24,6 +24,7 @@ struct wire;
 struct calls;
 struct queries;
 struct redrives;
+struct streams;
 
 /* What an unanswered request waits with: the first member of whatever http_user() is. */
 struct pending {
@@ -58,6 +59,7 @@ struct gateway {
     struct queries *queries;
     struct redrives *redrives;
     struct groups *groups;
+    struct streams *streams;
     struct token_book tokens;
     /* Whose request is being handled: of a route with a scope, until its handler
      * returns. */

@@ -116,14 +116,10 @@ static struct json *event_json(const struct group *group, const struct lease *le
 static void answer_events(struct http_request *request, struct json *events,
                           bool is_batch)
 {
-    struct buf body = {0};
-    struct json *all = is_batch ? events : js_set(js_object(), "events", events);
-    js_write(all, 0, &body);
-    struct http_reply reply = {200, is_batch ? CLOUDEVENT_BATCH : "application/json",
-                               body.bytes, body.len, NULL};
-    http_reply(request, &reply);
-    buf_fini(&body);
-    js_free(all);
+    if (is_batch)
+        answer_as(request, 200, CLOUDEVENT_BATCH, events, NULL);
+    else
+        answer_json(request, 200, js_set(js_object(), "events", events), NULL);
 }
 
 static void lend(struct group *group, struct lease *lease, uint64_t visibility_us)

@@ -76,11 +76,17 @@ void problem_fill(unsigned status, struct http_reply *ret_reply)
 void answer_json(struct http_request *request, unsigned status, struct json *value,
                  const char *location)
 {
+    answer_as(request, status, "application/json", value, location);
+}
+
+void answer_as(struct http_request *request, unsigned status, const char *type,
+               struct json *value, const char *location)
+{
     const struct http_header headers[] = {{location ? "Location" : NULL, location},
                                           {NULL, NULL}};
     struct buf body = {0};
     js_write(value, 0, &body);
-    struct http_reply reply = {status, "application/json", body.bytes, body.len, headers};
+    struct http_reply reply = {status, type, body.bytes, body.len, headers};
     http_reply(request, &reply);
     buf_fini(&body);
     js_free(value);

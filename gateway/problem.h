@@ -22,6 +22,10 @@ void problem_reply_method(struct http_request *request, const char *allowed);
 /* The body of an answer that the HTTP server gives by itself. */
 void problem_fill(unsigned status, struct http_reply *ret_reply);
 
+/* Answer with a JSON value under a media type of its own; the value is taken over.
+ * location may be NULL. */
+void answer_as(struct http_request *request, unsigned status, const char *type,
+               struct json *value, const char *location);
 /* Answer with a JSON value, which is taken over. location may be NULL. */
 void answer_json(struct http_request *request, unsigned status, struct json *value,
                  const char *location);

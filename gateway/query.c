@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gateway/cloudevent.h"
 #include "gateway/gateway.h"
 #include "gateway/problem.h"
 #include "lib/base/buf.h"
@@ -67,21 +68,41 @@ static struct ledger *open_log(struct gateway *gateway, struct http_request *req
     return ledger;
 }
 
+/* One event in the form that was asked for. */
+struct one {
+    bool is_cloudevent;
+    struct json *json;
+};
+
 static bool take_row(void *user, const struct ledger_row *row)
 {
-    *(struct json **)user = ledger_row_json(row);
+    struct one *one = user;
+    one->json = one->is_cloudevent ? query_cloudevent(row) : ledger_row_json(row);
     return false;
+}
+
+struct json *query_cloudevent(const struct ledger_row *row)
+{
+    struct json *event = cloudevent_json(
+        row->record, &(struct cloudevent_around){.timestamp_us = row->timestamp_us,
+                                                 .integration = row->integration,
+                                                 .service = row->service,
+                                                 .cause = row->cause});
+    js_set_text(event, "status", status_name(row->status));
+    js_set_text(event, "errorclass", row->error_class);
+    return js_set_text(event, "errormsg", row->error_msg);
 }
 
 void query_event(struct gateway *gateway, struct http_request *request,
                  const char *const *params)
 {
-    struct json *row = NULL;
+    struct one one = {.is_cloudevent = cloudevent_is_accepted(request, CLOUDEVENT_JSON)};
     struct ledger *ledger = open_log(gateway, request);
     if (!ledger)
         return;
-    if (ledger_find(ledger, params[0], take_row, &row) && row)
-        answer_json(request, 200, row, NULL);
+    if (ledger_find(ledger, params[0], take_row, &one) && one.json)
+        answer_as(request, 200, one.is_cloudevent ? CLOUDEVENT_JSON : "application/json",
+                  one.json, NULL);
     else
         problem_reply(request, ERR_not_found, "no event has this id", 0);
 }
@@ -122,9 +143,8 @@ static const char *read_status(const char *text, int *ret_status)
     return "status is pending, success or failed";
 }
 
-/* NULL, or what is wrong. */
-static const char *read_filter(struct gateway *gateway, struct http_request *request,
-                               struct ledger_filter *f)
+const char *query_filter(struct gateway *gateway, struct http_request *request,
+                         struct ledger_filter *f)
 {
     const char *status = http_query(request, "status"),
                *class = http_query(request, "class");
@@ -168,7 +188,7 @@ void query_log(struct gateway *gateway, struct http_request *request,
 {
     (void)params;
     struct ledger_filter filter;
-    const char *why = read_filter(gateway, request, &filter);
+    const char *why = query_filter(gateway, request, &filter);
     if (why) {
         problem_reply(request, ERR_bad_request, why, 0);
         return;

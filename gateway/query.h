@@ -8,6 +8,9 @@
 
 struct gateway;
 struct http_request;
+struct json;
+struct ledger_filter;
+struct ledger_row;
 struct queries;
 
 struct queries *queries_new(struct gateway *gateway);
@@ -17,6 +20,12 @@ void queries_answer(struct queries *queries, uint64_t ref, bool ok, const char *
 
 /* A time of a query: RFC 3339, or how long ago; false when it is neither. */
 bool query_when(const char *text, uint64_t now_us, uint64_t *ret_us);
+/* Read service, type, status, class, since, until, key, integration, limit and cursor
+ * from the address. NULL, or what is wrong; texts are borrowed from the request. */
+const char *query_filter(struct gateway *gateway, struct http_request *request,
+                         struct ledger_filter *ret_filter);
+/* A row as a CloudEvent, with its present status. */
+struct json *query_cloudevent(const struct ledger_row *row);
 
 void query_event(struct gateway *gateway, struct http_request *request,
                  const char *const *params);

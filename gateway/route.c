@@ -13,12 +13,14 @@
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/redrive.h"
+#include "gateway/stream.h"
 #include "gateway/webhook.h"
 #include "lib/base/mem.h"
+#include "lib/config/config.h"
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 
-enum { PARAMS_MAX = 2, PARAM_SIZE = 512 };
+enum { PARAMS_MAX = 2, PARAM_SIZE = 512, RETRY_MS = 1000 };
 
 typedef void (*handler_fn)(struct gateway *gateway, struct http_request *request,
                            const char *const *params);
@@ -38,6 +40,7 @@ static const struct route routes[] = {
     {"GET", "/v1/groups/*/next", SCOPE_READ | SCOPE_PUBLISH, group_next},
     {"POST", "/v1/groups/*/results", SCOPE_READ | SCOPE_PUBLISH, group_results},
     {"GET", "/v1/log", SCOPE_READ, query_log},
+    {"GET", "/v1/stream", SCOPE_READ, stream_start},
     {"GET", "/v1/audit", SCOPE_READ, query_audit},
     {"GET", "/v1/status", SCOPE_READ, query_status},
     {"POST", "/v1/redrive", SCOPE_ADMIN, redrive_handle},
@@ -132,6 +135,19 @@ static bool may(struct gateway *gateway, const struct route *route,
     return true;
 }
 
+/* What needs no waiting is answered always: an operator must be able to look. */
+static bool has_room(struct gateway *gateway, const struct route *route,
+                     struct http_request *request)
+{
+    bool may_wait = strcmp(route->method, "GET") != 0 || strstr(route->path, "/next");
+    if (!may_wait ||
+        http_server_waiting(gateway->server) < gateway->config->gateway.max_waiting)
+        return true;
+    problem_reply(request, ERR_overloaded, "gateway.max_waiting requests wait already",
+                  RETRY_MS);
+    return false;
+}
+
 void route_request(struct gateway *gateway, struct http_request *request)
 {
     const char *target = http_target(request);
@@ -145,7 +161,7 @@ void route_request(struct gateway *gateway, struct http_request *request)
             add_allowed(allowed, sizeof(allowed), route->method);
             continue;
         }
-        if (may(gateway, route, request))
+        if (has_room(gateway, route, request) && may(gateway, route, request))
             route->handle(gateway, request, (const char *const[]){params[0], params[1]});
         return;
     }

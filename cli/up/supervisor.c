@@ -42,6 +42,7 @@ struct concern {
 #define R(role) (1u << ROLE_##role)
 static const struct concern concerns[] = {
     {"bus", NULL, R(BROKER) | R(CONNECTOR)},
+    {"log_format", NULL, R(LOGGER) | R(BROKER) | R(GATEWAY) | R(CONNECTOR)},
     {"log", NULL, R(LOGGER) | R(BROKER)},
     {"gateway", NULL, R(GATEWAY)},
     {"groups", NULL, R(BROKER)},
@@ -528,6 +529,8 @@ static bool prepare(struct supervisor *s, struct buf *errors)
     char error[ERROR_SIZE];
 
     s->config = config_load(s->config_path, errors);
+    if (s->config)
+        log_form(s->config->log_format);
     if (!s->config || !has_programs(s, s->config, errors))
         return false;
     if (s->sandbox && !config_integration(s->config, s->sandbox)) {

@@ -40,6 +40,12 @@ void log_open(const char *name)
             least = (enum log_level)i;
 }
 
+void log_form(const char *form)
+{
+    if (form && !getenv("SIGNALBOX_LOG"))
+        as_json = strcmp(form, "json") == 0;
+}
+
 static void add_json(struct buf *line, const char *text)
 {
     for (const char *c = text; *c; c++) {

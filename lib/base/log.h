@@ -4,7 +4,7 @@
  *
  * A message has a stable id (log.def says what it means and what to do), a level and a text of
  * fields.  Libraries return, programs log: no error is logged twice.  Nothing secret is ever a field.
- * One line each: `TIME LEVEL PROGRAM ID text`, or one JSON object when SIGNALBOX_LOG=json. */
+ * One line each: `TIME LEVEL PROGRAM ID text`, or one JSON object when the configuration or SIGNALBOX_LOG says json. */
 #pragma once
 
 enum log_id {
@@ -18,6 +18,8 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 
 /* Name the program in every line; call once at start. `name` is kept, not copied. */
 void log_open(const char *name);
+/* Lines for people ("text") or one JSON object a line ("json"); SIGNALBOX_LOG, where it is set, counts instead. NULL: as it is. */
+void log_form(const char *form);
 /* Write one line. Use log_say(). */
 void log_write(enum log_id id, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The stable name of an id, its level and its sentence (for the manual). */

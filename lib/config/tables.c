@@ -45,8 +45,25 @@ static const struct field gateway_fields[] = {
     {"max_body", FIELD_SIZE, AT(config, gateway.max_body), .fallback = "1MiB", .min = KIB,
      .max = MIB, .sentence = "Largest request body; a larger one is answered 413."},
     {"max_connections", FIELD_COUNT, AT(config, gateway.max_connections),
-     .fallback = "1024", .min = 1, .max = 65536,
-     .sentence = "Connections at one time; further ones wait in the kernel."},
+     .fallback = "16384", .min = 1, .max = 65536,
+     .sentence = "Connections at one time; further ones wait in the kernel. The limit on "
+                 "open files may set a lower one."},
+    {"max_connections_per_address", FIELD_COUNT, AT(config, gateway.max_per_address),
+     .fallback = "256", .min = 1, .max = 65536,
+     .sentence = "Connections of one address (of IPv6: of one /64); further ones are "
+                 "closed. Loopback, where a proxy is, is exempt."},
+    {"max_waiting", FIELD_COUNT, AT(config, gateway.max_waiting), .fallback = "8192",
+     .min = 1, .max = 65536,
+     .sentence = "Requests that wait for a commit, an outcome or an event; further ones "
+                 "are answered 503."},
+    {"max_streams", FIELD_COUNT, AT(config, gateway.max_streams), .fallback = "256",
+     .min = 1, .max = 4096,
+     .sentence = "Streams (/v1/stream) at one time; a further one "
+                 "is answered 429."},
+    {"read_timeout", FIELD_DURATION, AT(config, gateway.read_timeout_us),
+     .fallback = "10s", .min = 100 * MS, .max = 10 * MINUTE,
+     .sentence = "The time a request's head and body may take in all, however steadily "
+                 "they trickle in."},
     {"idempotency", FIELD_DURATION, AT(config, gateway.idempotency_us), .fallback = "7d",
      .min = MINUTE, .max = 90 * DAY,
      .sentence = "How long an idempotency key is remembered."},
@@ -303,12 +320,18 @@ static const struct section integration_section = {
     .fields = integration_fields,
 };
 
+static const char *const log_formats[] = {"text", "json", NULL};
+
 static const struct field config_fields[] = {
     {"data", FIELD_PATH, AT(config, data), .fallback = "./data",
      .sentence =
          "The log, its views, the vault. Relative paths start at this file's directory."},
     {"run", FIELD_PATH, AT(config, run), .fallback = "./run",
      .sentence = "Sockets and locks."},
+    {"log_format", FIELD_CHOICE, AT(config, log_format), .fallback = "text",
+     .choices = log_formats,
+     .sentence = "What the processes write to standard error: lines for people, or one "
+                 "JSON object a line. SIGNALBOX_LOG, where it is set, counts instead."},
     {"gateway", FIELD_SECTION, .section = &gateway_section, .sentence = "The HTTP side."},
     {"bus", FIELD_SECTION, .section = &bus_section,
      .sentence = "More hosts; without it the bus is on this one only."},

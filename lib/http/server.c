@@ -37,15 +37,15 @@
 
 enum {
     CONNECTIONS_DEFAULT = 2000,
-    CONNECTIONS_PER_ADDRESS =
-        256, /* beyond it the connection is closed at once; loopback is exempt */
-    HEAD_MAX = 64 << 10, /* request head and buffers of a connection; larger: 431 */
-    INACTIVE_S = 30,     /* a client that does not read its answer */
+    PER_ADDRESS_DEFAULT = 256, /* beyond it the connection is closed at once */
+    HEAD_MAX = 64 << 10,       /* request head and buffers of a connection; larger: 431 */
+    INACTIVE_S = 30,           /* a client that does not read its answer */
     IDLE_US = 60 * 1000 * 1000, /* an open connection without a request */
     READ_DEFAULT_US = 10 * 1000 * 1000,
     TICK_US = 1000 * 1000,
-    STREAM_BEHIND_MAX = 1 << 20, /* what a stream's reader may be behind; beyond it
-                                    http_stream_write says false */
+    STREAM_BEHIND_MAX =
+        1 << 20, /* what a stream's reader may be behind, unless it is a
+                    single piece; beyond it http_stream_write says false */
     STREAM_PIECE = 16 << 10,
     ADDRESS_SLOTS = 8192,
     RESERVE_MAX = 64 << 10, /* what a declared length alone may make us reserve */
@@ -84,6 +84,7 @@ struct http_request {
     enum request_state state;
     bool is_seen; /* the access handler was called */
     bool is_suspended;
+    bool is_waiting;   /* counted in server->waiting */
     bool is_too_large; /* a chunked body over the limit: the rest is thrown away */
     bool is_ended, is_aborted; /* of a stream */
     const char *method, *path;
@@ -102,7 +103,7 @@ struct http_server {
     struct loop_timer *timer;
     struct queue idle, reading;
     struct http_request *requests;
-    unsigned connections;
+    unsigned connections, waiting;
     bool is_stopping;
     bool is_run_due; /* the timer is set to now */
     uint8_t address_seed[16];
@@ -187,6 +188,8 @@ static void on_tick(void *user)
  * one run serves all that are resumed in one turn. */
 static void resume(struct http_request *request)
 {
+    request->server->waiting -= request->is_waiting;
+    request->is_waiting = false;
     if (!request->is_suspended)
         return;
     request->is_suspended = false;
@@ -236,7 +239,8 @@ static enum MHD_Result on_accept(void *user, const struct sockaddr *address,
     unsigned slot = address_slot(server, address);
     if (server->is_stopping)
         return MHD_NO;
-    return slot == ADDRESS_SLOTS || server->addresses[slot] < CONNECTIONS_PER_ADDRESS
+    return slot == ADDRESS_SLOTS ||
+                   server->addresses[slot] < server->options.per_address_max
                ? MHD_YES
                : MHD_NO;
 }
@@ -375,8 +379,9 @@ void http_stream_start(struct http_request *request, const struct http_reply *he
 
 bool http_stream_write(struct http_request *request, const void *bytes, size_t n)
 {
+    size_t behind = request->body.len - request->thrown_away;
     if (request->state != REQUEST_STREAMING ||
-        request->body.len - request->thrown_away + n > STREAM_BEHIND_MAX)
+        (behind > 0 && behind + n > STREAM_BEHIND_MAX))
         return false;
     if (request->thrown_away > 0) {
         size_t rest = request->body.len - request->thrown_away;
@@ -435,6 +440,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     if ((request->state == REQUEST_OWNED || request->state == REQUEST_STREAMING) &&
         server->options.on_gone)
         server->options.on_gone(server->options.user, request);
+    server->waiting -= request->is_waiting;
     *(request->previous ? &request->previous->next : &server->requests) = request->next;
     if (request->next)
         request->next->previous = request->previous;
@@ -486,7 +492,8 @@ static void hand_over(struct http_request *request)
     request->state = REQUEST_OWNED;
     request->server->options.on_request(request->server->options.user, request);
     if (request->state == REQUEST_OWNED) {
-        request->is_suspended = true;
+        request->is_suspended = request->is_waiting = true;
+        request->server->waiting++;
         MHD_suspend_connection(request->mhd);
     }
 }
@@ -670,6 +677,8 @@ struct http_server *http_server_new(struct loop *loop,
     server->options = *options;
     if (server->options.connections_max == 0)
         server->options.connections_max = CONNECTIONS_DEFAULT;
+    if (server->options.per_address_max == 0)
+        server->options.per_address_max = PER_ADDRESS_DEFAULT;
     server->loop = loop;
     server->idle.limit_us = IDLE_US;
     server->reading.limit_us =
@@ -735,6 +744,11 @@ void http_server_free(struct http_server *server)
 uint16_t http_server_port(const struct http_server *server)
 {
     return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+unsigned http_server_waiting(const struct http_server *server)
+{
+    return server->waiting;
 }
 
 unsigned http_server_connections(const struct http_server *server)

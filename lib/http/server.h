@@ -21,6 +21,7 @@ struct http_server_options {
     uint16_t port;            /* 0: any free one, see http_server_port */
     size_t body_max;          /* larger: 413 */
     unsigned connections_max; /* 0 = 2000 */
+    unsigned per_address_max; /* connections; loopback is exempt; 0 = 256 */
     uint64_t read_timeout_us; /* absolute, header and body; 0 = 10 s */
     const char *tls_cert, *tls_key; /* PEM texts, NULL = plain */
     /* Called once per complete request; must lead to exactly one http_reply, now or later. */
@@ -50,6 +51,8 @@ void http_server_free(struct http_server *server);
 void http_server_quiesce(struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);
 unsigned http_server_connections(const struct http_server *server);
+/* Requests that are with their owner, unanswered, and are no streams. */
+unsigned http_server_waiting(const struct http_server *server);
 
 const char *http_method(const struct http_request *request);
 const char *http_path(const struct http_request *request);                       /* decoded, without query */

@@ -52,6 +52,7 @@ struct ledger_row {
     const char *verdict; /* of a Failed request: JSON {id, as, note, actor} of the person
                             who resolved it, NULL */
     uint64_t verdict_us;
+    const struct record *record;  /* as it was written */
     const struct record *outcome; /* the settling record, NULL when pending or a fact */
 };
 typedef bool (*ledger_fn)(void *user, const struct ledger_row *row);
@@ -72,6 +73,15 @@ long ledger_query(struct ledger *ledger, const struct ledger_filter *filter, led
  * -1. For `log --follow` and streams. */
 long ledger_follow(struct ledger *ledger, const struct ledger_filter *filter,
                    uint64_t *block, ledger_fn fn, void *user);
+/* Events as they were written, in the log's order, behind position *after: those that
+ * pass the filter (status and class are the record's own; times, cursor and limit are not
+ * used). Looks at records_max records at most and moves *after to the last one looked at,
+ * so that the next call goes on there; fn that says false stops behind its row. Returns
+ * the number of rows. */
+long ledger_forward(struct ledger *ledger, const struct ledger_filter *filter,
+                    struct position *after, size_t records_max, ledger_fn fn, void *user);
+/* The number of the first block there still is, 0 when the log is empty. */
+uint64_t ledger_start(struct ledger *ledger);
 /* The number of the last block there is, 0 when the log is empty. */
 uint64_t ledger_end(struct ledger *ledger);
 /* The last block that the last query knew: where ledger_follow goes on without a gap. */

@@ -184,6 +184,7 @@ static void head(struct making *m, const struct record *r, const struct hit *hit
     struct ledger_row *row = &m->row;
 
     memcpy(row->id, r->id, 16);
+    row->record = r;
     row->position = hit->at;
     row->type = keep(m, mem_copy(record_type(r), r->type_len));
     row->kind = kind_name(r->kind);

@@ -231,6 +231,7 @@ static struct config *load(struct life *life)
     life->configs =
         mem_resize(life->configs, (life->configs_len + 1) * sizeof(struct config *));
     life->configs[life->configs_len++] = config;
+    log_form(config->log_format);
     return config;
 }
 

@@ -169,6 +169,7 @@ static int open_box(void **state)
     box->config.integrations = &box->integration;
     box->config.n_integrations = 1;
     box->config.gateway.idempotency_us = 1000000;
+    box->config.gateway.max_waiting = 100;
     box->secrets = make_secrets();
     box->peer.is_joined = true;
     g->loop = loop_new();

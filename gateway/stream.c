@@ -1,0 +1,276 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/gateway.h"
+#include "gateway/problem.h"
+#include "gateway/query.h"
+#include "lib/base/buf.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/config/config.h"
+#include "lib/http/server.h"
+#include "lib/ledger/ledger.h"
+#include "lib/loop/loop.h"
+
+enum {
+    HEARTBEAT_US = 15 * 1000 * 1000,
+    RECORDS_PER_TURN = 2000, /* of one stream; then the others have their turn */
+    RETRY_MS = 1000,
+};
+
+struct stream {
+    struct pending pending; /* first: of http_user() */
+    struct stream *next;
+    struct ledger_filter filter; /* its texts are owned */
+    struct position after;
+    uint64_t said_us; /* steady */
+    bool is_behind;   /* the buffer was full */
+};
+
+struct streams {
+    struct gateway *gateway;
+    struct stream *first;
+    struct loop_timer *timer;
+    unsigned n;
+};
+
+static void free_text(const char *text)
+{
+    free((void *)(uintptr_t)text);
+}
+
+static void stream_free(struct stream *stream)
+{
+    struct ledger_filter *f = &stream->filter;
+    free_text(f->service);
+    free_text(f->type);
+    free_text(f->key);
+    free_text(f->integration);
+    free(stream);
+}
+
+/* --- writing --- */
+
+static bool write_text(struct stream *stream, uint64_t now_us, struct buf *text)
+{
+    bool good = http_stream_write(stream->pending.request, text->bytes, text->len);
+    if (good)
+        stream->said_us = now_us;
+    return good;
+}
+
+struct telling {
+    struct stream *stream;
+    uint64_t now_us;
+};
+
+static struct position before(struct position at)
+{
+    return at.index ? (struct position){at.block, at.index - 1}
+                    : (struct position){at.block - 1, UINT32_MAX};
+}
+
+/* One event; false when the reader is too far behind: it is read again later. */
+static bool tell(void *user, const struct ledger_row *row)
+{
+    struct telling *telling = user;
+    struct stream *stream = telling->stream;
+    struct json *event = query_cloudevent(row);
+    struct buf text = {0};
+    buf_format(&text, "id: %" PRIu64 "-%u\ndata: ", row->position.block,
+               (unsigned)row->position.index);
+    js_write(event, 0, &text);
+    buf_text(&text, "\n\n");
+    js_free(event);
+    if (!write_text(stream, telling->now_us, &text)) {
+        stream->after = before(row->position);
+        stream->is_behind = true;
+    }
+    buf_fini(&text);
+    return !stream->is_behind;
+}
+
+/* What was removed by age or size since the reader was here is said, not passed over. */
+static bool tell_gap(struct stream *stream, uint64_t now_us, uint64_t start)
+{
+    struct buf text = {0};
+    buf_format(&text,
+               "event: gap\ndata: {\"from_block\":%" PRIu64 ",\"to_block\":%" PRIu64
+               "}\n\n",
+               stream->after.block + 1, start - 1);
+    bool good = write_text(stream, now_us, &text);
+    if (good)
+        stream->after = (struct position){start - 1, UINT32_MAX};
+    buf_fini(&text);
+    return good;
+}
+
+/* An empty event that is not dispatched moves the reader's last id on. */
+static void beat(struct stream *stream, uint64_t now_us)
+{
+    struct buf text = {0};
+    buf_format(&text, ": still here\nid: %" PRIu64 "-%u\n\n", stream->after.block,
+               (unsigned)stream->after.index);
+    write_text(stream, now_us, &text);
+    buf_fini(&text);
+}
+
+/* True when there is more for it. */
+static bool pump(struct stream *stream, struct ledger *ledger, uint64_t now_us)
+{
+    uint64_t start = ledger_start(ledger);
+    struct telling telling = {stream, now_us};
+    stream->is_behind = false;
+    if (start > stream->after.block + 1 && !tell_gap(stream, now_us, start))
+        return false;
+    struct position after = stream->after;
+    ledger_forward(ledger, &stream->filter, &after, RECORDS_PER_TURN, tell, &telling);
+    if (!stream->is_behind)
+        stream->after = after;
+    return !stream->is_behind && stream->after.index != UINT32_MAX;
+}
+
+/* --- the clock --- */
+
+static void on_tick(void *user)
+{
+    struct streams *streams = user;
+    struct gateway *gateway = streams->gateway;
+    struct ledger *ledger = gateway_ledger(gateway, (char[256]){0}, 256);
+    uint64_t now_us = loop_steady_us(gateway->loop);
+    uint64_t end = ledger ? ledger_end(ledger) : 0;
+    bool has_more = false;
+    for (struct stream **at = &streams->first; *at;) {
+        struct stream *stream = *at;
+        if (!stream->pending.request) {
+            *at = stream->next;
+            streams->n--;
+            stream_free(stream);
+            continue;
+        }
+        if (stream->after.block < end || stream->after.index != UINT32_MAX)
+            has_more |= pump(stream, ledger, now_us);
+        if (stream->said_us + HEARTBEAT_US <= now_us)
+            beat(stream, now_us);
+        at = &stream->next;
+    }
+    if (streams->first)
+        loop_timer_in(streams->timer, has_more ? 0 : STREAM_WAIT_US);
+}
+
+/* --- starting --- */
+
+static bool read_last_id(const char *text, struct position *ret)
+{
+    unsigned long long block;
+    unsigned index;
+    int n = 0;
+    if (sscanf(text, "%20llu-%10u%n", &block, &index, &n) != 2 || text[n])
+        return false;
+    *ret = (struct position){block, index};
+    return true;
+}
+
+static const char *read_request(struct gateway *gateway, struct http_request *request,
+                                uint64_t end, struct stream *ret)
+{
+    const char *last = http_header(request, "Last-Event-ID");
+    const char *why = query_filter(gateway, request, &ret->filter);
+    struct ledger_filter *f = &ret->filter;
+    if (!why && (f->since_us || f->until_us || f->limit || f->cursor))
+        why = "since, until, limit and cursor are for /v1/log; a stream goes on from "
+              "Last-Event-ID";
+    ret->after = (struct position){end, UINT32_MAX};
+    if (!why && last && *last && !read_last_id(last, &ret->after))
+        why = "Last-Event-ID is not an id of this stream";
+    if (why)
+        return why;
+    f->records = true;
+    f->service = mem_text(f->service);
+    f->type = mem_text(f->type);
+    f->key = mem_text(f->key);
+    f->integration = mem_text(f->integration);
+    return NULL;
+}
+
+void stream_start(struct gateway *gateway, struct http_request *request,
+                  const char *const *params)
+{
+    (void)params;
+    static const struct http_header headers[] = {
+        {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}, {NULL, NULL}};
+    static const struct http_reply head = {200, "text/event-stream", NULL, 0, headers};
+    static const char hello[] = ": signalbox\nretry: 1000\n\n";
+    struct streams *streams = gateway->streams;
+    struct ledger *ledger = gateway_ledger(gateway, (char[256]){0}, 256);
+    struct stream asked = {.pending.request = request};
+    if (!strcmp(http_method(request), "HEAD")) {
+        http_reply(request, &head);
+        return;
+    }
+    if (!ledger || streams->n >= gateway->config->gateway.max_streams) {
+        problem_reply(request, ledger ? ERR_too_many_requests : ERR_unavailable,
+                      ledger ? "gateway.max_streams are open" : "there is no log yet",
+                      RETRY_MS);
+        return;
+    }
+    const char *why = read_request(gateway, request, ledger_end(ledger), &asked);
+    if (why) {
+        problem_reply(request, ERR_bad_request, why, 0);
+        return;
+    }
+    struct stream *stream = mem_copy(&asked, sizeof(asked));
+    stream->said_us = loop_steady_us(gateway->loop);
+    stream->next = streams->first;
+    streams->first = stream;
+    streams->n++;
+    http_set_user(request, stream);
+    http_stream_start(request, &head);
+    http_stream_write(request, hello, sizeof(hello) - 1);
+    loop_timer_in(streams->timer, 0);
+}
+
+/* --- life --- */
+
+struct streams *streams_new(struct gateway *gateway)
+{
+    struct streams *streams = mem_alloc(sizeof(*streams));
+    streams->gateway = gateway;
+    streams->timer = loop_timer_new(gateway->loop, on_tick, streams);
+    return streams;
+}
+
+void streams_stop(struct streams *streams)
+{
+    loop_timer_stop(streams->timer);
+    while (streams->first) {
+        struct stream *stream = streams->first;
+        streams->first = stream->next;
+        streams->n--;
+        if (stream->pending.request) {
+            http_set_user(stream->pending.request, NULL);
+            http_stream_end(stream->pending.request, /* abort= */ false);
+        }
+        stream_free(stream);
+    }
+}
+
+void streams_free(struct streams *streams)
+{
+    if (!streams)
+        return;
+    streams_stop(streams);
+    loop_timer_free(streams->timer);
+    free(streams);
+}
+
+unsigned streams_count(const struct streams *streams)
+{
+    return streams->n;
+}
