@@ -92,11 +92,13 @@ static struct block_ref *do_read(void *user, uint64_t number)
     struct buf bytes = BUF_NULL;
     struct block_ref *ref = NULL;
 
-    if (store_read(broker->store, number, &bytes) == STORE_OK)
+    int result = store_read(broker->store, number, &bytes);
+    if (result == STORE_OK)
         ref = block_ref_copy((const struct block *)bytes.bytes);
     else
         log_say(LOG_BROKEN, "block=%llu %s", (unsigned long long)number,
-                store_error(broker->store));
+                result == STORE_NOT_FOUND ? "it is not in the log"
+                                          : store_error(broker->store));
     buf_fini(&bytes);
     return ref;
 }

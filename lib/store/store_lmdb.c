@@ -265,15 +265,15 @@ static struct segment *use(struct store_lmdb *lmdb, struct file *file, int *ret_
 
 /* --- reading --- */
 
-static int lmdb_fetch(struct store *store, uint64_t number, size_t limit, struct buf *out,
-                      struct store_extent *ret_bad)
+static int fetch(struct store_lmdb *lmdb, uint64_t number, size_t limit, struct buf *out,
+                 struct store_extent *ret_bad)
 {
-    struct store_lmdb *lmdb = (struct store_lmdb *)store;
     struct store_extent extent;
     int result;
 
     buf_clear(out);
     struct file *file = pin(lmdb, number, &extent);
+    *ret_bad = (struct store_extent){number, number};
     if (!file)
         return STORE_NOT_FOUND;
     struct segment *segment = use(lmdb, file, &result);
@@ -286,6 +286,18 @@ static int lmdb_fetch(struct store *store, uint64_t number, size_t limit, struct
         extent.last = number;
     *ret_bad = extent;
     return result == STORE_FAILED ? STORE_DAMAGED : result;
+}
+
+/* A writer in another process begins and removes files without telling a reader. */
+static int lmdb_fetch(struct store *store, uint64_t number, size_t limit, struct buf *out,
+                      struct store_extent *ret_bad)
+{
+    struct store_lmdb *lmdb = (struct store_lmdb *)store;
+    int result = fetch(lmdb, number, limit, out, ret_bad);
+
+    if (result == STORE_NOT_FOUND && store->is_reader && list_files(lmdb))
+        result = fetch(lmdb, number, limit, out, ret_bad);
+    return result;
 }
 
 /* The last block that a reader can see. A tail that cannot be opened counts as one block,

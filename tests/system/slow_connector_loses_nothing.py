@@ -73,3 +73,20 @@ def test_a_service_that_stays_down_is_an_exhausted_failure(tmp_path):
         row = system.log("--type", "payment.charge.requested")[-1]
         assert (row["status"], row["error_class"], row["attempt"]) == ("Failed", "exhausted", 3), row
         assert system.sandbox.get("/sandbox/status")["calls"] == 3
+
+
+def test_a_backlog_longer_than_memory_is_worked_off_from_segments_begun_since(system):
+    """90 MiB while the connector is away: more than the broker keeps, over several segments of 16 MiB."""
+    pid = system.pids()["payment"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(100):
+            body = harness.stripe_event(payment_status="paid", note="x" * 900_000)
+            assert system.webhook(body)[0] == 200
+        assert len(list((system.home / "data/log").glob("[0-9]*.mdb"))) > 4
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    audit = system.settled(60)
+    assert audit["unaccounted"] == 0, audit
+    assert audit["success"] >= 100, audit
+    assert "LOG_BROKEN" not in system.said()

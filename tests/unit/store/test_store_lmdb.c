@@ -531,13 +531,13 @@ static void file_cut_under_a_reader_is_reported(void **state)
 
 /* --- readers in other processes --- */
 
-static void reader_sees_what_comes_after_it_opened(void **state)
+/* `asks`: it asks for the head before it reads on; it finds a new segment either way. */
+static void see_later(bool asks)
 {
     struct log_head head;
     int to_child[2], to_parent[2];
     char byte = 0;
 
-    (void)state;
     assert_int_equal(pipe(to_child) | pipe(to_parent), 0);
     pid_t pid = fork();
     if (pid ==
@@ -547,8 +547,10 @@ static void reader_sees_what_comes_after_it_opened(void **state)
         store_head(store, &head);
         ok = ok && head.number == 2 && store_read(store, 3, &out) == STORE_NOT_FOUND;
         ok = ok && write(to_parent[1], "x", 1) == 1 && read(to_child[0], &byte, 1) == 1;
-        store_head(store, &head);
-        ok = ok && head.number == 4 && store_read(store, 4, &out) == STORE_OK;
+        if (asks)
+            store_head(store, &head);
+        ok =
+            ok && head.number == (asks ? 4 : 2) && store_read(store, 4, &out) == STORE_OK;
         store_close(store);
         _exit(ok ? 0 : 1);
     }
@@ -564,6 +566,18 @@ static void reader_sees_what_comes_after_it_opened(void **state)
     waitpid(pid, &status, 0);
     assert_int_equal(status, 0);
     store_close(store);
+}
+
+static void reader_sees_what_comes_after_it_opened(void **state)
+{
+    (void)state;
+    see_later(/* asks= */ true);
+}
+
+static void reader_finds_a_segment_that_it_was_not_told_of(void **state)
+{
+    (void)state;
+    see_later(/* asks= */ false);
 }
 
 static void missing_directory_is_named(void **state)
@@ -595,6 +609,7 @@ int main(void)
         CLAIM(foreign_or_empty_file_is_refused),
         CLAIM(file_cut_under_a_reader_is_reported),
         CLAIM(reader_sees_what_comes_after_it_opened),
+        CLAIM(reader_finds_a_segment_that_it_was_not_told_of),
         CLAIM(missing_directory_is_named),
     };
 
