@@ -376,6 +376,9 @@ struct sb_connector {
  * --integration NAME), or prints the manifest (--manifest). Returns the exit status: 2
  * when the tables, the configuration or the arguments are wrong. */
 int sb_connector_main(const struct sb_connector *connector, int argc, char **argv);
+/* The whole of main() of signalbox-exec: the connector is the integration's `command`, a
+ * program that is asked and answers in lines of JSON. */
+int sb_program_main(int argc, char **argv);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -8,7 +8,9 @@
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/sdk/call_state.h"
+#include "lib/sdk/program.h"
 #include "lib/sdk/provider.h"
 #include "proto/attrs.h"
 
@@ -248,13 +250,38 @@ static void assemble_body(struct call *call)
         call->fields[call->n_fields++] = (struct http_field){"Content-Type", type};
 }
 
+static uint64_t timeout_us(const struct call *call)
+{
+    uint32_t own_ms = call->operation ? call->operation->timeout_ms : 0;
+
+    return own_ms ? (uint64_t)own_ms * 1000 : call->integration->timeout_us;
+}
+
+/* What of a line depends on the moment. */
+static void assemble_line(struct call *call, bool is_keyed, uint64_t now_us)
+{
+    char deadline[TEXT_TIME_SIZE];
+    struct json *line = call->request.json;
+
+    text_time(now_us + call->pause_us + timeout_us(call), deadline);
+    js_set_text(line, "deadline", deadline);
+    call->idempotency_key =
+        is_keyed ? key_for(call, now_us) : mem_text(call->event.stable_id);
+    js_set_text(line, "key", call->idempotency_key);
+    js_write(line, 0, &call->request.body);
+}
+
 bool call_assemble(struct call *call, bool is_keyed, uint64_t now_us,
                    const char **ret_why)
 {
     struct sb_request *request = &call->request;
-    const char *base = call->integration->base_url;
-    size_t n = strlen(base);
 
+    if (request->is_line && !request->mistake) {
+        assemble_line(call, is_keyed, now_us);
+        return true;
+    }
+    const char *base = call->integration->base_url ? call->integration->base_url : "";
+    size_t n = strlen(base);
     if (request->mistake || !request->method) {
         *ret_why = request->mistake ? request->mistake : "no request was made";
         return false;
@@ -283,10 +310,11 @@ bool call_send(struct call *call, uint64_t now_us)
 
     call_request_reset(call);
     call->pause_us = 0;
-    enum sb_verdict verdict = o->request(&call->event, &call->request, &call->outcome);
+    enum sb_verdict verdict =
+        (o ? o->request : program_request)(&call->event, &call->request, &call->outcome);
     if (verdict == SB_DONE) {
         call->was_sent = true;
-        return call_assemble(call, o->repeat == SB_REPEAT_KEYED, now_us, &why) ||
+        return call_assemble(call, o && o->repeat == SB_REPEAT_KEYED, now_us, &why) ||
                call_fail(call, CLASS_permanent, "the request could not be made: %s", why);
     }
     if (verdict == SB_UNCLEAR ||
@@ -310,7 +338,7 @@ bool call_begin(struct call *call, uint64_t now_us)
     if (deadline_us && now_us > deadline_us)
         return call_fail(call, CLASS_deadline,
                          "the deadline passed before an attempt could start");
-    if (call->operation)
+    if (call->operation || (call->webhook && integration->is_program))
         return call_send(call, now_us);
     if (call->webhook) {
         call_take_verdict(call, call->webhook->handle(&call->event, &call->outcome));
@@ -339,11 +367,22 @@ void call_http(const struct call *call, struct http_call_options *ret_options)
         .n_headers = call->n_fields,
         .body = request->body.len ? request->body.bytes : NULL,
         .body_len = request->body.len,
-        .timeout_us = o->timeout_ms ? (uint64_t)o->timeout_ms * 1000
-                                    : call->integration->timeout_us,
+        .timeout_us = timeout_us(call),
         .answer_max = o->answer_max,
         .is_once = o->repeat == SB_REPEAT_NEVER && !call->is_asking,
     };
+}
+
+bool call_is_line(const struct call *call)
+{
+    return call->request.is_line;
+}
+
+const char *call_line(const struct call *call, size_t *ret_len, uint64_t *ret_timeout_us)
+{
+    *ret_len = call->request.body.len;
+    *ret_timeout_us = timeout_us(call);
+    return (const char *)call->request.body.bytes;
 }
 
 enum call_result call_result(const struct call *call)

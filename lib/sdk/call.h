@@ -19,6 +19,7 @@
 #include "proto/record.h"
 
 struct json;
+struct worker_answer;
 
 enum {
     CALL_MESSAGE_MAX = 1000,       /* bytes of an error message; longer ones are cut */
@@ -28,7 +29,8 @@ enum {
     CALL_RETRY_AFTER_MAX_S = 3600, /* a longer Retry-After is cut to this */
     CALL_LOOKUPS_MAX = 3,          /* in one delivery; then it is Failed/unknown */
     CALL_LOOKUP_AFTER_S = 10,      /* where an operation does not say (lookup_after_s) */
-    CALL_LOOKUP_PAUSE_MAX_S = 60,  /* between two of them, whatever Retry-After says */
+    CALL_DEATHS_MAX = 3, /* workers that ended while they were at it; then it is poison */
+    CALL_LOOKUP_PAUSE_MAX_S = 60, /* between two of them, whatever Retry-After says */
 };
 
 /* The integration a connector process serves. All borrowed. */
@@ -40,6 +42,7 @@ struct integration {
     size_t n_options;
     uint64_t timeout_us;
     bool allow_private_network;
+    bool is_program; /* calls are lines to a worker, lib/sdk/program.h */
     /* The value of a secret, NULL when there is none. */
     const char *(*secret)(void *user, const char *name);
     void *secret_user;
@@ -68,11 +71,12 @@ struct sb_request {
         char *name, *value;
     } headers[CALL_HEADERS_MAX];
     size_t n_headers;
+    bool is_line;  /* `json` is a question to a worker */
     char *mistake; /* the first one */
 };
 
 struct sb_answer {
-    const struct http_call *http;
+    const struct http_call *http; /* NULL: a worker's */
     struct json *json;
 };
 
@@ -119,6 +123,15 @@ void call_http(const struct call *call, struct http_call_options *ret_options);
  * is to be made, as call_http and call_pause_us now say. */
 bool call_end(struct call *call, const struct http_call *answer, uint64_t now_us);
 
+/* Is it a line to a worker that is to be sent, instead of an HTTP call? */
+bool call_is_line(const struct call *call);
+/* The line (without its end), and how long it may take; the text lives as long as the
+ * call. */
+const char *call_line(const struct call *call, size_t *ret_len, uint64_t *ret_timeout_us);
+/* As call_end. `deaths`: how many workers have ended while they were at this event. */
+bool call_end_line(struct call *call, const struct worker_answer *answer, unsigned deaths,
+                   uint64_t now_us);
+
 enum call_result { CALL_SUCCESS, CALL_FAILED, CALL_RETRY };
 enum call_result call_result(const struct call *call);
 enum record_class call_class(const struct call *call);
@@ -128,6 +141,10 @@ uint64_t call_after_us(const struct call *call);
 const struct sb_outcome *call_outcome(const struct call *call);
 /* Append the result's records: an outcome and facts, or a retry. They are one group. */
 void call_write(struct call *call, uint64_t now_us, struct buf *out);
+
+/* No secret of the integration reaches the log, whatever a service echoes: as it is, or
+ * as it stood in a URL. What covers it has the same length. */
+void call_redact(const struct integration *integration, char *text, size_t n);
 
 /* The wait a Retry-After header asks for, in microseconds; 0 when there is none or it is
  * not well-formed. */

@@ -47,8 +47,6 @@ bool call_fail(struct call *call, enum record_class class, const char *format, .
     __attribute__((format(printf, 3, 4)));
 /* What the connector decided. SB_DEFAULT is the caller's to resolve. */
 void call_take_verdict(struct call *call, enum sb_verdict verdict);
-/* Run the lookup's second function. */
-enum sb_verdict call_ask_answer(struct call *call, const struct http_call *http);
 /* The connector made a mistake after the service did its part. */
 void call_spoiled(struct call *call);
 
@@ -56,5 +54,7 @@ void call_spoiled(struct call *call);
 /* It may have happened, for the reason in `doubt`: ask the service, or where there is no
  * lookup end Failed/unknown. As call_begin. */
 bool lookup_begin(struct call *call, uint64_t now_us, const char *doubt);
-/* The lookup's HTTP call is over. As call_end. */
-bool lookup_end(struct call *call, const struct http_call *answer, uint64_t now_us);
+/* What the service said: SB_DONE, SB_FAILED, SB_ABSENT, SB_RETRY (nothing yet; it may
+ * wish for a pause), or anything else where it cannot be told. As call_end. */
+bool lookup_end(struct call *call, enum sb_verdict verdict, uint64_t pause_us,
+                uint64_t now_us);

@@ -15,12 +15,15 @@
 #include "lib/http/client.h"
 #include "lib/loop/loop.h"
 #include "lib/sdk/call.h"
+#include "lib/sdk/command.h"
 #include "lib/sdk/manifest.h"
 #include "lib/sdk/peer.h"
+#include "lib/sdk/program.h"
 #include "lib/sdk/provider.h"
 #include "lib/sdk/runtime.h"
 #include "lib/service/service.h"
 #include "lib/wire/wire.h"
+#include "lib/worker/worker.h"
 
 enum {
     STOP_US = 8000000 /* calls that run longer after TERM are dropped; the supervisor
@@ -34,12 +37,15 @@ struct process {
     struct peer *peer;
     struct http_client *http;
     struct runtime *runtime;
+    struct program *program; /* of sb_program_main, else NULL, as its workers */
+    struct workers *workers;
     struct loop_timer *stop_timer;
     bool is_ready, is_kept_out;
 };
 
 /* One per process; the service's own state is its second. */
-static const struct sb_connector *the_connector;
+static const struct sb_connector *the_connector; /* of a program: once it is read */
+static bool is_program;
 static struct process process;
 
 /* --- between bus and runtime --- */
@@ -149,16 +155,29 @@ static void fill_integration(struct process *p, const struct config_integration 
         .n_options = c->n_options,
         .timeout_us = c->limits.timeout_us,
         .allow_private_network = c->allow_private_network,
+        .is_program = is_program,
         .secret = secret_value,
         .secret_user = p->run->secrets,
     };
 }
 
+/* The command's own table takes the place of a connector's. */
+static int load_program(struct process *p, const struct config_integration *c,
+                        char *error, size_t error_size)
+{
+    p->program = command_program(p->run->config, c, error, error_size);
+    if (!p->program)
+        return 2;
+    the_connector = program_connector(p->program);
+    return 0;
+}
+
 static int start_runtime(struct process *p, const struct config_integration *c,
                          char *error, size_t error_size)
 {
-    unsigned concurrency =
-        c->limits.concurrency ? c->limits.concurrency : RUNTIME_CONCURRENCY;
+    unsigned concurrency = is_program              ? c->workers
+                           : c->limits.concurrency ? c->limits.concurrency
+                                                   : RUNTIME_CONCURRENCY;
     _free_ char *endpoint = config_bus_endpoint(p->run->config);
     struct buf manifest = BUF_NULL;
 
@@ -169,6 +188,9 @@ static int start_runtime(struct process *p, const struct config_integration *c,
     p->runtime = runtime_new(
         p->run->loop, p->http, &p->integration, concurrency,
         &(struct runtime_bus){.user = p, .result = bus_result, .started = bus_started});
+    if (is_program)
+        p->workers = command_workers(p->run->loop, p->run->config, c, &p->integration);
+    runtime_set_workers(p->runtime, p->workers);
     p->wire = wire_new(p->run->loop);
     manifest_write(the_connector, p->integration.provider, /* indent= */ 0, &manifest);
     struct peer_options options = {
@@ -223,6 +245,8 @@ static int start(struct service_run *run, char *error, size_t error_size)
                  name ? name : "");
         return 2;
     }
+    if (is_program && load_program(&process, c, error, error_size))
+        return 2;
     if (!provider_choose(the_connector, c->provider, &provider)) {
         no_such_provider(c->name, c->provider, error, error_size);
         return 2;
@@ -259,10 +283,12 @@ static void finish(struct service_run *run)
     struct process *p = run->state;
 
     runtime_free(p->runtime);
+    workers_free(p->workers);
     peer_free(p->peer); /* BYE: what is not settled goes to others at once */
     wire_free(p->wire);
     http_client_free(p->http);
     loop_timer_free(p->stop_timer);
+    program_free(p->program);
 }
 
 static int flags(struct service_run *run)
@@ -321,5 +347,24 @@ int sb_connector_main(const struct sb_connector *connector, int argc, char **arg
                                     .start = start,
                                     .stop = stop,
                                     .finish = finish};
+    return service_main(&service, argc, argv);
+}
+
+int sb_program_main(int argc, char **argv)
+{
+    static const struct service_option options[] = {
+        {"--integration", "NAME", "the integration of the configuration to serve"},
+        {NULL, NULL, NULL},
+    };
+    static const struct service service = {
+        .name = "signalbox-exec",
+        .summary = "signalbox connector: a program of any kind, by lines of JSON",
+        .options = options,
+        .needs_config = true,
+        .start = start,
+        .stop = stop,
+        .finish = finish};
+
+    is_program = true;
     return service_main(&service, argc, argv);
 }

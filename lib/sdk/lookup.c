@@ -76,38 +76,22 @@ static bool undone(struct call *call, uint64_t now_us)
     return false;
 }
 
-static bool again(struct call *call, const struct http_call *http, uint64_t now_us)
+static bool again(struct call *call, uint64_t pause_us, uint64_t now_us)
 {
-    uint64_t pause_us = call->outcome.after_us;
-
     if (call->asked >= CALL_LOOKUPS_MAX)
         return give_up(call, call->outcome.message);
-    if (!pause_us && http_call_result(http) == HTTP_ANSWERED)
-        pause_us = call_retry_after_us(http_call_header(http, "retry-after"),
-                                       http_call_header(http, "retry-after-ms"), now_us);
+    if (call->outcome.after_us)
+        pause_us = call->outcome.after_us;
     return ask(call, now_us, pause_us ? pause_us : pause_of(call) << call->asked);
 }
 
-static bool may_ask_again(const struct http_call *http)
+bool lookup_end(struct call *call, enum sb_verdict verdict, uint64_t pause_us,
+                uint64_t now_us)
 {
-    unsigned status = http_call_status(http);
-
-    return status == 408 || status == 425 || status == 429 || status >= 500;
-}
-
-bool lookup_end(struct call *call, const struct http_call *http, uint64_t now_us)
-{
-    enum sb_verdict verdict = SB_RETRY;
-
-    if (http_call_result(http) == HTTP_ANSWERED)
-        verdict = call_ask_answer(call, http);
-    else
-        snprintf(call->outcome.message, sizeof(call->outcome.message), "%s",
-                 http_call_error(http));
     if (verdict == SB_ABSENT)
         return undone(call, now_us);
-    if (verdict == SB_RETRY || (verdict == SB_DEFAULT && may_ask_again(http)))
-        return again(call, http, now_us);
+    if (verdict == SB_RETRY)
+        return again(call, pause_us, now_us);
     if (verdict != SB_DONE && verdict != SB_FAILED)
         return give_up(call, call->outcome.message);
     call->is_asking = false;

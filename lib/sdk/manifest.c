@@ -341,7 +341,7 @@ bool manifest_fits(const struct integration *integration, struct buf *errors)
             buf_format(errors, "integrations.%s.secrets.%s is needed: %s\n",
                        integration->name, s->name, s->what);
     }
-    if (!integration->base_url)
+    if (!integration->base_url && !integration->is_program)
         buf_format(errors, "integrations.%s.base_url is needed\n", integration->name);
     return errors->len == before;
 }

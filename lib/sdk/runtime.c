@@ -11,6 +11,8 @@
 #include "lib/http/client.h"
 #include "lib/loop/loop.h"
 #include "lib/sdk/call.h"
+#include "lib/sdk/table.h"
+#include "lib/worker/worker.h"
 
 /* One delivery in hand. */
 struct job {
@@ -18,6 +20,7 @@ struct job {
     struct runtime *runtime;
     struct call *call;
     struct http_call *http;   /* NULL while it waits */
+    struct worker_call *line; /* the same, of a worker's */
     struct loop_timer *pause; /* before a lookup; NULL: there was none so far */
 };
 
@@ -39,6 +42,8 @@ struct batch {
 struct runtime {
     struct loop *loop;
     struct http_client *http;
+    struct workers *workers; /* NULL: there are none */
+    struct table deaths;     /* position -> how many workers ended at it */
     const struct integration *integration;
     struct runtime_bus bus;
     unsigned concurrency;
@@ -91,6 +96,8 @@ static void drop(struct queue *queue, struct job *job)
     queue_take(queue, job);
     if (job->http)
         http_client_abort(job->http);
+    if (job->line)
+        workers_abort(job->line);
     job_free(job);
 }
 
@@ -227,13 +234,12 @@ static void pump(struct runtime *runtime);
 
 static void send_call(struct job *job);
 
-static void answered(void *user, const struct http_call *answer)
+/* After an answer: a further call, or the end. */
+static void go_on(struct job *job, bool has_more)
 {
-    struct job *job = user;
     struct runtime *runtime = job->runtime;
 
-    job->http = NULL;
-    if (call_end(job->call, answer, loop_wall_us(runtime->loop))) {
+    if (has_more) {
         send_call(job);
         return;
     }
@@ -243,11 +249,57 @@ static void answered(void *user, const struct http_call *answer)
     check_stopped(runtime);
 }
 
+static void answered(void *user, const struct http_call *answer)
+{
+    struct job *job = user;
+
+    job->http = NULL;
+    go_on(job, call_end(job->call, answer, loop_wall_us(job->runtime->loop)));
+}
+
+/* Each worker has one event at a time, so what a worker died of is known. */
+static unsigned count_death(struct runtime *runtime, struct position position)
+{
+    uint64_t *known = table_get(&runtime->deaths, position.block, position.index);
+    uint64_t deaths = known ? *known + 1 : 1;
+
+    if (runtime->deaths.len >= RUNTIME_DEATHS_MAX)
+        table_fini(&runtime->deaths); /* each may then die so often again */
+    table_put(&runtime->deaths, position.block, position.index, deaths);
+    return (unsigned)deaths;
+}
+
+static void line_answered(void *user, const struct worker_answer *answer)
+{
+    struct job *job = user;
+    struct runtime *runtime = job->runtime;
+    struct position position = call_position(job->call);
+    unsigned deaths = answer->result == WORKER_ENDED ? count_death(runtime, position) : 0;
+
+    job->line = NULL;
+    if (answer->result == WORKER_ANSWERED || deaths >= CALL_DEATHS_MAX)
+        table_drop(&runtime->deaths, position.block, position.index);
+    go_on(job, call_end_line(job->call, answer, deaths, loop_wall_us(runtime->loop)));
+}
+
+static void send_line(struct job *job)
+{
+    struct worker_call_options options = {
+        .id = call_id(job->call), .on_done = line_answered, .user = job};
+
+    options.line = call_line(job->call, &options.len, &options.timeout_us);
+    job->line = workers_call(job->runtime->workers, &options);
+}
+
 static void send_now(void *user)
 {
     struct job *job = user;
     struct http_call_options options;
 
+    if (call_is_line(job->call)) {
+        send_line(job);
+        return;
+    }
     call_http(job->call, &options);
     options.on_done = answered;
     options.user = job;
@@ -370,6 +422,11 @@ struct runtime *runtime_new(struct loop *loop, struct http_client *http,
     return runtime;
 }
 
+void runtime_set_workers(struct runtime *runtime, struct workers *workers)
+{
+    runtime->workers = workers;
+}
+
 void runtime_free(struct runtime *runtime)
 {
     if (!runtime)
@@ -382,6 +439,7 @@ void runtime_free(struct runtime *runtime)
     }
     if (runtime->open)
         batch_free(runtime->open);
+    table_fini(&runtime->deaths);
     loop_timer_free(runtime->flush);
     loop_timer_free(runtime->lease);
     free(runtime);

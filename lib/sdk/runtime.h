@@ -14,11 +14,13 @@ struct http_client;
 struct integration;
 struct loop;
 struct runtime;
+struct workers;
 
 enum {
     RUNTIME_CONCURRENCY = 32, /* calls at once where the configuration says nothing */
     RUNTIME_BATCH_MAX = 256 << 10, /* results are sent off when this much is there, or at
                                       the end of the turn */
+    RUNTIME_DEATHS_MAX = 10000,    /* events whose workers ended that are remembered */
     RUNTIME_LEASE_US = 30000000,   /* after so long without the broker its calls are
                                       dropped: others may have them */
 };
@@ -33,6 +35,9 @@ struct runtime_bus {
 struct runtime *runtime_new(struct loop *loop, struct http_client *http,
                             const struct integration *integration, unsigned concurrency,
                             const struct runtime_bus *bus);
+/* The workers of a program, which get what is a line; the caller's, and freed after the
+ * runtime. */
+void runtime_set_workers(struct runtime *runtime, struct workers *workers);
 /* Drops what runs. */
 void runtime_free(struct runtime *runtime);
 void runtime_deliver(struct runtime *runtime, const struct message *deliver);

@@ -10,6 +10,8 @@
 
 #include "lib/base/json.h"
 #include "lib/sdk/call_state.h"
+#include "lib/sdk/program.h"
+#include "lib/worker/worker.h"
 
 /* --- how it ends --- */
 
@@ -220,31 +222,93 @@ static void end_with_answer(struct call *call, const struct http_call *http)
     js_free(answer.json);
 }
 
-enum sb_verdict call_ask_answer(struct call *call, const struct http_call *http)
+static uint64_t wished_pause_us(const struct http_call *http, uint64_t now_us)
 {
-    struct sb_answer answer = {.http = http, .json = body_json(http)};
-    enum sb_verdict verdict =
-        call->operation->lookup_answer(&call->event, &answer, &call->outcome);
+    if (http_call_result(http) != HTTP_ANSWERED)
+        return 0;
+    return call_retry_after_us(http_call_header(http, "retry-after"),
+                               http_call_header(http, "retry-after-ms"), now_us);
+}
 
-    js_free(answer.json);
-    return verdict;
+/* Is it worth asking again? */
+static bool is_passing(unsigned status)
+{
+    return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+static bool end_lookup(struct call *call, const struct http_call *http, uint64_t now_us)
+{
+    enum sb_verdict verdict = SB_RETRY;
+
+    if (http_call_result(http) == HTTP_ANSWERED) {
+        struct sb_answer answer = {.http = http, .json = body_json(http)};
+        verdict = call->operation->lookup_answer(&call->event, &answer, &call->outcome);
+        js_free(answer.json);
+    } else {
+        snprintf(call->outcome.message, sizeof(call->outcome.message), "%s",
+                 http_call_error(http));
+    }
+    if (verdict == SB_DEFAULT)
+        verdict = is_passing(http_call_status(http)) ? SB_RETRY : SB_UNKNOWN;
+    return lookup_end(call, verdict, wished_pause_us(http, now_us), now_us);
 }
 
 bool call_end(struct call *call, const struct http_call *http, uint64_t now_us)
 {
-    call->event.now_us = now_us;
     if (call->is_asking)
-        return lookup_end(call, http, now_us);
+        return end_lookup(call, http, now_us);
     if (http_call_result(http) != HTTP_ANSWERED)
         end_without_answer(call, http);
     else
         end_with_answer(call, http);
     if (call->must_ask)
         return lookup_begin(call, now_us, call->outcome.message);
-    if (call->result == CALL_RETRY && !call->outcome.after_us &&
-        http_call_result(http) == HTTP_ANSWERED)
-        call->outcome.after_us =
-            call_retry_after_us(http_call_header(http, "retry-after"),
-                                http_call_header(http, "retry-after-ms"), now_us);
+    if (call->result == CALL_RETRY && !call->outcome.after_us)
+        call->outcome.after_us = wished_pause_us(http, now_us);
     return false;
+}
+
+/* --- a worker's answer --- */
+
+static enum sb_verdict line_verdict(struct call *call, const struct worker_answer *answer)
+{
+    char error[120];
+    struct sb_answer said = {
+        .json = js_parse(answer->line, answer->len, error, sizeof(error))};
+    enum sb_verdict verdict = program_answer(&call->event, &said, &call->outcome);
+
+    js_free(said.json);
+    return verdict;
+}
+
+static void end_without_line(struct call *call, const struct worker_answer *answer,
+                             unsigned deaths)
+{
+    snprintf(call->outcome.message, sizeof(call->outcome.message), "%s%s",
+             answer->result == WORKER_NOT_ASKED ? "" : "no answer: ", answer->why);
+    if (answer->result == WORKER_NOT_ASKED)
+        call_conclude(call, CALL_RETRY, CLASS_none);
+    else if (deaths >= CALL_DEATHS_MAX && may_repeat(call))
+        call_fail(call, CLASS_poison,
+                  "%u workers ended while they were at it; the last: %s", deaths,
+                  answer->why);
+    else
+        unclear(call);
+}
+
+bool call_end_line(struct call *call, const struct worker_answer *answer, unsigned deaths,
+                   uint64_t now_us)
+{
+    bool is_answered = answer->result == WORKER_ANSWERED;
+
+    if (call->is_asking && !is_answered)
+        snprintf(call->outcome.message, sizeof(call->outcome.message), "%s", answer->why);
+    if (call->is_asking)
+        return lookup_end(call, is_answered ? line_verdict(call, answer) : SB_RETRY,
+                          /* pause_us= */ 0, now_us);
+    if (is_answered)
+        call_take_verdict(call, line_verdict(call, answer));
+    else
+        end_without_line(call, answer, deaths);
+    return call->must_ask && lookup_begin(call, now_us, call->outcome.message);
 }

@@ -31,11 +31,8 @@ static void cover(char *text, size_t n, const char *value, size_t len)
     }
 }
 
-/* No secret of the integration reaches the log, whatever a service echoes: as it is, or
- * as it stood in a URL. What covers it has the same length. */
-static void redact(const struct call *call, char *text, size_t n)
+void call_redact(const struct integration *integration, char *text, size_t n)
 {
-    const struct integration *integration = call->integration;
     const struct sb_provider tables =
         provider_tables(integration->connector, integration->provider);
 
@@ -103,7 +100,7 @@ static void write_outcome(struct call *call, uint64_t now_us, struct buf *out)
     outcome_attrs(call, &attrs);
     if (call->outcome.data)
         js_write(call->outcome.data, 0, &data);
-    redact(call, (char *)data.bytes, data.len);
+    call_redact(call->integration, (char *)data.bytes, data.len);
     id_new(now_us, id);
     struct record_parts parts = {
         .kind = RECORD_OUTCOME,
@@ -145,7 +142,7 @@ static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
         struct buf data = BUF_NULL;
         uint8_t id[16];
         js_write(fact->data, 0, &data);
-        redact(call, (char *)data.bytes, data.len);
+        call_redact(call->integration, (char *)data.bytes, data.len);
         id_derive(call->event.id, i, id);
         struct record_parts parts = {
             .kind = RECORD_FACT,
@@ -191,7 +188,7 @@ void call_write(struct call *call, uint64_t now_us, struct buf *out)
 {
     size_t before = out->len;
 
-    redact(call, call->outcome.message, strlen(call->outcome.message));
+    call_redact(call->integration, call->outcome.message, strlen(call->outcome.message));
     if (call->result == CALL_RETRY) {
         write_retry(call, out);
         return;

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SIGNALBOX_BUILD", ROOT / "build-check/gcc")).resolve()
 PROGRAMS = {"signalbox": "cli", "signalbox-broker": "broker", "signalbox-logger": "logger", "signalbox-gateway": "gateway",
-            "signalbox-payment": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
+            "signalbox-payment": "connectors", "signalbox-exec": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
             "signalbox-once": "tests/system"}
 WEBHOOK_SECRET = "whsec_test_of_the_system_tests"
 API_KEY = "sk_test_of_the_system_tests"
@@ -252,16 +252,17 @@ integrations:
     webhooks:
       - {{ path: stripe, scheme: stripe, secrets: [file:webhook_secret] }}
     limits: {{ {limits} }}
-"""
+{integrations}"""
 
 
 class System:
     """A whole signalbox in a directory, with the sandbox as Stripe. `with System(tmp_path) as s: ...`"""
 
-    def __init__(self, directory, extra="", limits="timeout: 5s", home=None, build=None):
+    def __init__(self, directory, extra="", limits="timeout: 5s", home=None, build=None, integrations="", secrets=None):
         self.directory, self.build = Path(directory), build
         self.home = Path(home or directory)  # where configuration, data and run are
-        self.extra, self.limits = extra, limits
+        self.extra, self.limits, self.integrations = extra, limits, integrations  # `integrations`: further ones, as they stand in the file
+        self.secrets = {"api_key": API_KEY, "webhook_secret": WEBHOOK_SECRET, **(secrets or {})}  # files beside it
         self.port = free_port()
         self.sandbox = Sandbox(self.directory, f"http://127.0.0.1:{self.port}/webhooks/stripe", build)
         self.up = None
@@ -280,9 +281,9 @@ class System:
         self.stop()
 
     def write_config(self):
-        text = CONFIG.format(port=self.port, sandbox=self.sandbox.port, extra=self.extra, limits=self.limits)
+        text = CONFIG.format(port=self.port, sandbox=self.sandbox.port, extra=self.extra, limits=self.limits, integrations=self.integrations)
         (self.home / "signalbox.yaml").write_text(text)
-        for name, value in (("api_key", API_KEY), ("webhook_secret", WEBHOOK_SECRET)):
+        for name, value in self.secrets.items():
             path = self.home / name
             path.write_text(value)
             path.chmod(0o600)
