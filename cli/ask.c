@@ -3,7 +3,7 @@
 #include "cli/ask.h"
 
 #include <pwd.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +11,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/json.h"
+#include "lib/base/mem.h"
 #include "lib/sdk/peer.h"
 
 enum {
@@ -35,16 +36,14 @@ int ask_open(struct asking *asking, struct cli *cli)
     return bus_open(&asking->bus, cli, &(struct peer_options){.on_answer = on_answer});
 }
 
-/* The name of the user who runs this, or its number. */
-static void set_actor(struct json *args)
+char *ask_actor(void)
 {
-    char names[NAMES_SIZE], number[32];
+    char names[NAMES_SIZE];
     struct passwd entry, *found = NULL;
 
-    snprintf(number, sizeof(number), "uid %u", (unsigned)getuid());
-    if (getpwuid_r(getuid(), &entry, names, sizeof(names), &found) != 0)
-        found = NULL;
-    js_set_text(args, "actor", found ? found->pw_name : number);
+    if (getpwuid_r(getuid(), &entry, names, sizeof(names), &found) != 0 || !found)
+        return mem_format("uid %u", (unsigned)getuid());
+    return mem_text(found->pw_name);
 }
 
 int ask(struct asking *asking, const char *command, struct json *args)
@@ -55,7 +54,8 @@ int ask(struct asking *asking, const char *command, struct json *args)
     asking->answer = NULL;
     asking->bus.is_done = false;
     args = args ? args : js_object();
-    set_actor(args);
+    _free_ char *actor = ask_actor();
+    js_set_text(args, "actor", actor);
     js_write(args, 0, &text);
     js_free(args);
     (void)peer_admin(asking->bus.peer, command, buf_str(&text));

@@ -21,4 +21,6 @@ int ask_open(struct asking *asking, struct cli *cli);
  * CLI_FAILED: the broker refused, and its reason was printed. CLI_UNREACHABLE: silence,
  * which was said. */
 int ask(struct asking *asking, const char *command, struct json *args);
+/* The name of the user who runs this, or its number; to be freed. */
+char *ask_actor(void);
 void ask_close(struct asking *asking);

@@ -65,6 +65,11 @@ const struct cli_command cli_commands[] = {
     {"audit", "",
      "accepted, success, failed, pending, unaccounted; 1 unless unaccounted is 0",
      cmd_audit},
+    {"backup", "DIR",
+     "copy the log, checked, with vault and tokens, while it runs or not", cmd_backup},
+    {"restore", "DIR",
+     "a backup becomes the data of a system that has none; integrations start paused",
+     cmd_restore},
     {NULL, NULL, NULL, NULL},
 };
 
