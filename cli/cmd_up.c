@@ -61,8 +61,9 @@ static void on_up(void *user)
         printf("signalbox is up: connectors of the broker at %s:%u\n",
                config->bus.connect, config->bus.connect_port);
     else
-        printf("signalbox is up: http://%s:%u, token in %s\n", config->gateway.address,
-               config->gateway.port, config->gateway.token_file);
+        printf("signalbox is up: %s://%s:%u, token in %s\n",
+               config->gateway.tls_certificate ? "https" : "http",
+               config->gateway.address, config->gateway.port, config->gateway.token_file);
     if (up->is_sandbox)
         printf("Practise: signalbox call payment.charge -c %s --data "
                "'{\"amount\":2000,\"currency\":\"usd\",\"payment_method\":\"pm_card_"

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "gateway/call.h"
 #include "gateway/group.h"
@@ -33,6 +34,7 @@
 enum {
     FULL_FOR_US = 3 * 1000 * 1000,
     STOP_CHECK_US = 20 * 1000,
+    STOP_GRACE_US = 300 * 1000,
     STOP_US = 6 * 1000 * 1000
 };
 
@@ -193,11 +195,39 @@ static int open_bus(struct gateway *gateway, const struct secrets *secrets, char
     return gateway->peer ? 0 : -1;
 }
 
-static int open_server(struct gateway *gateway, char *error, size_t error_size)
+/* What the supervisor hands over; 0: listen on an own socket. -1 with a reason. */
+static int inherited_listener(const struct service_run *run, char *error,
+                              size_t error_size)
 {
+    const char *text = service_option(run, "--listen-fd");
+    char *end = NULL;
+    long fd = text ? strtol(text, &end, 10) : 0;
+    if (text && (*end || fd <= STDERR_FILENO || fd > 65535)) {
+        snprintf(error, error_size, "--listen-fd %s: not a descriptor", text);
+        return -1;
+    }
+    return (int)fd;
+}
+
+static int open_server(struct gateway *gateway, const struct service_run *run,
+                       char *error, size_t error_size)
+{
+    const char *certificate = secrets_get(run->secrets, "tls.certificate");
+    int listen_fd = inherited_listener(run, error, error_size);
+    if (listen_fd < 0)
+        return -1;
+    if (gateway->config->gateway.tls_certificate && !certificate) {
+        snprintf(error, error_size,
+                 "gateway.tls: no certificate was handed over; "
+                 "`signalbox up` does that");
+        return -1;
+    }
     const struct http_server_options options = {
         .address = gateway->config->gateway.address,
         .port = gateway->config->gateway.port,
+        .listen_fd = listen_fd,
+        .tls_cert = certificate,
+        .tls_key = secrets_get(run->secrets, "tls.key"),
         .body_max = gateway->config->gateway.max_body,
         .connections_max = gateway->config->gateway.max_connections,
         .per_address_max = gateway->config->gateway.max_per_address,
@@ -250,22 +280,36 @@ static int start(struct service_run *run, char *error, size_t error_size)
     if (open_token(gateway, error, error_size) != 0 ||
         webhook_open(gateway, run->secrets, error, error_size) != 0 ||
         open_bus(gateway, run->secrets, error, error_size) != 0 ||
-        open_server(gateway, error, error_size) != 0) {
+        open_server(gateway, run, error, error_size) != 0) {
         shut(gateway);
         return -1;
     }
-    log_say(PROCESS_READY, "http://%s:%u", gateway->config->gateway.address,
-            http_server_port(gateway->server));
+    log_say(PROCESS_READY, "%s://%s:%u",
+            gateway->config->gateway.tls_certificate ? "https" : "http",
+            gateway->config->gateway.address, http_server_port(gateway->server));
     service_ready(run);
     return 0;
 }
 
+/* What waits for others is answered: a call with 202, a consumer with an empty list. */
+static void let_go(struct gateway *gateway)
+{
+    calls_stop(gateway->calls);
+    groups_stop(gateway->groups);
+    streams_stop(gateway->streams);
+}
+
+/* Connections that are open may still bring a request for a moment; it is served. */
 static void on_stop_check(void *user)
 {
     struct gateway *gateway = user;
     struct loop *loop = gateway->loop;
-    bool is_busy = hold_count(gateway->hold) > 0 || groups_count(gateway->groups) > 0;
-    if (is_busy && loop_steady_us(loop) < gateway->stop_by_us) {
+    uint64_t now_us = loop_steady_us(loop);
+    let_go(gateway);
+    bool is_busy = hold_count(gateway->hold) > 0 || groups_count(gateway->groups) > 0 ||
+                   http_server_requests(gateway->server) > 0 ||
+                   now_us < gateway->stop_from_us + STOP_GRACE_US;
+    if (is_busy && now_us < gateway->stop_from_us + STOP_US) {
         loop_timer_in(gateway->stop_timer, STOP_CHECK_US);
         return;
     }
@@ -277,17 +321,21 @@ static void stop(struct service_run *run)
 {
     struct gateway *gateway = run->state;
     http_server_quiesce(gateway->server);
-    calls_stop(gateway->calls);
-    groups_stop(gateway->groups);
-    streams_stop(gateway->streams);
-    gateway->stop_by_us = loop_steady_us(run->loop) + STOP_US;
+    let_go(gateway);
+    gateway->stop_from_us = loop_steady_us(run->loop);
     gateway->stop_timer = loop_timer_new(run->loop, on_stop_check, gateway);
     loop_timer_in(gateway->stop_timer, STOP_CHECK_US);
 }
 
+static const struct service_option options[] = {
+    {"--listen-fd", "N", "serve on this listening socket (used by signalbox up)"},
+    {NULL, NULL, NULL},
+};
+
 const struct service gateway_service = {
     .name = "signalbox-gateway",
     .summary = "HTTP in: verified webhooks, calls, queries",
+    .options = options,
     .needs_config = true,
     .start = start,
     .stop = stop,

@@ -72,7 +72,7 @@ struct gateway {
                          full */
     bool was_full;
     struct loop_timer *stop_timer;
-    uint64_t stop_by_us;
+    uint64_t stop_from_us; /* steady */
 };
 
 extern const struct service gateway_service;

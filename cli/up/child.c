@@ -37,7 +37,7 @@ struct child {
     enum child_state state;
     bool is_wanted; /* to be started again when it ends */
     pid_t pid;
-    int ready_fd;
+    int ready_fd, listen_fd;
     struct loop_source *ready;
     struct loop_timer *pause;
     uint64_t pause_us, started_us, since_wall_us;
@@ -67,6 +67,7 @@ struct child *child_new(struct loop *loop, const struct child_options *options)
         .user = options->user,
         .secrets = mem_text("{}"),
         .ready_fd = -1,
+        .listen_fd = -1,
         .pause_us = PAUSE_FIRST_US,
     };
     for (size_t i = 0; i < ARGS_MAX && options->args && options->args[i]; i++)
@@ -117,6 +118,11 @@ bool child_set_secrets(struct child *child, char *json)
     return is_new;
 }
 
+void child_set_listener(struct child *child, int fd)
+{
+    child->listen_fd = fd;
+}
+
 /* --- starting --- */
 
 /* The secrets as a descriptor of anonymous memory: no file, no pipe to fill while nobody
@@ -153,6 +159,8 @@ static void become(const struct child *child, char **argv, int secrets, int read
     dup2(STDERR_FILENO, STDOUT_FILENO); /* our stdout is for our own words */
     fcntl(secrets, F_SETFD, 0);
     fcntl(ready, F_SETFD, 0);
+    if (child->listen_fd >= 0)
+        fcntl(child->listen_fd, F_SETFD, 0);
     execv(child->program, argv);
     _exit(127);
 }
@@ -175,7 +183,8 @@ static void on_ready(void *user, uint32_t events)
 
 static void exec_child(struct child *child, int ready)
 {
-    char secrets_text[16], ready_text[16], *argv[ARGS_MAX + 6];
+    char secrets_text[16], ready_text[16], listen_text[16], *argv[ARGS_MAX + 8];
+    char listen_option[] = "--listen-fd";
     int secrets = secrets_fd(child);
     size_t n = 0;
     pid_t parent = getpid();
@@ -189,6 +198,11 @@ static void exec_child(struct child *child, int ready)
     argv[n++] = secrets_text;
     argv[n++] = (char[]){"--ready-fd"};
     argv[n++] = ready_text;
+    if (child->listen_fd >= 0) {
+        snprintf(listen_text, sizeof(listen_text), "%d", child->listen_fd);
+        argv[n++] = listen_option;
+        argv[n++] = listen_text;
+    }
     argv[n] = NULL;
     child->pid = fork();
     if (child->pid == 0)

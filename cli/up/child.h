@@ -43,6 +43,9 @@ void child_free(struct child *child);
 /* What it will be handed at its next start: the text of a JSON object; taken over and
  * wiped at the end. True when it differs from before. */
 bool child_set_secrets(struct child *child, char *json);
+/* The listening socket it inherits as --listen-fd from its next start on; the caller
+ * keeps it open. -1: none. */
+void child_set_listener(struct child *child, int fd);
 void child_start(struct child *child);
 /* Ask it to end (SIGTERM), and keep it ended. */
 void child_stop(struct child *child);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/up/pem.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/id.h"
@@ -228,6 +229,26 @@ static void read_curve_key(struct reading *r)
     buf_fini(&value);
 }
 
+/* Certificate and key of the HTTP side. Handed over like a secret, so that a renewed one
+ * is a change that `reload` sees. */
+static void read_tls(struct reading *r)
+{
+    const char *certificate = r->config->gateway.tls_certificate;
+    struct pem pem = {0};
+    char error[ERROR_SIZE];
+
+    if (!certificate)
+        return;
+    if (!pem_read(certificate, r->config->gateway.tls_key, &pem, error, sizeof(error))) {
+        buf_format(&r->errors, "gateway.tls: %s\n", error);
+        return;
+    }
+    struct key *key = add(r->keys, "gateway", "tls.certificate");
+    key->values[key->n++] = pem.certificate;
+    key = add(r->keys, "gateway", "tls.key");
+    key->values[key->n++] = pem.key;
+}
+
 struct keys *keys_read(const struct config *config, const struct keys *before,
                        char *error, size_t error_size)
 {
@@ -239,6 +260,7 @@ struct keys *keys_read(const struct config *config, const struct keys *before,
     if (config->bus.listen || config->bus.connect)
         read_curve_key(&r);
     add_bus_key(keys, before, "gateway");
+    read_tls(&r);
     for (size_t i = 0; i < config->n_integrations; i++) {
         add_bus_key(keys, before, config->integrations[i].name);
         read_integration(&r, &config->integrations[i]);

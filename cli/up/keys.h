@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* keys - what each child is handed: its own secrets and nothing else
  *
- *   gateway    {"bus.gateway": K, "webhook.<integration>.<path>": [current, old, ...]}
+ *   gateway    {"bus.gateway": K, "webhook.<integration>.<path>": [current, old, ...],
+ *               "tls.certificate": PEM, "tls.key": PEM}
  *   connector  {"bus": K, "<use>": value or [current, old, ...]}
  *   broker     {"bus.gateway": K, "bus.<integration>": K, ...}
  *   With bus.listen the broker, with bus.connect the connectors also {"curve": the secret

@@ -12,6 +12,7 @@
 
 #include "cli/up/child.h"
 #include "cli/up/keys.h"
+#include "cli/up/listen.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -81,6 +82,7 @@ struct supervisor {
     struct config *config;
     struct keys *keys;
     int lock_fd;
+    int listen_fd;           /* the gateway's; -1: none runs here */
     struct member **members; /* in the order of starting */
     size_t n;
     struct loop_timer *stop_timer, *expiry_timer, *free_timer;
@@ -207,12 +209,25 @@ static bool runs_here(const struct config *config, const struct config_integrati
     return in->connector && !config_is_elsewhere(config, in->name);
 }
 
+/* The gateway listens on this one from its next start on. */
+static void set_listener(struct supervisor *s, int fd)
+{
+    struct member *gateway = find(s, ROLE_GATEWAY, NULL);
+
+    if (s->listen_fd >= 0)
+        close(s->listen_fd);
+    s->listen_fd = fd;
+    if (gateway)
+        child_set_listener(gateway->child, fd);
+}
+
 static void add_all(struct supervisor *s)
 {
     if (!s->config->bus.connect) {
         add(s, s->n, ROLE_LOGGER, "logger", NULL);
         add(s, s->n, ROLE_BROKER, "broker", NULL);
         add(s, s->n, ROLE_GATEWAY, "gateway", NULL);
+        child_set_listener(s->members[s->n - 1]->child, s->listen_fd);
     }
     if (s->sandbox)
         add(s, s->n, ROLE_SANDBOX, "sandbox", s->sandbox);
@@ -308,6 +323,7 @@ void supervisor_stop(struct supervisor *s)
     }
     s->is_stopping = true;
     log_say(PROCESS_STOPPING, "%zu processes", s->n);
+    set_listener(s, -1); /* who comes now is refused rather than kept waiting */
     loop_timer_in(s->stop_timer, STOP_S * UINT64_C(1000000));
     stop_next(s);
 }
@@ -438,6 +454,25 @@ static void apply(struct supervisor *s, struct buf *diff)
     }
 }
 
+/* Listen where the new configuration says; what is open stays where nothing differs. */
+static bool listen_again(struct supervisor *s, const struct config *config,
+                         struct buf *out)
+{
+    char error[ERROR_SIZE];
+
+    if (s->listen_fd < 0 ||
+        (config->gateway.port == s->config->gateway.port &&
+         !strcmp(config->gateway.address, s->config->gateway.address)))
+        return true;
+    int fd =
+        listen_open(config->gateway.address, config->gateway.port, error, sizeof(error));
+    if (fd >= 0)
+        set_listener(s, fd);
+    else
+        buf_format(out, "%s\n", error);
+    return fd >= 0;
+}
+
 bool supervisor_reload(struct supervisor *s, struct buf *out)
 {
     char error[ERROR_SIZE];
@@ -449,7 +484,8 @@ bool supervisor_reload(struct supervisor *s, struct buf *out)
         if (!keys)
             buf_format(out, "%s\n", error);
     }
-    if (!keys) {
+    if (!keys || !listen_again(s, config, out)) {
+        keys_free(keys);
         config_free(config);
         return false;
     }
@@ -545,9 +581,15 @@ static bool prepare(struct supervisor *s, struct buf *errors)
     s->lock_fd = service_lock(s->config->run, "up", error, sizeof(error));
     if (s->lock_fd >= 0)
         s->keys = keys_read(s->config, NULL, error, sizeof(error));
-    if (!s->keys)
+    bool good = s->keys != NULL;
+    if (good && !s->config->bus.connect) {
+        s->listen_fd = listen_open(s->config->gateway.address, s->config->gateway.port,
+                                   error, sizeof(error));
+        good = s->listen_fd >= 0;
+    }
+    if (!good)
         buf_format(errors, "%s\n", error);
-    return s->keys != NULL;
+    return good;
 }
 
 struct supervisor *supervisor_new(struct loop *loop,
@@ -561,7 +603,7 @@ struct supervisor *supervisor_new(struct loop *loop,
     s->config_path = mem_text(options->config_path);
     s->sandbox = mem_text(options->sandbox);
     s->programs = programs_directory();
-    s->lock_fd = -1;
+    s->lock_fd = s->listen_fd = -1;
     s->stop_timer = loop_timer_new(loop, on_stop_late, s);
     s->expiry_timer = loop_timer_new(loop, on_expiry, s);
     if (!prepare(s, errors)) {
@@ -581,6 +623,8 @@ void supervisor_free(struct supervisor *s)
     for (size_t i = s->n; i-- > 0;)
         member_free(s->members[i]);
     free(s->members);
+    s->n = 0;
+    set_listener(s, -1);
     loop_timer_free(s->stop_timer);
     loop_timer_free(s->expiry_timer);
     keys_free(s->keys);

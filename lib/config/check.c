@@ -54,6 +54,17 @@ static const struct node *item_at(const struct node *map, const char *key, int l
     return list;
 }
 
+/* --- gateway --- */
+
+static void check_tls(const struct checking *c)
+{
+    const struct node *tls = node_member(node_member(c->root, "gateway"), "tls");
+
+    if (tls && (!c->config->gateway.tls_certificate || !c->config->gateway.tls_key))
+        problem_add(c->problems, mark_of(tls, NULL),
+                    "`tls` needs both `certificate` and `key`");
+}
+
 /* --- integrations --- */
 
 static void check_purpose(const struct checking *c, const struct config_integration *in,
@@ -332,6 +343,7 @@ void check_config(const struct config *config, const struct node *root,
 
     check_names(&c);
     check_socket_path(&c);
+    check_tls(&c);
     check_bus(config, root, problems);
     for (size_t i = 0; i < config->n_integrations; i++) {
         const struct config_integration *in = &config->integrations[i];

@@ -95,7 +95,8 @@ struct config {
     char *data, *run;       /* absolute directories */
     char *log_format;       /* "text" or "json" */
     struct { char *address; uint16_t port; char *public_url, *token_file; uint64_t max_body; uint64_t idempotency_us;
-             uint32_t max_connections, max_per_address, max_waiting, max_streams; uint64_t read_timeout_us; } gateway;
+             uint32_t max_connections, max_per_address, max_waiting, max_streams; uint64_t read_timeout_us;
+             char *tls_certificate, *tls_key /* both or neither */; } gateway;
     struct { uint64_t retain_age_us, retain_size, segment_size, reserve; } log;
     struct { char *vault_file, *master_key_file; } vault;
     struct config_bus bus;

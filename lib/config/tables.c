@@ -32,6 +32,15 @@ static const char *const missed[] = {"skip", "once", "all",
 static const char *const orders[] = {"none", "key", NULL}; /* enum order_policy */
 static const char *const patterns[] = {"call", "webhook", "poll", "queue", NULL};
 
+static const struct field tls_fields[] = {
+    {"certificate", FIELD_PATH, AT(config, gateway.tls_certificate),
+     .sentence = "PEM file: the certificate, then those above it."},
+    {"key", FIELD_PATH, AT(config, gateway.tls_key),
+     .sentence = "PEM file of its key, mode 0600."},
+    END,
+};
+static const struct section tls_section = {"tls", .fields = tls_fields};
+
 static const struct field gateway_fields[] = {
     {"listen", FIELD_ADDRESS, COUNTED(config, gateway.address, gateway.port),
      .fallback = "127.0.0.1:8080", .sentence = "Address and port of the HTTP side."},
@@ -64,6 +73,8 @@ static const struct field gateway_fields[] = {
      .fallback = "10s", .min = 100 * MS, .max = 10 * MINUTE,
      .sentence = "The time a request's head and body may take in all, however steadily "
                  "they trickle in."},
+    {"tls", FIELD_SECTION, .section = &tls_section,
+     .sentence = "HTTPS by the gateway itself; left out: plain HTTP."},
     {"idempotency", FIELD_DURATION, AT(config, gateway.idempotency_us), .fallback = "7d",
      .min = MINUTE, .max = 90 * DAY,
      .sentence = "How long an idempotency key is remembered."},

@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include "lib/base/id.h"
@@ -188,4 +190,54 @@ void crypto_wipe(void *bytes, size_t n)
 {
     if (bytes)
         OPENSSL_cleanse(bytes, n);
+}
+
+/* --- certificates --- */
+
+static X509 *read_certificate(const char *text)
+{
+    BIO *bio = BIO_new_mem_buf(text, -1);
+    X509 *x509 = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    return x509;
+}
+
+/* A key under a passphrase is not read: nobody is there to ask. */
+static int no_passphrase(char *text, int size, int is_writing, void *user)
+{
+    (void)text, (void)size, (void)is_writing, (void)user;
+    return -1;
+}
+
+static EVP_PKEY *read_private_key(const char *text)
+{
+    BIO *bio = BIO_new_mem_buf(text, -1);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    return key;
+}
+
+bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t now_us,
+                             char *error, size_t error_size)
+{
+    X509 *x509 = read_certificate(certificate);
+    EVP_PKEY *pkey = read_private_key(key);
+    time_t now = (time_t)(now_us / 1000000);
+    const char *why = NULL;
+    if (!x509)
+        why = "the certificate is not one in PEM";
+    else if (!pkey)
+        why = "the key is not one in PEM without a passphrase";
+    else if (X509_check_private_key(x509, pkey) != 1)
+        why = "the key is not the certificate's";
+    else if (X509_cmp_time(X509_get0_notAfter(x509), &now) < 0)
+        why = "the certificate has ended";
+    else if (X509_cmp_time(X509_get0_notBefore(x509), &now) > 0)
+        why = "the certificate is not valid yet";
+    if (why)
+        snprintf(error, error_size, "%s", why);
+    X509_free(x509);
+    EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return why == NULL;
 }

@@ -21,6 +21,8 @@ void crypto_hmac_sha1(const void *key, size_t key_len, const struct crypto_part 
 bool crypto_is_p256_key(const void *key, size_t key_len);
 /* Does the DER signature (ECDSA with SHA-256) of that key fit the concatenation of the parts? */
 bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, const void *signature, size_t signature_len);
+/* Do a certificate and a key (PEM texts) belong together, and is the certificate valid at this time? False with a reason. */
+bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t now_us, char *error, size_t error_size);
 /* Same bytes? In time that depends on n only. */
 bool crypto_equal(const void *a, const void *b, size_t n);
 /* AES-256-GCM with a random nonce; `aad` is authenticated only. ret has room for n + CRYPTO_SEALED_EXTRA. */

@@ -103,7 +103,8 @@ struct http_server {
     struct loop_timer *timer;
     struct queue idle, reading;
     struct http_request *requests;
-    unsigned connections, waiting;
+    uint16_t port;
+    unsigned connections, waiting, open_requests;
     bool is_stopping;
     bool is_run_due; /* the timer is set to now */
     uint8_t address_seed[16];
@@ -287,7 +288,7 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
 /* --- answering --- */
 
 static struct MHD_Response *make_response(const struct http_reply *reply,
-                                          struct MHD_Response *response)
+                                          struct MHD_Response *response, bool is_last)
 {
     if (!response) /* libmicrohttpd does not change a body it is to copy */
         response = MHD_create_response_from_buffer(
@@ -296,6 +297,8 @@ static struct MHD_Response *make_response(const struct http_reply *reply,
         return NULL;
     if (reply->content_type)
         MHD_add_response_header(response, "Content-Type", reply->content_type);
+    if (is_last)
+        MHD_add_response_header(response, "Connection", "close");
     for (const struct http_header *h = reply->headers; h && h->name; h++)
         MHD_add_response_header(response, h->name, h->value);
     return response;
@@ -321,7 +324,8 @@ void http_reply(struct http_request *request, const struct http_reply *reply)
         return;
     assert(request->state == REQUEST_OWNED);
     request->state = REQUEST_REPLIED;
-    queue_response(request, reply->status, make_response(reply, NULL));
+    queue_response(request, reply->status,
+                   make_response(reply, NULL, request->server->is_stopping));
 }
 
 /* An answer of the server's own, after which the connection is closed. */
@@ -331,9 +335,7 @@ static void refuse(struct http_request *request, unsigned status)
     if (request->server->options.on_refused)
         request->server->options.on_refused(request->server->options.user, status,
                                             &reply);
-    struct MHD_Response *response = make_response(&reply, NULL);
-    if (response)
-        MHD_add_response_header(response, "Connection", "close");
+    struct MHD_Response *response = make_response(&reply, NULL, /* is_last= */ true);
     request->state = REQUEST_REPLIED;
     queue_response(request, status, response);
 }
@@ -374,7 +376,7 @@ void http_stream_start(struct http_request *request, const struct http_reply *he
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, STREAM_PIECE, stream_read, request, NULL);
     queue_response(request, head->status,
-                   response ? make_response(head, response) : NULL);
+                   response ? make_response(head, response, /* is_last= */ false) : NULL);
 }
 
 bool http_stream_write(struct http_request *request, const void *bytes, size_t n)
@@ -423,6 +425,7 @@ static void *on_target(void *user, const char *target, struct MHD_Connection *mh
     if (server->requests)
         server->requests->previous = request;
     server->requests = request;
+    server->open_requests++;
     if (request->connection)
         enter_queue(request->connection, &server->reading);
     return request;
@@ -441,6 +444,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
         server->options.on_gone)
         server->options.on_gone(server->options.user, request);
     server->waiting -= request->is_waiting;
+    server->open_requests--;
     *(request->previous ? &request->previous->next : &server->requests) = request->next;
     if (request->next)
         request->next->previous = request->previous;
@@ -458,8 +462,6 @@ static void check_head(struct http_request *request, const char *version)
     uint64_t body_len = length ? strtoull(length, NULL, 10) : 0;
     if (strict_check(request->mhd, request->method, request->target, version))
         refuse(request, 400);
-    else if (request->server->is_stopping)
-        refuse(request, 503);
     else if (body_len > request->server->options.body_max)
         refuse(request, 413);
     else if (body_len > 0)
@@ -649,6 +651,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server,
          (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
         {MHD_OPTION_END, 0, NULL},
     };
+    struct MHD_OptionItem listener[] = {{MHD_OPTION_LISTEN_SOCKET, o->listen_fd, NULL},
+                                        {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none = {MHD_OPTION_END, 0, NULL};
     if (o->tls_cert)
         flags |= MHD_USE_TLS;
@@ -660,7 +664,20 @@ static struct MHD_Daemon *start_daemon(struct http_server *server,
         1, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_ARRAY, o->tls_cert ? tls : &none, MHD_OPTION_END);
+        MHD_OPTION_ARRAY, o->tls_cert ? tls : &none, MHD_OPTION_ARRAY,
+        o->listen_fd > 0 ? listener : &none, MHD_OPTION_END);
+}
+
+static uint16_t bound_port(struct MHD_Daemon *daemon)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    int fd = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_LISTEN_FD)->listen_fd;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return 0;
+    return ntohs(address.ss_family == AF_INET6
+                     ? ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port
+                     : ((const struct sockaddr_in *)(const void *)&address)->sin_port);
 }
 
 struct http_server *http_server_new(struct loop *loop,
@@ -693,6 +710,7 @@ struct http_server *http_server_new(struct loop *loop,
         free(server);
         return NULL;
     }
+    server->port = bound_port(server->daemon);
     server->timer = loop_timer_new(loop, on_tick, server);
     int fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     server->source = loop_watch(loop, fd, EPOLLIN, on_readable, server);
@@ -743,7 +761,12 @@ void http_server_free(struct http_server *server)
 
 uint16_t http_server_port(const struct http_server *server)
 {
-    return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    return server->port;
+}
+
+unsigned http_server_requests(const struct http_server *server)
+{
+    return server->open_requests;
 }
 
 unsigned http_server_waiting(const struct http_server *server)

@@ -19,6 +19,7 @@ struct http_reply;
 struct http_server_options {
     const char *address;      /* 127.0.0.1 or ::1 or 0.0.0.0 */
     uint16_t port;            /* 0: any free one, see http_server_port */
+    int listen_fd;            /* > 0: listen on this one, which is taken over, and not on address and port */
     size_t body_max;          /* larger: 413 */
     unsigned connections_max; /* 0 = 2000 */
     unsigned per_address_max; /* connections; loopback is exempt; 0 = 256 */
@@ -45,10 +46,12 @@ struct http_reply {
 };
 
 struct http_server *http_server_new(struct loop *loop, const struct http_server_options *options, char *error, size_t error_size);
-/* Stop accepting, answer what is open with 503, close. */
+/* Stop accepting, answer what is with its owner with 503, close. */
 void http_server_free(struct http_server *server);
-/* Stop accepting only. */
+/* Accept no further connections. Requests of those that are open are served as before, and each answer ends its connection. */
 void http_server_quiesce(struct http_server *server);
+/* Requests of which at least the first line is there and whose answer is not sent. */
+unsigned http_server_requests(const struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);
 unsigned http_server_connections(const struct http_server *server);
 /* Requests that are with their owner, unanswered, and are no streams. */
