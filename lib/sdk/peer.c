@@ -392,6 +392,16 @@ uint64_t peer_result(struct peer *peer, const void *records, size_t n)
     return number;
 }
 
+void peer_subscribe(struct peer *peer, const char *group, uint32_t credit_events)
+{
+    free_text(peer->options.group);
+    peer->options.group = mem_text(group);
+    if (credit_events)
+        peer->options.credit_events = credit_events;
+    peer->must_subscribe = true;
+    peer_flush(peer);
+}
+
 void peer_started(struct peer *peer, struct position position)
 {
     table_put(&peer->started, position.block, position.index, 1);

@@ -83,6 +83,9 @@ bool peer_is_joined(const struct peer *peer);
  * batch may be unknown: on_published says block 0, and with `wait` no outcome will come
  * (read it from the log). */
 uint64_t peer_publish(struct peer *peer, const void *records, size_t n, bool wait);
+/* Take deliveries of this group from now on, with credit for so many events (0: as in the
+ * options), in place of the options' one. */
+void peer_subscribe(struct peer *peer, const char *group, uint32_t credit_events);
 /* Bytes that may still be published now. */
 size_t peer_window(const struct peer *peer);
 /* Settle deliveries: outcomes (with cause position), acks, retries and further facts; one
