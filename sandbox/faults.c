@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/json.h"
+#include "sandbox/provider.h"
 
 static const char *const names[] = {"none",
 #define FAULT(name, text, what) text,
@@ -31,6 +32,7 @@ bool faults_add(struct faults *faults, const struct json *description, char *err
         .rate = js_number(description, "rate", 0),
     };
     int64_t next = js_int(description, "next", rule.rate > 0 ? 0 : 1);
+    const char *provider = js_text(description, "provider", "");
     int64_t ms = js_int(description, "ms", SLOW_MS_DEFAULT),
             retry_after = js_int(description, "retry_after", 1);
 
@@ -38,6 +40,8 @@ bool faults_add(struct faults *faults, const struct json *description, char *err
         snprintf(error, error_size,
                  "kind must be one of 429, 500, slow, cut, cut_after_effect, garbage, "
                  "endless");
+    else if (*provider && !provider_find(provider))
+        snprintf(error, error_size, "there is no provider %.40s", provider);
     else if (next < 0 || next > NEXT_MAX || rule.rate < 0 || rule.rate > 1)
         snprintf(error, error_size, "next must be 0 to %d, rate 0 to 1", NEXT_MAX);
     else if (ms < 0 || ms > SLOW_MS_MAX || retry_after < 0 ||
@@ -48,6 +52,7 @@ bool faults_add(struct faults *faults, const struct json *description, char *err
         snprintf(error, error_size, "there are %d rules already; DELETE them first",
                  FAULT_RULES_MAX);
     else {
+        snprintf(rule.provider, sizeof(rule.provider), "%s", provider);
         rule.next = (unsigned)next;
         rule.ms = (unsigned)ms;
         rule.retry_after = (unsigned)retry_after;
@@ -66,11 +71,13 @@ static double draw(struct faults *faults)
     return (double)(faults->random * 0x2545f4914f6cdd1dull >> 11) / (double)(1ull << 53);
 }
 
-struct fault faults_take(struct faults *faults)
+struct fault faults_take(struct faults *faults, const char *provider)
 {
     for (size_t i = 0; i < faults->n; i++) {
         struct fault *rule = &faults->rules[i];
 
+        if (*rule->provider && strcmp(rule->provider, provider) != 0)
+            continue;
         if (!rule->next && (rule->rate == 0 || draw(faults) >= rule->rate))
             continue;
         if (rule->next)
@@ -98,6 +105,8 @@ struct json *faults_json(const struct faults *faults)
         snprintf(rate, sizeof(rate), "%g", faults->rules[i].rate);
         js_set_int(rule, "next", faults->rules[i].next);
         js_set_text(rule, "rate", rate);
+        if (*faults->rules[i].provider)
+            js_set_text(rule, "provider", faults->rules[i].provider);
         js_push(list, js_set_int(rule, "fired", (int64_t)faults->rules[i].fired));
     }
     return list;

@@ -39,6 +39,7 @@ struct fault {
     unsigned next; /* calls still to hit */
     double rate;   /* or: share of calls, 0 to 1 */
     unsigned ms, retry_after;
+    char provider[32]; /* whose calls; empty: all */
     uint64_t fired;
 };
 struct faults {
@@ -47,11 +48,11 @@ struct faults {
     uint64_t random; /* state of the generator; any value but 0 */
 };
 
-/* Add the rule in `description`: {"kind", "next" or "rate", "ms", "retry_after"}. False
- * with the reason. */
+/* Add the rule in `description`: {"kind", "provider"?, "next" or "rate", "ms",
+ * "retry_after"}. False with the reason. */
 bool faults_add(struct faults *faults, const struct json *description, char *error,
                 size_t error_size);
-/* What happens to the call that is here now; kind FAULT_NONE: nothing. */
-struct fault faults_take(struct faults *faults);
-/* [{"kind", "next", "rate", "fired"}, ...] */
+/* What happens to the call to the provider that is here now; kind FAULT_NONE: nothing. */
+struct fault faults_take(struct faults *faults, const char *provider);
+/* [{"kind", "provider"?, "next", "rate", "fired"}, ...] */
 struct json *faults_json(const struct faults *faults);

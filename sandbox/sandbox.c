@@ -7,42 +7,38 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/id.h"
+#include "lib/base/form.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
-#include "sandbox/faults.h"
-#include "sandbox/samples.h"
-#include "sandbox/stripe/stripe.h"
+#include "sandbox/calls.h"
+#include "sandbox/provider.h"
 #include "sandbox/webhook.h"
 
-enum {
-    BODY_MAX = 1 << 20,
-    ENDLESS_MAX = 64 << 20,
-    ENDLESS_PIECE = 16 << 10,
-    ENDLESS_PAUSE_US = 5000
+enum { BODY_MAX = 2 << 20 };
+
+/* A provider at work. */
+struct practice {
+    const struct provider *row;
+    void *state;
+    struct webhooks *webhooks;
 };
 
-/* A request that is not answered yet: a slow answer, an endless one, or a simulated
- * webhook on its way. */
-struct waiting {
+/* A simulated webhook on its way. */
+struct simulation {
     struct sandbox *sandbox;
-    struct waiting *next;
+    struct simulation *next;
     struct http_request *request; /* NULL: the client is gone */
-    struct loop_timer *timer;
-    struct stripe_answer answer;
-    char event[STRIPE_ID_SIZE];
-    size_t sent;
+    char event[PROVIDER_ID_SIZE];
 };
 struct sandbox {
     struct loop *loop;
     struct http_server *server;
-    struct stripe *stripe;
-    struct webhooks *webhooks;
-    struct faults faults;
-    struct waiting *waiting;
-    int64_t calls, replayed, faulted;
+    struct calls *calls;
+    struct practice practices[PROVIDERS_MAX];
+    size_t n_practices;
+    struct simulation *simulations;
 };
 
 /* --- answers --- */
@@ -66,266 +62,67 @@ static void answer_problem(struct http_request *request, unsigned status,
     answer_json(request, status, js_set_text(js_object(), "error", message));
 }
 
-/* What Stripe's answers carry; `ret` has room for 8. */
-static void stripe_headers(const struct http_request *request,
-                           const struct stripe_answer *answer, struct http_header *ret)
+static struct practice *practice_find(struct sandbox *sandbox, const char *name)
 {
-    const char *key = http_header(request, "Idempotency-Key");
-
-    *ret++ = (struct http_header){"Request-Id", answer->request_id};
-    *ret++ = (struct http_header){"Stripe-Version", STRIPE_API_VERSION};
-    if (key)
-        *ret++ = (struct http_header){"Idempotency-Key", key};
-    if (*answer->original_request)
-        *ret++ = (struct http_header){"Original-Request", answer->original_request};
-    if (answer->is_replayed)
-        *ret++ = (struct http_header){"Idempotent-Replayed", "true"};
-    if (answer->status == 409)
-        *ret++ = (struct http_header){"Stripe-Should-Retry", "true"};
-    *ret = (struct http_header){NULL, NULL};
-}
-
-static void answer_stripe(struct http_request *request, struct stripe_answer *answer)
-{
-    struct http_header headers[8];
-    struct http_reply reply = {
-        .status = answer->status,
-        .content_type = "application/json",
-        .body = answer->body.bytes,
-        .body_len = answer->body.len,
-        .headers = headers,
-    };
-
-    stripe_headers(request, answer, headers);
-    http_reply(request, &reply);
-    stripe_delivered(answer);
-}
-
-/* --- what waits --- */
-
-static struct waiting *wait_for(struct sandbox *sandbox, struct http_request *request,
-                                void (*fn)(void *))
-{
-    struct waiting *waiting = mem_alloc(sizeof(*waiting));
-
-    waiting->sandbox = sandbox;
-    waiting->next = sandbox->waiting;
-    sandbox->waiting = waiting;
-    waiting->request = request;
-    waiting->timer = fn ? loop_timer_new(sandbox->loop, fn, waiting) : NULL;
-    http_set_user(request, waiting);
-    return waiting;
-}
-
-static void waiting_free(struct waiting *waiting)
-{
-    struct waiting **at = &waiting->sandbox->waiting;
-
-    while (*at != waiting)
-        at = &(*at)->next;
-    *at = waiting->next;
-    if (waiting->request)
-        http_set_user(waiting->request, NULL);
-    loop_timer_free(waiting->timer);
-    stripe_delivered(&waiting->answer);
-    free(waiting);
-}
-
-static void on_gone(void *user, struct http_request *request)
-{
-    struct waiting *waiting = http_user(request);
-
-    (void)user;
-    if (!waiting)
-        return;
-    waiting->request = NULL;
-    if (waiting->timer) /* a simulation is ended by its sender */
-        waiting_free(waiting);
-}
-
-/* --- faults --- */
-
-static void on_slow(void *user)
-{
-    struct waiting *waiting = user;
-    struct http_request *request = waiting->request;
-
-    http_set_user(request, NULL);
-    waiting->request = NULL;
-    answer_stripe(request, &waiting->answer);
-    waiting_free(waiting);
-}
-
-static void on_endless(void *user)
-{
-    static char piece[ENDLESS_PIECE];
-    struct waiting *waiting = user;
-    struct http_request *request = waiting->request;
-
-    memset(piece, ' ', sizeof(piece));
-    if (http_stream_write(request, piece, sizeof(piece)))
-        waiting->sent += sizeof(piece);
-    if (waiting->sent < ENDLESS_MAX) {
-        loop_timer_in(waiting->timer, ENDLESS_PAUSE_US);
-        return;
-    }
-    waiting_free(waiting);
-    http_stream_end(request, true);
-}
-
-static void start_endless(struct sandbox *sandbox, struct http_request *request)
-{
-    struct http_reply head = {.status = 200, .content_type = "application/json"};
-
-    http_stream_start(request, &head);
-    loop_timer_in(wait_for(sandbox, request, on_endless)->timer, 0);
-}
-
-/* The head and half a sentence, then the connection is closed. */
-static void cut(struct http_request *request)
-{
-    struct http_reply head = {.status = 200, .content_type = "application/json"};
-
-    http_stream_start(request, &head);
-    http_stream_write(request, "{\n  \"id\": \"", 11);
-    http_stream_end(request, true);
-}
-
-static void answer_error(struct http_request *request, unsigned status, const char *type,
-                         const char *code, const char *message,
-                         const struct http_header *headers)
-{
-    struct buf body = BUF_NULL;
-    struct http_reply reply = {
-        .status = status, .content_type = "application/json", .headers = headers};
-
-    stripe_error_body(&body, type, code, message);
-    reply.body = body.bytes;
-    reply.body_len = body.len;
-    http_reply(request, &reply);
-    buf_fini(&body);
-}
-
-static void answer_429(struct http_request *request, const struct fault *fault)
-{
-    char seconds[16];
-    struct http_header headers[] = {{"Retry-After", seconds}, {NULL, NULL}};
-
-    snprintf(seconds, sizeof(seconds), "%u", fault->retry_after);
-    answer_error(request, 429, "invalid_request_error", "rate_limit",
-                 "Request rate limit exceeded. Learn more about rate limits: "
-                 "https://stripe.com/docs/rate-limits.",
-                 headers);
-}
-
-static void answer_500(struct http_request *request)
-{
-    static const struct http_header headers[] = {{"Stripe-Should-Retry", "true"},
-                                                 {NULL, NULL}};
-
-    answer_error(request, 500, "api_error", NULL, "An unknown error occurred", headers);
-}
-
-static void answer_garbage(struct http_request *request)
-{
-    static const char page[] =
-        "<html><head><title>Welcome to nginx!</title></head><body>it works";
-    struct http_reply reply = {.status = 200,
-                               .content_type = "application/json",
-                               .body = page,
-                               .body_len = sizeof(page) - 1};
-
-    http_reply(request, &reply);
-}
-
-/* --- calls to a provider --- */
-
-static void call_stripe(struct sandbox *sandbox, struct http_request *request,
-                        struct stripe_answer *ret_answer)
-{
-    const char *query = strchr(http_target(request), '?');
-    struct stripe_call call = {
-        .method = http_method(request),
-        .path = http_path(request),
-        .query = query ? query + 1 : NULL,
-        .authorization = http_header(request, "Authorization"),
-        .content_type = http_header(request, "Content-Type"),
-        .idempotency_key = http_header(request, "Idempotency-Key"),
-        .now_us = loop_wall_us(sandbox->loop),
-    };
-
-    call.body = http_body(request, &call.body_len);
-    stripe_call(sandbox->stripe, &call, ret_answer);
-    sandbox->replayed += ret_answer->is_replayed;
-}
-
-static void on_provider_call(struct sandbox *sandbox, struct http_request *request)
-{
-    struct fault fault = faults_take(&sandbox->faults);
-    struct stripe_answer answer;
-    struct waiting *waiting;
-
-    sandbox->calls++;
-    sandbox->faulted += fault.kind != FAULT_NONE;
-    switch (fault.kind) {
-    case FAULT_RATE_LIMITED:
-        answer_429(request, &fault);
-        break;
-    case FAULT_BROKEN:
-        answer_500(request);
-        break;
-    case FAULT_GARBAGE:
-        answer_garbage(request);
-        break;
-    case FAULT_ENDLESS:
-        start_endless(sandbox, request);
-        break;
-    case FAULT_CUT:
-        cut(request);
-        break;
-    case FAULT_CUT_AFTER_EFFECT:
-        call_stripe(sandbox, request, &answer);
-        stripe_delivered(&answer);
-        cut(request);
-        break;
-    case FAULT_SLOW:
-        waiting = wait_for(sandbox, request, on_slow);
-        call_stripe(sandbox, request, &waiting->answer);
-        loop_timer_in(waiting->timer, fault.ms * 1000ull);
-        break;
-    case FAULT_NONE:
-        call_stripe(sandbox, request, &answer);
-        answer_stripe(request, &answer);
-        break;
-    }
+    for (size_t i = 0; i < sandbox->n_practices; i++)
+        if (strcmp(sandbox->practices[i].row->name, name) == 0)
+            return &sandbox->practices[i];
+    return NULL;
 }
 
 /* --- the sandbox's own addresses --- */
 
+static void get_providers(struct sandbox *sandbox, struct http_request *request)
+{
+    struct json *list = js_array();
+
+    for (size_t i = 0; i < sandbox->n_practices; i++) {
+        const struct practice *practice = &sandbox->practices[i];
+        struct json *one = js_set_text(js_object(), "name", practice->row->name);
+        _free_ char *path = mem_format("/%s", practice->row->name);
+        _free_ char *key = webhooks_public_key(practice->webhooks);
+        js_set_text(one, "path", path);
+        js_set_bool(one, "has_webhook", webhooks_has_url(practice->webhooks));
+        js_push(list, js_set_text(one, "public_key", key));
+    }
+    answer_json(request, 200, list);
+}
+
 static void get_effects(struct sandbox *sandbox, struct http_request *request)
 {
-    answer_json(request, 200, stripe_effects(sandbox->stripe));
+    const char *query = strchr(http_target(request), '?');
+    struct form form = FORM_NULL;
+    const struct practice *practice = NULL;
+
+    if (form_read(&form, query ? query + 1 : "", query ? strlen(query + 1) : 0)) {
+        const char *name = form_get(&form, "provider");
+        practice = practice_find(sandbox, name ? name : "stripe");
+    }
+    if (practice)
+        answer_json(request, 200, practice->row->effects(practice->state));
+    else
+        answer_problem(request, 404, "there is no such provider");
+    form_fini(&form);
 }
 
 static void get_status(struct sandbox *sandbox, struct http_request *request)
 {
-    struct json *status = js_object();
+    struct json *status = js_object(), *webhooks = js_object();
 
-    js_set_int(status, "calls", sandbox->calls);
-    js_set_int(status, "replayed", sandbox->replayed);
-    js_set_int(status, "faulted", sandbox->faulted);
-    js_set(status, "webhooks", webhooks_json(sandbox->webhooks));
-    answer_json(request, 200, status);
+    calls_status(sandbox->calls, status);
+    for (size_t i = 0; i < sandbox->n_practices; i++)
+        webhooks_count(sandbox->practices[i].webhooks, webhooks);
+    answer_json(request, 200, js_set(status, "webhooks", webhooks));
 }
 
 static void get_faults(struct sandbox *sandbox, struct http_request *request)
 {
-    answer_json(request, 200, faults_json(&sandbox->faults));
+    answer_json(request, 200, faults_json(calls_faults(sandbox->calls)));
 }
 
 static void delete_faults(struct sandbox *sandbox, struct http_request *request)
 {
-    sandbox->faults.n = 0;
+    calls_faults(sandbox->calls)->n = 0;
     get_faults(sandbox, request);
 }
 
@@ -351,77 +148,99 @@ static void post_faults(struct sandbox *sandbox, struct http_request *request)
 
     if (!description)
         return;
-    if (faults_add(&sandbox->faults, description, error, sizeof(error)))
+    if (faults_add(calls_faults(sandbox->calls), description, error, sizeof(error)))
         get_faults(sandbox, request);
     else
         answer_problem(request, 400, error);
     js_free(description);
 }
 
+/* --- simulated webhooks --- */
+
 static void on_simulated(void *user, const struct json *sent)
 {
-    struct waiting *waiting = user;
-    struct http_request *request = waiting->request;
+    struct simulation *simulation = user, **at = &simulation->sandbox->simulations;
     const struct json *last = js_at(sent, js_count(sent) - 1);
-    struct json *body = js_set_text(js_object(), "event", waiting->event);
+    struct json *body = js_set_text(js_object(), "event", simulation->event);
 
     js_set_int(body, "status", js_int(last, "status", 0));
     js_set_text(body, "body", js_text(last, "body", NULL));
     js_set_text(body, "error", js_text(last, "error", NULL));
     js_set(body, "sent", js_copy(sent));
-    waiting_free(waiting);
-    if (request)
-        answer_json(request, 200, body);
+    while (*at != simulation)
+        at = &(*at)->next;
+    *at = simulation->next;
+    if (simulation->request)
+        answer_json(simulation->request, 200, body);
     else
         js_free(body);
+    free(simulation);
 }
 
 /* Make the event, or for a reordering two of them, and send: the later one first. */
-static void simulate(struct sandbox *sandbox, struct http_request *request,
-                     const struct json *wish, enum webhook_fault fault)
+static void simulate(struct sandbox *sandbox, const struct practice *practice,
+                     struct http_request *request, const struct json *wish,
+                     enum webhook_fault fault)
 {
     const char *type = js_text(wish, "event", NULL);
+    const struct json *data = js_get(wish, "data");
     size_t n = fault == WEBHOOK_FAULT_DUPLICATE || fault == WEBHOOK_FAULT_REORDER ? 2 : 1;
-    struct buf events[2] = {BUF_NULL, BUF_NULL};
-    const char *texts[2];
-    struct waiting *waiting = wait_for(sandbox, request, NULL);
+    struct provider_event first = {.body = BUF_NULL}, later = {.body = BUF_NULL};
     uint64_t now = loop_wall_us(sandbox->loop);
 
-    stripe_make_event(sandbox->stripe, type,
-                      sample_object(type, js_get(wish, "data"), now), now, &events[0]);
-    texts[0] = texts[1] = buf_str(&events[0]);
-    if (fault == WEBHOOK_FAULT_REORDER) {
-        stripe_make_event(sandbox->stripe, type,
-                          sample_object(type, js_get(wish, "data"), now), now + 1000000,
-                          &events[1]);
-        texts[0] = buf_str(&events[1]);
+    if (!practice->row->make_event(practice->state, type, data, now, &first) ||
+        (fault == WEBHOOK_FAULT_REORDER &&
+         !practice->row->make_event(practice->state, type, data, now + 1000000,
+                                    &later))) {
+        answer_problem(request, 400, "the provider has no event of this type");
+        return;
     }
-    sample_id(texts[0], waiting->event);
-    webhooks_simulate(sandbox->webhooks, texts, n, fault, on_simulated, waiting);
-    buf_fini(&events[0]);
-    buf_fini(&events[1]);
+    struct simulation *simulation = mem_alloc(sizeof(*simulation));
+    const struct provider_event *events[] = {later.body.len ? &later : &first, &first};
+    simulation->sandbox = sandbox;
+    simulation->request = request;
+    simulation->next = sandbox->simulations;
+    sandbox->simulations = simulation;
+    memcpy(simulation->event, events[0]->id, sizeof(simulation->event));
+    webhooks_simulate(practice->webhooks, events, n, fault, on_simulated, simulation);
+    buf_fini(&first.body);
+    buf_fini(&later.body);
+}
+
+/* Why the wish cannot be met; NULL when it can. */
+static const char *unfit(const struct practice *practice, const struct json *wish,
+                         enum webhook_fault fault)
+{
+    if (!practice)
+        return "there is no such provider";
+    if (!js_text(wish, "event", NULL))
+        return "event must be a provider's event type, e.g. checkout.session.completed";
+    if (fault == WEBHOOK_FAULT_COUNT)
+        return "fault must be one of duplicate, reorder, stale, bad-signature, "
+               "wrong-secret, tampered";
+    if (fault == WEBHOOK_FAULT_STALE && !practice->row->signs_time)
+        return "this provider signs no time, so that nothing of it can be stale";
+    return NULL;
 }
 
 static void post_webhook(struct sandbox *sandbox, struct http_request *request)
 {
     struct json *wish = read_json(request);
-    enum webhook_fault fault;
 
     if (!wish)
         return;
-    fault = webhook_fault_of(js_text(wish, "fault", "none"));
-    if (!webhooks_has_url(sandbox->webhooks))
-        answer_problem(request, 409, "the sandbox was started without --webhook-url");
-    else if (!js_text(wish, "event", NULL))
-        answer_problem(
-            request, 400,
-            "event must be a provider's event type, e.g. checkout.session.completed");
-    else if (fault == WEBHOOK_FAULT_COUNT)
-        answer_problem(request, 400,
-                       "fault must be one of duplicate, reorder, stale, bad-signature, "
-                       "wrong-secret, tampered");
+    const struct practice *practice =
+        practice_find(sandbox, js_text(wish, "provider", "stripe"));
+    enum webhook_fault fault = webhook_fault_of(js_text(wish, "fault", "none"));
+    const char *why = unfit(practice, wish, fault);
+    if (why)
+        answer_problem(request, 400, why);
+    else if (!webhooks_has_url(practice->webhooks))
+        answer_problem(request, 409,
+                       "the sandbox was started without an address for the "
+                       "webhooks of this provider");
     else
-        simulate(sandbox, request, wish, fault);
+        simulate(sandbox, practice, request, wish, fault);
     js_free(wish);
 }
 
@@ -429,6 +248,7 @@ static const struct {
     const char *method, *path;
     void (*fn)(struct sandbox *sandbox, struct http_request *request);
 } routes[] = {
+    {"GET", "/sandbox/providers", get_providers},
     {"GET", "/sandbox/effects", get_effects},
     {"GET", "/sandbox/status", get_status},
     {"GET", "/sandbox/faults", get_faults},
@@ -437,15 +257,10 @@ static const struct {
     {"POST", "/sandbox/webhook", post_webhook},
 };
 
-static void on_request(void *user, struct http_request *request)
+static void on_own_address(struct sandbox *sandbox, struct http_request *request)
 {
-    struct sandbox *sandbox = user;
     bool is_known_path = false;
 
-    if (strncmp(http_path(request), "/sandbox/", 9)) {
-        on_provider_call(sandbox, request);
-        return;
-    }
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (strcmp(routes[i].path, http_path(request)))
             continue;
@@ -459,22 +274,77 @@ static void on_request(void *user, struct http_request *request)
                    is_known_path ? "not this method" : "no such address");
 }
 
+/* The provider whose address it is, and the path below its prefix. */
+static const struct practice *practice_at(struct sandbox *sandbox, const char *path,
+                                          const char **ret_path)
+{
+    for (size_t i = 0; i < sandbox->n_practices; i++) {
+        const struct provider *row = sandbox->practices[i].row;
+        size_t n = strlen(row->name);
+        bool is_below = strncmp(path + 1, row->name, n) == 0 && path[1 + n] == '/';
+        if (!is_below && !(row->root && strncmp(path, row->root, strlen(row->root)) == 0))
+            continue;
+        *ret_path = is_below ? path + 1 + n : path;
+        return &sandbox->practices[i];
+    }
+    return NULL;
+}
+
+static void on_request(void *user, struct http_request *request)
+{
+    struct sandbox *sandbox = user;
+    const char *path = http_path(request), *below;
+    const struct practice *practice;
+
+    if (strncmp(path, "/sandbox/", 9) == 0)
+        on_own_address(sandbox, request);
+    else if (*path == '/' && (practice = practice_at(sandbox, path, &below)))
+        calls_take(sandbox->calls, practice->row, practice->state, request, below);
+    else
+        answer_problem(request, 404,
+                       "no provider has this address; GET /sandbox/providers lists them");
+}
+
 /* --- the whole --- */
 
-static void on_event(void *user, const char *id, const char *text, size_t len)
+static void on_gone(void *user, struct http_request *request)
 {
     struct sandbox *sandbox = user;
 
-    (void)id;
-    webhooks_queue(sandbox->webhooks, text, len);
+    calls_gone(sandbox->calls, request);
+    for (struct simulation *s = sandbox->simulations; s; s = s->next)
+        if (s->request == request)
+            s->request = NULL; /* it is ended by its sender */
+}
+
+static void on_event(void *user, const struct provider_event *event)
+{
+    const struct practice *practice = user;
+
+    webhooks_queue(practice->webhooks, event);
+}
+
+static void add_practice(struct sandbox *sandbox, const struct provider *row,
+                         const struct sandbox_options *options)
+{
+    struct practice *practice = &sandbox->practices[sandbox->n_practices++];
+    struct sandbox_provider given = {.name = row->name};
+
+    for (size_t i = 0; i < options->n_providers; i++)
+        if (strcmp(options->providers[i].name, row->name) == 0)
+            given = options->providers[i];
+    practice->row = row;
+    practice->webhooks =
+        webhooks_new(sandbox->loop, row, given.webhook_url,
+                     row->signs_with_key ? given.api_key : given.webhook_secret);
+    practice->state = row->open(&(struct provider_options){
+        .api_key = given.api_key, .on_event = on_event, .user = practice});
 }
 
 struct sandbox *sandbox_new(struct loop *loop, const struct sandbox_options *options,
                             char *error, size_t error_size)
 {
     struct sandbox *sandbox = mem_alloc(sizeof(*sandbox));
-    struct stripe_options stripe = {
-        .api_key = options->api_key, .on_event = on_event, .user = sandbox};
     struct http_server_options server = {
         .address = "127.0.0.1",
         .port = options->port,
@@ -485,10 +355,9 @@ struct sandbox *sandbox_new(struct loop *loop, const struct sandbox_options *opt
     };
 
     sandbox->loop = loop;
-    id_random(&sandbox->faults.random, sizeof(sandbox->faults.random));
-    sandbox->faults.random |= 1;
-    sandbox->stripe = stripe_new(&stripe);
-    sandbox->webhooks = webhooks_new(loop, options->webhook_url, options->webhook_secret);
+    sandbox->calls = calls_new(loop);
+    for (const struct provider *const *row = providers; *row; row++)
+        add_practice(sandbox, *row, options);
     sandbox->server = http_server_new(loop, &server, error, error_size);
     if (sandbox->server)
         return sandbox;
@@ -502,10 +371,15 @@ void sandbox_free(struct sandbox *sandbox)
         return;
     http_server_free(
         sandbox->server); /* on_gone takes the requests away from what waits */
-    webhooks_free(sandbox->webhooks);
-    while (sandbox->waiting)
-        waiting_free(sandbox->waiting);
-    stripe_free(sandbox->stripe);
+    calls_free(sandbox->calls);
+    for (size_t i = 0; i < sandbox->n_practices; i++) {
+        webhooks_free(sandbox->practices[i].webhooks);
+        sandbox->practices[i].row->close(sandbox->practices[i].state);
+    }
+    for (struct simulation *s = sandbox->simulations, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
     free(sandbox);
 }
 

@@ -2,14 +2,16 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* sandbox - the practice providers behind one HTTP server on loopback
  *
- *     /v1/...                  Stripe (sandbox/stripe/)
- *     GET    /sandbox/effects  {"<idempotency key>": number of charges and refunds it
- * caused} GET    /sandbox/status   calls answered, replays, faults and webhooks so far
- *     GET    /sandbox/faults   the rules in force · POST adds one (faults.h) · DELETE
- * removes all POST   /sandbox/webhook  {"event", "fault"?, "data"?}: a signed event is
- * sent to the webhook URL; answered with
- *                              {"event", "status", "body", "sent": [...]} where status
- * and body are the last answer's */
+ *     /PROVIDER/...            a provider's own addresses (/v1/... is Stripe's too)
+ *     GET    /sandbox/providers what there is: [{"name", "path", "has_webhook",
+ *                              "public_key"?}]
+ *     GET    /sandbox/effects  ?provider=NAME, Stripe where none is named: {"<idempotency
+ *                              key, or what tells a message apart>": how often it was
+ * done} GET    /sandbox/status   calls answered, replays, faults and webhooks so far GET
+ * /sandbox/faults   the rules in force · POST adds one (faults.h) · DELETE removes all
+ *     POST   /sandbox/webhook  {"provider"?, "event", "fault"?, "data"?}: a signed event
+ * is sent to the provider's webhook URL; answered with {"event", "status", "body",
+ * "sent": [...]} where status and body are the last answer's */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -17,11 +19,18 @@
 struct loop;
 struct sandbox;
 
-struct sandbox_options {
-    uint16_t port;              /* 0: any free one */
-    const char *api_key;        /* NULL: any sk_test_ key */
+/* What one provider is given. */
+struct sandbox_provider {
+    const char *name;           /* a row's */
+    const char *api_key;        /* NULL: any test key */
     const char *webhook_url;    /* NULL: events are only kept */
-    const char *webhook_secret; /* needed with webhook_url */
+    const char *webhook_secret; /* needed with webhook_url, but of rows that sign with the
+                                   API key */
+};
+struct sandbox_options {
+    uint16_t port; /* 0: any free one */
+    const struct sandbox_provider *providers;
+    size_t n_providers; /* those that are missing have nothing */
 };
 
 /* Listens on 127.0.0.1. NULL with a reason in error[]. */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/webhook.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +12,22 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/http/client.h"
-#include "lib/http/crypto.h"
 #include "lib/loop/loop.h"
+#include "sandbox/provider.h"
 
-enum { STALE_SECONDS = 3600, TIMEOUT_US = 10000000, PAUSE_US = 1000000 };
+#define WRONG_SECRET "whsec_bm90IHRoZSBzZWNyZXQgdGhhdCBpdCBzaG91bGQgYmU="
+enum {
+    TIMEOUT_US = 10000000,
+    PAUSE_US = 1000000,
+    SPOILT_FROM_END = 10 /* before the padding of base64, within the digest */
+};
 
 /* One event on its way of its own accord. */
 struct parcel {
     struct webhooks *webhooks;
     struct parcel *next; /* in the queue, or among those that are out */
     struct loop_timer *pause;
+    char id[PROVIDER_ID_SIZE];
     char *text;
     unsigned attempts;
 };
@@ -28,6 +35,7 @@ struct parcel {
 struct simulation {
     struct webhooks *webhooks;
     struct simulation *next;
+    char ids[2][PROVIDER_ID_SIZE];
     char *texts[2];
     size_t n, at;
     enum webhook_fault fault;
@@ -37,7 +45,8 @@ struct simulation {
 };
 struct webhooks {
     struct loop *loop;
-    struct http_client *client;
+    const struct provider *row;
+    struct http_client *client; /* NULL without a url */
     char *url, *secret;
     struct parcel *first, **last; /* the queue */
     struct parcel *out;           /* in flight or pausing */
@@ -61,53 +70,75 @@ enum webhook_fault webhook_fault_of(const char *name)
     return (enum webhook_fault)i;
 }
 
-char *webhook_signature(const char *secret, uint64_t unix_seconds, const char *body,
-                        size_t len)
-{
-    struct buf header = BUF_NULL;
-    char time[24];
-    int time_len =
-        snprintf(time, sizeof(time), "%llu.", (unsigned long long)unix_seconds);
-    struct crypto_part parts[] = {{time, (size_t)time_len}, {body, len}};
-    uint8_t mac[CRYPTO_SHA256_SIZE];
-    char *text;
-
-    crypto_hmac_sha256(secret, strlen(secret), parts, 2, mac);
-    buf_format(&header, "t=%llu,v1=", (unsigned long long)unix_seconds);
-    text_hex(mac, sizeof(mac), &header);
-    text = mem_text(buf_str(&header));
-    buf_fini(&header);
-    return text;
-}
-
-static struct http_call *post(struct webhooks *webhooks, const char *body,
-                              const char *signature,
-                              void (*on_done)(void *, const struct http_call *),
-                              void *user)
-{
-    struct http_field headers[] = {
-        {"Content-Type", "application/json; charset=utf-8"},
-        {"User-Agent", "Stripe/1.0 (+https://stripe.com/docs/webhooks)"},
-        {"Stripe-Signature", signature},
-    };
-    struct http_call_options options = {
-        .method = "POST",
-        .url = webhooks->url,
-        .headers = headers,
-        .n_headers = 3,
-        .body = body,
-        .body_len = strlen(body),
-        .timeout_us = TIMEOUT_US,
-        .on_done = on_done,
-        .user = user,
-    };
-
-    return http_client_call(webhooks->client, &options);
-}
-
 static uint64_t now_s(const struct webhooks *webhooks)
 {
     return loop_wall_us(webhooks->loop) / 1000000;
+}
+
+/* A letter of its own: the digest inside is another one then, in hex and in base64. */
+static void spoil(char *signature)
+{
+    size_t n = strlen(signature);
+
+    if (n > SPOILT_FROM_END) {
+        char *c = &signature[n - SPOILT_FROM_END];
+        *c = *c == '0' ? '1' : '0';
+    }
+}
+
+/* After signing: what was false is true now, or the last letter is another one. */
+static void tamper(char *body)
+{
+    char *livemode = strstr(body, "\"livemode\": false");
+    size_t n = strlen(body);
+
+    if (livemode) {
+        memcpy(livemode, "\"livemode\": true ", 17);
+        return;
+    }
+    while (n && !isalnum((unsigned char)body[n - 1]))
+        n--;
+    if (n)
+        body[n - 1] = body[n - 1] == 'x' ? 'y' : 'x';
+}
+
+static void send_event(struct webhooks *webhooks, const char *id, char *body,
+                       enum webhook_fault fault,
+                       void (*on_done)(void *, const struct http_call *), void *user)
+{
+    const struct provider *row = webhooks->row;
+    bool is_stale = fault == WEBHOOK_FAULT_STALE,
+         is_wrong = fault == WEBHOOK_FAULT_WRONG_SECRET;
+    struct provider_headers signature = {.n = 0};
+    struct http_field headers[PROVIDER_HEADERS_MAX + 2] = {
+        {"Content-Type", row->webhook_type}, {"User-Agent", row->agent}};
+
+    row->sign(
+        &(struct provider_signing){.secret = is_wrong ? WRONG_SECRET : webhooks->secret,
+                                   .url = webhooks->url,
+                                   .body = body,
+                                   .len = strlen(body),
+                                   .now_s = now_s(webhooks) -
+                                            (is_stale ? PROVIDER_STALE_S : 0),
+                                   .event_id = id},
+        &signature);
+    if (fault == WEBHOOK_FAULT_BAD_SIGNATURE)
+        spoil(signature.all[0].value);
+    if (fault == WEBHOOK_FAULT_TAMPERED)
+        tamper(body);
+    for (size_t i = 0; i < signature.n; i++)
+        headers[2 + i] =
+            (struct http_field){signature.all[i].name, signature.all[i].value};
+    (void)http_client_call(webhooks->client, /* on_done comes in any case */
+                           &(struct http_call_options){.method = "POST",
+                                                       .url = webhooks->url,
+                                                       .headers = headers,
+                                                       .n_headers = 2 + signature.n,
+                                                       .body = body,
+                                                       .body_len = strlen(body),
+                                                       .timeout_us = TIMEOUT_US,
+                                                       .on_done = on_done,
+                                                       .user = user});
 }
 
 /* --- events of their own accord --- */
@@ -155,11 +186,10 @@ static void send_parcel(void *user)
 {
     struct parcel *parcel = user;
     struct webhooks *webhooks = parcel->webhooks;
-    _free_ char *signature = webhook_signature(webhooks->secret, now_s(webhooks),
-                                               parcel->text, strlen(parcel->text));
 
     parcel->attempts++;
-    post(webhooks, parcel->text, signature, on_parcel_answer, parcel);
+    send_event(webhooks, parcel->id, parcel->text, WEBHOOK_FAULT_NONE, on_parcel_answer,
+               parcel);
 }
 
 static void fill(struct webhooks *webhooks)
@@ -178,7 +208,7 @@ static void fill(struct webhooks *webhooks)
     }
 }
 
-void webhooks_queue(struct webhooks *webhooks, const char *text, size_t len)
+void webhooks_queue(struct webhooks *webhooks, const struct provider_event *event)
 {
     struct parcel *parcel;
 
@@ -190,7 +220,8 @@ void webhooks_queue(struct webhooks *webhooks, const char *text, size_t len)
     }
     parcel = mem_alloc(sizeof(*parcel));
     parcel->webhooks = webhooks;
-    parcel->text = mem_copy(text, len);
+    memcpy(parcel->id, event->id, sizeof(parcel->id));
+    parcel->text = mem_copy(event->body.bytes, event->body.len);
     parcel->pause = loop_timer_new(webhooks->loop, send_parcel, parcel);
     *webhooks->last = parcel;
     webhooks->last = &parcel->next;
@@ -219,36 +250,13 @@ static void simulation_done(struct simulation *simulation)
     simulation_free(simulation);
 }
 
-/* After signing: what was false is true now. */
-static void tamper(char *body)
-{
-    char *livemode = strstr(body, "\"livemode\": false");
-
-    if (livemode)
-        memcpy(livemode, "\"livemode\": true ", 17);
-    else
-        *strchr(body, '{') = '[';
-}
-
 static void on_simulation_answer(void *user, const struct http_call *call);
 
 static void send_simulation(struct simulation *simulation)
 {
-    struct webhooks *webhooks = simulation->webhooks;
-    bool is_stale = simulation->fault == WEBHOOK_FAULT_STALE;
-    const char *secret = simulation->fault == WEBHOOK_FAULT_WRONG_SECRET
-                             ? "whsec_not_the_one"
-                             : webhooks->secret;
-    char *body = simulation->texts[simulation->at];
-    _free_ char *signature = webhook_signature(
-        secret, now_s(webhooks) - (is_stale ? STALE_SECONDS : 0), body, strlen(body));
-    char *digit = strstr(signature, "v1=") + 3;
-
-    if (simulation->fault == WEBHOOK_FAULT_BAD_SIGNATURE)
-        *digit = *digit == '0' ? '1' : '0';
-    if (simulation->fault == WEBHOOK_FAULT_TAMPERED)
-        tamper(body);
-    post(webhooks, body, signature, on_simulation_answer, simulation);
+    send_event(simulation->webhooks, simulation->ids[simulation->at],
+               simulation->texts[simulation->at], simulation->fault, on_simulation_answer,
+               simulation);
 }
 
 static void on_simulation_answer(void *user, const struct http_call *call)
@@ -273,7 +281,8 @@ static void on_simulation_answer(void *user, const struct http_call *call)
         simulation_done(simulation);
 }
 
-void webhooks_simulate(struct webhooks *webhooks, const char *const *texts, size_t n,
+void webhooks_simulate(struct webhooks *webhooks,
+                       const struct provider_event *const *events, size_t n,
                        enum webhook_fault fault, webhook_done_fn on_done, void *user)
 {
     struct simulation *simulation = mem_alloc(sizeof(*simulation));
@@ -282,8 +291,10 @@ void webhooks_simulate(struct webhooks *webhooks, const char *const *texts, size
     simulation->next = webhooks->simulations;
     webhooks->simulations = simulation;
     simulation->n = n;
-    for (size_t i = 0; i < n; i++)
-        simulation->texts[i] = mem_text(texts[i]);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(simulation->ids[i], events[i]->id, sizeof(simulation->ids[i]));
+        simulation->texts[i] = mem_copy(events[i]->body.bytes, events[i]->body.len);
+    }
     simulation->fault = fault;
     simulation->sent = js_array();
     simulation->on_done = on_done;
@@ -293,14 +304,16 @@ void webhooks_simulate(struct webhooks *webhooks, const char *const *texts, size
 
 /* --- the whole --- */
 
-struct webhooks *webhooks_new(struct loop *loop, const char *url, const char *secret)
+struct webhooks *webhooks_new(struct loop *loop, const struct provider *row,
+                              const char *url, const char *secret)
 {
     struct webhooks *webhooks = mem_alloc(sizeof(*webhooks));
     struct http_client_options options = {.connections_max = WEBHOOK_IN_FLIGHT_MAX,
                                           .allow_private_network = true};
 
     webhooks->loop = loop;
-    webhooks->client = http_client_new(loop, &options);
+    webhooks->row = row;
+    webhooks->client = url ? http_client_new(loop, &options) : NULL;
     webhooks->url = mem_text(url);
     webhooks->secret = mem_text(secret);
     webhooks->last = &webhooks->first;
@@ -335,12 +348,22 @@ bool webhooks_has_url(const struct webhooks *webhooks)
     return webhooks->url != NULL;
 }
 
-struct json *webhooks_json(const struct webhooks *webhooks)
+char *webhooks_public_key(const struct webhooks *webhooks)
 {
-    struct json *json = js_object();
+    return webhooks->row->public_key && webhooks->secret
+               ? webhooks->row->public_key(webhooks->secret)
+               : NULL;
+}
 
-    js_set_int(json, "queued", (int64_t)(webhooks->n_queued + webhooks->n_out));
-    js_set_int(json, "delivered", webhooks->delivered);
-    js_set_int(json, "given_up", webhooks->given_up);
-    return js_set_int(json, "dropped", webhooks->dropped);
+static void count(struct json *counts, const char *name, int64_t n)
+{
+    js_set_int(counts, name, js_int(counts, name, 0) + n);
+}
+
+void webhooks_count(const struct webhooks *webhooks, struct json *counts)
+{
+    count(counts, "queued", (int64_t)(webhooks->n_queued + webhooks->n_out));
+    count(counts, "delivered", webhooks->delivered);
+    count(counts, "given_up", webhooks->given_up);
+    count(counts, "dropped", webhooks->dropped);
 }

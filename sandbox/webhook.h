@@ -9,6 +9,8 @@
 
 struct json;
 struct loop;
+struct provider;
+struct provider_event;
 struct webhooks;
 
 enum {
@@ -22,7 +24,8 @@ enum {
 /* WEBHOOK_FAULT(name, text) */
 #define WEBHOOK_FAULTS(FAULT)                                                            \
     FAULT(NONE, "none")                                                                  \
-    FAULT(DUPLICATE, "duplicate") FAULT(REORDER, "reorder") FAULT(STALE, "stale")        \
+    FAULT(DUPLICATE, "duplicate")                                                        \
+    FAULT(REORDER, "reorder") FAULT(STALE, "stale")                                      \
         FAULT(BAD_SIGNATURE, "bad-signature") FAULT(WRONG_SECRET, "wrong-secret")        \
             FAULT(TAMPERED, "tampered")
 enum webhook_fault {
@@ -36,20 +39,22 @@ enum webhook_fault {
 enum webhook_fault webhook_fault_of(const char *name);
 
 /* `url` may be NULL: nothing can be sent. Copies both texts. */
-struct webhooks *webhooks_new(struct loop *loop, const char *url, const char *secret);
+struct webhooks *webhooks_new(struct loop *loop, const struct provider *row,
+                              const char *url, const char *secret);
 void webhooks_free(struct webhooks *webhooks);
 bool webhooks_has_url(const struct webhooks *webhooks);
+/* The key that verifies them where it is not the secret itself; NULL: none. To be freed.
+ */
+char *webhooks_public_key(const struct webhooks *webhooks);
 /* Send an event some time soon, again when it is not taken. Copies. */
-void webhooks_queue(struct webhooks *webhooks, const char *text, size_t len);
-/* Send one or two events now, once each, one after the other, with a fault. `texts` are
+void webhooks_queue(struct webhooks *webhooks, const struct provider_event *event);
+/* Send one or two events now, once each, one after the other, with a fault; they are
  * copied. Then `on_done`, with
  * [{"status", "body"} or {"status": 0, "error"}, ...] in the order of sending, valid
  * until it returns. */
 typedef void (*webhook_done_fn)(void *user, const struct json *sent);
-void webhooks_simulate(struct webhooks *webhooks, const char *const *texts, size_t n,
+void webhooks_simulate(struct webhooks *webhooks,
+                       const struct provider_event *const *events, size_t n,
                        enum webhook_fault fault, webhook_done_fn on_done, void *user);
-/* {"queued", "delivered", "given_up", "dropped"} */
-struct json *webhooks_json(const struct webhooks *webhooks);
-/* The Stripe-Signature header of `body` at a time, into a text to be freed. */
-char *webhook_signature(const char *secret, uint64_t unix_seconds, const char *body,
-                        size_t len);
+/* Add to "queued", "delivered", "given_up" and "dropped". */
+void webhooks_count(const struct webhooks *webhooks, struct json *counts);

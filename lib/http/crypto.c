@@ -12,14 +12,18 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/id.h"
 
 enum { NONCE_SIZE = 12, TAG_SIZE = 16 };
@@ -125,6 +129,75 @@ bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_par
     EVP_PKEY_free(pkey);
     ERR_clear_error();
     return fits;
+}
+
+/* The pair whose private number is the seed, modulo the order and never 0. */
+static EVP_PKEY *p256_of(const uint8_t seed[32])
+{
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    BIGNUM *number = BN_bin2bn(seed, 32, NULL), *most = BN_new();
+    BN_CTX *ctx = BN_CTX_new();
+    EC_POINT *point = EC_POINT_new(group);
+    unsigned char public[65];
+    EVP_PKEY *pkey = NULL;
+
+    must(group && number && most && ctx && point &&
+             BN_sub(most, EC_GROUP_get0_order(group), BN_value_one()) == 1 &&
+             BN_mod(number, number, most, ctx) == 1 && BN_add_word(number, 1) == 1 &&
+             EC_POINT_mul(group, point, number, NULL, NULL, ctx) == 1 &&
+             EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, public,
+                                sizeof(public), ctx) == sizeof(public),
+         "P-256");
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    EVP_PKEY_CTX *from = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    must(build && from &&
+             OSSL_PARAM_BLD_push_utf8_string(build, "group", "prime256v1", 0) == 1 &&
+             OSSL_PARAM_BLD_push_octet_string(build, "pub", public, sizeof(public)) == 1 &&
+             OSSL_PARAM_BLD_push_BN(build, "priv", number) == 1,
+         "P-256");
+    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
+    must(params && EVP_PKEY_fromdata_init(from) == 1 &&
+             EVP_PKEY_fromdata(from, &pkey, EVP_PKEY_KEYPAIR, params) == 1,
+         "P-256");
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(build);
+    EVP_PKEY_CTX_free(from);
+    EC_POINT_free(point);
+    EC_GROUP_free(group);
+    BN_clear_free(number);
+    BN_free(most);
+    BN_CTX_free(ctx);
+    return pkey;
+}
+
+void crypto_p256_public(const uint8_t seed[32], struct buf *out)
+{
+    EVP_PKEY *pkey = p256_of(seed);
+    unsigned char *der = NULL;
+    int n = i2d_PUBKEY(pkey, &der);
+
+    must(n > 0, "P-256");
+    buf_add(out, der, (size_t)n);
+    OPENSSL_free(der);
+    EVP_PKEY_free(pkey);
+}
+
+void crypto_p256_sign(const uint8_t seed[32], const struct crypto_part *parts,
+                      size_t n_parts, struct buf *out)
+{
+    EVP_PKEY *pkey = p256_of(seed);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char signature[128];
+    size_t n = sizeof(signature);
+
+    must(ctx && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1,
+         "ECDSA");
+    for (size_t i = 0; i < n_parts; i++)
+        must(EVP_DigestSignUpdate(ctx, parts[i].bytes, parts[i].len) == 1, "ECDSA");
+    must(EVP_DigestSignFinal(ctx, signature, &n) == 1, "ECDSA");
+    buf_add(out, signature, n);
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
 }
 
 bool crypto_equal(const void *a, const void *b, size_t n)

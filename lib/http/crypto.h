@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
+
 enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_SHA1_SIZE = 20, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
 
 void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32]);
@@ -23,6 +25,11 @@ bool crypto_is_p256_key(const void *key, size_t key_len);
 bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, const void *signature, size_t signature_len);
 /* Do a certificate and a key (PEM texts) belong together, and is the certificate valid at this time? False with a reason. */
 bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t now_us, char *error, size_t error_size);
+/* A P-256 pair made from a seed, for practice providers that sign like this: append the public key
+ * (DER of a SubjectPublicKeyInfo), or a signature (ECDSA with SHA-256, DER) of the concatenation. */
+void crypto_p256_public(const uint8_t seed[32], struct buf *out);
+void crypto_p256_sign(const uint8_t seed[32], const struct crypto_part *parts, size_t n_parts,
+                      struct buf *out);
 /* Same bytes? In time that depends on n only. */
 bool crypto_equal(const void *a, const void *b, size_t n);
 /* AES-256-GCM with a random nonce; `aad` is authenticated only. ret has room for n + CRYPTO_SEALED_EXTRA. */

@@ -68,6 +68,9 @@ void stripe_make_event(struct stripe *stripe, const char *type, struct json *obj
                        uint64_t now_us, struct buf *out);
 /* `prefix` and 24 random letters and digits. */
 void stripe_id(const char *prefix, char ret_id[STRIPE_ID_SIZE]);
+/* The Stripe-Signature header of `body` at a time, into a text to be freed. */
+char *stripe_signature(const char *secret, uint64_t unix_seconds, const char *body,
+                       size_t len);
 /* The body of an error as Stripe writes it. NULL parts are left out. */
 void stripe_error_body(struct buf *out, const char *type, const char *code,
                        const char *message);

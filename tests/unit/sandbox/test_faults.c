@@ -10,10 +10,11 @@
 
 #include <cmocka.h>
 
+#include "lib/base/form.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "sandbox/faults.h"
-#include "lib/base/form.h"
+#include "sandbox/stripe/stripe.h"
 #include "sandbox/webhook.h"
 
 static bool add(struct faults *faults, const char *json)
@@ -33,9 +34,9 @@ static void a_rule_hits_the_next_calls_and_is_gone(void **state)
 
     (void)state;
     assert_true(add(&faults, "{\"kind\":\"429\",\"next\":2,\"retry_after\":7}"));
-    assert_int_equal(faults_take(&faults).retry_after, 7);
-    assert_int_equal(faults_take(&faults).kind, FAULT_RATE_LIMITED);
-    assert_int_equal(faults_take(&faults).kind, FAULT_NONE);
+    assert_int_equal(faults_take(&faults, "stripe").retry_after, 7);
+    assert_int_equal(faults_take(&faults, "stripe").kind, FAULT_RATE_LIMITED);
+    assert_int_equal(faults_take(&faults, "stripe").kind, FAULT_NONE);
     assert_int_equal(faults.n, 0);
 }
 
@@ -47,7 +48,7 @@ static void a_rate_hits_its_share(void **state)
     (void)state;
     assert_true(add(&faults, "{\"kind\":\"500\",\"rate\":0.25}"));
     for (int i = 0; i < 10000; i++)
-        hits += faults_take(&faults).kind == FAULT_BROKEN;
+        hits += faults_take(&faults, "stripe").kind == FAULT_BROKEN;
     assert_in_range(hits, 2300, 2700);
 }
 
@@ -107,7 +108,7 @@ static void a_form_with_too_many_fields_is_refused(void **state)
 /* Computed with Python's hmac over "1700000000.{}" and the key whsec_test. */
 static void a_signature_is_what_stripe_would_send(void **state)
 {
-    _free_ char *signature = webhook_signature("whsec_test", 1700000000, "{}", 2);
+    _free_ char *signature = stripe_signature("whsec_test", 1700000000, "{}", 2);
 
     (void)state;
     assert_string_equal(

@@ -411,8 +411,7 @@ static void what_was_made_is_found_by_its_metadata(void **state)
                          "data.latest_charge.balance_transaction"),
                      200);
     assert_int_equal(js_count(js_get(world->body, "data")), 1);
-    assert_non_null(
-        js_get(world->body, "data.0.latest_charge.balance_transaction.fee"));
+    assert_non_null(js_get(world->body, "data.0.latest_charge.balance_transaction.fee"));
     assert_int_equal(get(world, "/v1/payment_intents/search",
                          "query=metadata%5B%22my.ref%22%5D%3A%22r2%22"),
                      200);

@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-#include "sandbox/samples.h"
+#include "sandbox/stripe/samples.h"
 
 #include <stdio.h>
 #include <string.h>
