@@ -97,6 +97,7 @@ int cmd_simulate(struct cli *cli, int argc, char **argv)
     struct json *ask = question(argv[2], fault, data);
     if (!ask)
         return CLI_USAGE;
+    js_set_text(ask, "provider", in->provider);
     struct json *answer =
         practice_post(in->base_url, "/sandbox/webhook", ask, error, sizeof(error));
     if (!answer)

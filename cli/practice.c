@@ -45,13 +45,21 @@ static void on_done(void *user, const struct http_call *call)
     loop_stop(asking->loop, 0);
 }
 
+/* Up to the path: a provider's prefix is not the sandbox's own. */
+static int root_len(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    return (int)(host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/") : strlen(url));
+}
+
 struct json *practice_post(const char *base_url, const char *path, struct json *body,
                            char *error, size_t error_size)
 {
     static const struct http_field type = {"Content-Type", "application/json"};
     struct asking asking = {.loop = loop_new(), .error = error, .error_size = error_size};
     struct buf text = BUF_NULL;
-    _free_ char *url = mem_format("%s%s", base_url, path);
+    _free_ char *url = mem_format("%.*s%s", root_len(base_url), base_url, path);
 
     if (body)
         js_write(body, 0, &text);

@@ -10,7 +10,7 @@ struct json;
 
 /* Does the integration call a provider on loopback? */
 bool practice_is_sandbox(const struct config_integration *integration);
-/* POST the JSON (taken over), or GET when it is NULL, and wait for the answer, of
+/* At the sandbox whose provider is at `base_url`: POST the JSON (taken over), or GET when it is NULL, and wait for the answer, of
  * whatever status. NULL with a reason when there is none or when it is not JSON. */
 struct json *practice_post(const char *base_url, const char *path, struct json *body,
                            char *error, size_t error_size);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/up/pem.h"
+#include "cli/up/sandbox.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/id.h"
@@ -387,18 +388,29 @@ char *keys_for_logger(const struct keys *keys)
     return mem_text("{}");
 }
 
-char *keys_for_sandbox(const struct keys *keys,
-                       const struct config_integration *integration)
+static void put_provider(struct buf *out, const struct keys *keys,
+                         const struct config_integration *in)
+{
+    const struct key *key =
+        in->n_secrets ? find(keys, in->name, in->secrets[0].use) : NULL;
+    _free_ char *key_name = mem_format("%s.api_key", in->provider),
+                *hook_name = mem_format("%s.webhook", in->provider);
+
+    if (key)
+        put_key(out, key_name, key);
+    if (in->n_webhooks) {
+        _free_ char *name = mem_format("webhook.%s.%s", in->name, in->webhooks[0].path);
+        put_key(out, hook_name, find(keys, "gateway", name));
+    }
+}
+
+char *keys_for_sandbox(const struct keys *keys, const struct config *config,
+                       int sandbox_port)
 {
     struct buf out = BUF_NULL;
-    const struct key *api_key = find(keys, integration->name, "api_key");
 
-    if (api_key)
-        put_key(&out, "api_key", api_key);
-    if (integration->n_webhooks) {
-        _free_ char *name =
-            mem_format("webhook.%s.%s", integration->name, integration->webhooks[0].path);
-        put_key(&out, "webhook", find(keys, "gateway", name));
-    }
+    for (size_t i = 0; i < config->n_integrations; i++)
+        if (sandbox_plays(&config->integrations[i], sandbox_port))
+            put_provider(&out, keys, &config->integrations[i]);
     return finish(&out);
 }

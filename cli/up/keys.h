@@ -8,7 +8,7 @@
  *   broker     {"bus.gateway": K, "bus.<integration>": K, ...}
  *   With bus.listen the broker, with bus.connect the connectors also {"curve": the secret
  *   key of this host's side}.
- *   sandbox    {"api_key": ..., "webhook": ...}
+ *   sandbox    {"<provider>.api_key": ..., "<provider>.webhook": ...}
  *
  * A K is made for a boot of the supervisor and shows the broker who a peer is. */
 #pragma once
@@ -36,7 +36,7 @@ char *keys_for_gateway(const struct keys *keys);
 char *keys_for_connector(const struct keys *keys,
                          const struct config_integration *integration);
 char *keys_for_logger(const struct keys *keys);
-/* The practice provider has the other half: the integration's api_key and its webhook's
- * secret. */
-char *keys_for_sandbox(const struct keys *keys,
-                       const struct config_integration *integration);
+/* The practice providers have the other half: of each integration that calls the sandbox
+ * at this port its credential (its first secret) and its webhook's secret. */
+char *keys_for_sandbox(const struct keys *keys, const struct config *config,
+                       int sandbox_port);

@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct config;
+struct config_integration;
+
 #define SANDBOX_INTEGRATION "stripe"
 
 struct sandbox_options {
@@ -17,7 +20,12 @@ struct sandbox_options {
  * Returns the path of the file (to be freed), or NULL with a reason. */
 char *sandbox_prepare(const char *dir, const struct sandbox_options *options, char *error,
                       size_t error_size);
-/* The port in a URL such as http://127.0.0.1:1234; 0 when there is none. */
+/* Does the integration call a provider of the sandbox at this port? */
+bool sandbox_plays(const struct config_integration *integration, int port);
+/* Where the sandbox at this port sends its providers' webhooks, as its option --webhooks
+ * takes it; to be freed. */
+char *sandbox_webhooks(const struct config *config, int port);
+/* The port in a URL such as http://127.0.0.1:1234/x; 0 when there is none. */
 int sandbox_port_of(const char *url);
 /* A port of 127.0.0.1 nobody listens on now; `wanted` when that one is free. 0 when there
  * is none. */

@@ -13,6 +13,7 @@
 #include "cli/up/child.h"
 #include "cli/up/keys.h"
 #include "cli/up/listen.h"
+#include "cli/up/sandbox.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
@@ -121,14 +122,13 @@ static char *secrets_of(const struct supervisor *s, const struct keys *keys,
     case ROLE_GATEWAY:
         return keys_for_gateway(keys);
     case ROLE_SANDBOX:
-        return keys_for_sandbox(keys, config_integration(config, member->integration));
+        return keys_for_sandbox(keys, config, s->options.sandbox_port);
     case ROLE_CONNECTOR:
         return keys_for_connector(keys, config_integration(config, member->integration));
     case ROLE_LOGGER:
     case ROLE_COUNT:
         break;
     }
-    (void)s;
     return keys_for_logger(keys);
 }
 
@@ -179,13 +179,11 @@ static void add(struct supervisor *s, size_t at, enum role role, const char *pro
     _free_ char *name = role == ROLE_CONNECTOR ? mem_format("%s %s", program, integration)
                                                : mem_text(program);
     _free_ char *port = mem_format("%d", s->options.sandbox_port);
-    _free_ char *url =
-        mem_format("http://127.0.0.1:%u/webhooks/%s", s->config->gateway.port,
-                   in && in->n_webhooks ? in->webhooks[0].path : "");
+    _free_ char *hooks = sandbox_webhooks(s->config, s->options.sandbox_port);
     const char *plain[] = {"-c", s->config->path,
                            role == ROLE_CONNECTOR ? "--integration" : NULL, integration,
                            NULL};
-    const char *sandbox[] = {"--port", port, "--webhook-url", url, NULL};
+    const char *sandbox[] = {"--port", port, "--webhooks", hooks, NULL};
 
     *member = (struct member){role, mem_text(integration), NULL, s};
     member->child = child_new(s->loop, &(struct child_options){

@@ -17,7 +17,9 @@ PROGRAMS = {
     "broker/signalbox-broker.8.scd": "broker/signalbox-broker",
     "logger/signalbox-logger.8.scd": "logger/signalbox-logger",
     "gateway/signalbox-gateway.8.scd": "gateway/signalbox-gateway",
+    "connectors/email/signalbox-email.8.scd": "connectors/signalbox-email",
     "connectors/exec/signalbox-exec.8.scd": "connectors/signalbox-exec",
+    "connectors/messaging/signalbox-messaging.8.scd": "connectors/signalbox-messaging",
     "connectors/payment/signalbox-payment.8.scd": "connectors/signalbox-payment",
     "sandbox/signalbox-sandbox.8.scd": "sandbox/signalbox-sandbox",
 }
