@@ -412,7 +412,11 @@ static const struct sb_operation operations[] = {
                    "refund does not give it back",
      .degrade = "keep the order unpaid and offer another method",
      .test = "in test mode with payment_method pm_card_visa; pm_card_visa_chargeDeclined "
-             "is declined"},
+             "is declined",
+     .example =
+         "{\"amount\":2000,\"currency\":\"eur\",\"payment_method\":\"pm_card_visa\"}",
+     .example_answer = "{\"id\":\"pi_1\",\"status\":\"succeeded\",\"amount\":2000,"
+                       "\"currency\":\"eur\",\"latest_charge\":\"ch_1\"}"},
     {.name = "refund",
      .summary = "Give a payment back, in part or in full",
      .transition = "payment: paid -> refunded",
@@ -424,7 +428,10 @@ static const struct sb_operation operations[] = {
      .key_lifetime_s = KEY_LIFETIME_S,
      .price_text = "none",
      .degrade = "tell support; the money is still there",
-     .test = "in test mode, of a charge made before"},
+     .test = "in test mode, of a charge made before",
+     .example = "{\"charge\":\"ch_1\",\"amount\":500}",
+     .example_answer = "{\"id\":\"re_1\",\"status\":\"succeeded\",\"amount\":500,"
+                       "\"currency\":\"eur\",\"charge\":\"ch_1\"}"},
     {.name = "events",
      .summary =
          "List what happened since the last run: the repair path after lost webhooks",
@@ -433,7 +440,9 @@ static const struct sb_operation operations[] = {
      .is_poll = true,
      .price_text = "none",
      .degrade = "the next run takes up where the last successful one ended",
-     .test = "changes nothing, in any mode"},
+     .test = "changes nothing, in any mode",
+     .example = "{}",
+     .example_answer = "{\"data\":[],\"has_more\":false}"},
     {.name = NULL},
 };
 

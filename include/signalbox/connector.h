@@ -318,9 +318,12 @@ struct sb_operation {
     const char *price_text; /* the price in words, for the document */
     const char *degrade;    /* what an application does when it fails */
     const char *test;       /* how it is tried without harm */
-    bool is_poll;           /* made for the clock: takes a cursor and leaves one */
-    uint32_t timeout_ms;    /* 0: the integration's limits.timeout */
-    uint32_t answer_max;    /* bytes of the answer's body; 0: 4 MiB */
+    /* Data it takes, and what the service answers to it with 200, as JSON: for the
+     * document and for `signalbox connector check`. NULL: not checked. */
+    const char *example, *example_answer;
+    bool is_poll;        /* made for the clock: takes a cursor and leaves one */
+    uint32_t timeout_ms; /* 0: the integration's limits.timeout */
+    uint32_t answer_max; /* bytes of the answer's body; 0: 4 MiB */
 };
 /* The three functions at once: forgetting one does not compile. */
 #define SB_BRANCHES(request_, succeeded_, failed_)                                       \

@@ -22,6 +22,7 @@ struct call {
     bool was_sent;     /* the request of the operation itself went out in this delivery */
     bool is_asking;    /* what is out is the lookup's request */
     bool must_ask;     /* it may have happened, and there is a lookup */
+    bool is_unclear;   /* given back although it may have had its effect */
     bool is_undone;    /* a lookup said that it has not happened */
     unsigned asked;    /* lookups made in this delivery */
     uint64_t pause_us; /* before the next HTTP call */

@@ -59,6 +59,26 @@ static void check_operation(const struct sb_operation *o, struct buf *errors)
         buf_format(errors, "operation %s is a poll and must be repeatable\n", o->name);
 }
 
+/* The value of a text of JSON; NULL when there is none, or it is not JSON. */
+static struct json *example(const char *text)
+{
+    char error[120];
+
+    return text ? js_parse(text, strlen(text), error, sizeof(error)) : NULL;
+}
+
+static void check_examples(const struct sb_operation *o, struct buf *errors)
+{
+    struct json *data = example(o->example), *answer = example(o->example_answer);
+
+    if (o->example && !js_is_object(data))
+        buf_format(errors, "operation %s: `example` is not a JSON object\n", o->name);
+    if (o->example_answer && !answer)
+        buf_format(errors, "operation %s: `example_answer` is not JSON\n", o->name);
+    js_free(data);
+    js_free(answer);
+}
+
 static void check_webhook(const struct sb_webhook *w, struct buf *errors)
 {
     if (!text_is_type(w->event, strlen(w->event)))
@@ -88,8 +108,10 @@ static void check_tables(const struct sb_provider *tables, struct buf *errors)
         buf_format(errors, "the connector has neither operations nor webhooks%s%s\n",
                    tables->name ? " for the provider " : "",
                    tables->name ? tables->name : "");
-    for (const struct sb_operation *o = tables->operations; o && o->name; o++)
+    for (const struct sb_operation *o = tables->operations; o && o->name; o++) {
         check_operation(o, errors);
+        check_examples(o, errors);
+    }
     for (const struct sb_webhook *w = tables->webhooks; w && w->event; w++)
         check_webhook(w, errors);
     check_twice(tables, errors);
@@ -156,7 +178,7 @@ static struct json *operation(const struct sb_operation *o)
         js_set_text(out, "key_header", o->key_header ? o->key_header : "Idempotency-Key");
     }
     if (o->lookup_request)
-        js_set_bool(out, "lookup", true);
+        js_set_int(js_set_bool(out, "lookup", true), "lookup_after_s", o->lookup_after_s);
     js_set_text(out, "degrade", o->degrade);
     js_set_text(out, "price", o->price_text);
     if (o->price)
@@ -166,6 +188,8 @@ static struct json *operation(const struct sb_operation *o)
         js_set(out, "price_max", js_set_int(max, "micros", o->price_max.millionths));
     }
     js_set_text(out, "test", o->test);
+    js_set(out, "example", example(o->example));
+    js_set(out, "example_answer", example(o->example_answer));
     js_set_bool(out, "is_poll", o->is_poll);
     js_set_int(out, "timeout_ms", o->timeout_ms);
     return out;

@@ -21,6 +21,7 @@ struct program {
     struct sb_secret *secrets;
     struct sb_failure_mode *failures;
     const char **publishes;
+    char **examples; /* the texts of `example` and `example_answer` */
 };
 
 /* --- functions of the tables --- */
@@ -55,7 +56,7 @@ static enum sb_verdict program_webhook(const struct sb_event *event,
 /* One member of a row: where its value goes. */
 struct member {
     const char *name;
-    enum { TEXT, COUNT, BOOL, REPEAT, TYPE } kind;
+    enum { TEXT, COUNT, BOOL, REPEAT, TYPE, PRICE } kind;
     size_t offset;
 };
 
@@ -78,6 +79,7 @@ static const struct member operation_members[] = {
     MEMBER(sb_operation, COUNT, key_lifetime_s),
     MEMBER(sb_operation, COUNT, lookup_after_s),
     {"price", TEXT, offsetof(struct sb_operation, price_text)},
+    MEMBER(sb_operation, PRICE, price_max),
     MEMBER(sb_operation, TEXT, degrade),
     MEMBER(sb_operation, TEXT, test),
     MEMBER(sb_operation, BOOL, is_poll),
@@ -129,6 +131,17 @@ static bool read_word(const struct json *value, const char *const *words, int *r
     return false;
 }
 
+static const char *read_price_max(const struct json *value, struct sb_operation *o)
+{
+    const char *currency = js_text(value, "currency", "");
+
+    o->price_max.currency = js_text(value, "currency", NULL);
+    o->price_max.millionths = js_int(value, "micros", -1);
+    return strlen(currency) == 3 && o->price_max.millionths >= 0
+               ? NULL
+               : "{\"currency\": three letters, \"micros\": a whole number}";
+}
+
 /* Put a value where the member says. NULL, or what was expected. */
 static const char *read_member(const struct member *m, const struct json *value,
                                void *row)
@@ -149,6 +162,8 @@ static const char *read_member(const struct member *m, const struct json *value,
     case REPEAT:
         return read_word(value, repeats, (int *)(void *)at) ? NULL
                                                             : "never, safe or keyed";
+    case PRICE: /* of an operation only */
+        return read_price_max(value, row);
     case TYPE:
     default:
         return read_word(value, types, (int *)(void *)at) ? NULL : "text, int or bool";
@@ -162,11 +177,16 @@ static const struct member *member_find(const struct member *members, const char
     return members->name ? members : NULL;
 }
 
-/* Members that only a connector on the bus has are passed over. */
+/* Members that are read elsewhere, or that only a connector on the bus has. */
 static bool is_foreign(const char *name)
 {
-    return strcmp(name, "lookup") == 0 || strcmp(name, "key_header") == 0 ||
-           strcmp(name, "example") == 0;
+    static const char *const names[] = {"lookup", "key_header", "example",
+                                        "example_answer", "has_price"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
 }
 
 static void read_row(const struct reading *r, const struct json *json,
@@ -221,6 +241,30 @@ static const char **read_publishes(const struct json *manifest, struct buf *erro
     return all;
 }
 
+static char *example_text(const struct json *row, const char *name)
+{
+    const struct json *value = js_get(row, name);
+    struct buf text = BUF_NULL;
+
+    if (value)
+        js_write(value, 0, &text);
+    return (char *)text.bytes;
+}
+
+static void give_examples(struct program *program)
+{
+    const struct json *rows = js_get(program->manifest, "operations");
+
+    program->examples = mem_array(2 * js_count(rows) + 1, sizeof(char *));
+    for (size_t i = 0; program->operations[i].name; i++) {
+        char **own = &program->examples[2 * i];
+        own[0] = example_text(js_at(rows, i), "example");
+        own[1] = example_text(js_at(rows, i), "example_answer");
+        program->operations[i].example = own[0];
+        program->operations[i].example_answer = own[1];
+    }
+}
+
 static void give_functions(struct program *program)
 {
     const struct json *rows = js_get(program->manifest, "operations");
@@ -252,6 +296,7 @@ static void read_tables(struct program *p, struct buf *errors)
 #undef LIST
     p->publishes = read_publishes(m, errors);
     give_functions(p);
+    give_examples(p);
     p->connector = (struct sb_connector){
         .name = js_text(m, "name", NULL),
         .version = js_text(m, "version", NULL),
@@ -290,6 +335,11 @@ void program_free(struct program *program)
 {
     if (!program)
         return;
+    size_t n = js_count(js_get(program->manifest, "operations"));
+
+    for (size_t i = 0; program->examples && i < 2 * n; i++)
+        free(program->examples[i]);
+    free(program->examples);
     js_free(program->manifest);
     free(program->operations);
     free(program->webhooks);

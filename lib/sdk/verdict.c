@@ -50,7 +50,8 @@ static void doubt(struct call *call)
 /* The service may have done it. */
 static void unclear(struct call *call)
 {
-    if (may_repeat(call))
+    call->is_unclear = may_repeat(call);
+    if (call->is_unclear)
         call_conclude(call, CALL_RETRY, CLASS_none);
     else
         doubt(call);

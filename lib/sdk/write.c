@@ -162,6 +162,15 @@ static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
     return fits;
 }
 
+/* May an effect be there that nobody has heard of? Only a key or a lookup takes such a
+ * doubt away. */
+static bool leaves_doubt(const struct call *call)
+{
+    bool is_keyed = call->operation && call->operation->repeat == SB_REPEAT_KEYED;
+
+    return is_keyed && (call->is_unclear || (call->event.in_doubt && !call->is_undone));
+}
+
 static void write_retry(const struct call *call, struct buf *out)
 {
     struct control_retry data = {
@@ -176,6 +185,7 @@ static void write_retry(const struct call *call, struct buf *out)
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_ERROR_MSG, call->outcome.message);
     struct record_parts parts = {.kind = RECORD_RETRY,
+                                 .flags = leaves_doubt(call) ? RECORD_DOUBT : 0,
                                  .attrs = attrs.bytes,
                                  .attr_len = attrs.len,
                                  .data = &data,

@@ -372,6 +372,47 @@ static void the_services_wish_not_to_retry_is_looked_up_too(void **state)
     expect_end(call, CALL_SUCCESS, CLASS_none, "");
 }
 
+/* Written as a RETRY: does the next delivery carry doubt? */
+static bool is_given_back_in_doubt(struct call *call)
+{
+    struct buf out = BUF_NULL;
+
+    assert_int_equal(call_result(call), CALL_RETRY);
+    call_write(call, NOW_US, &out);
+    const struct record *r = (const struct record *)out.bytes;
+    assert_int_equal(r->kind, RECORD_RETRY);
+    bool is_in_doubt = r->flags & RECORD_DOUBT;
+    buf_fini(&out);
+    call_free(call);
+    return is_in_doubt;
+}
+
+static struct call *keyed_answered(bool in_doubt, const struct http_call *answer)
+{
+    struct call *call =
+        deliver(&integration, (struct delivery){.type = "t.keyed.requested",
+                                                .data = "{}",
+                                                .attempt = in_doubt ? 2 : 1,
+                                                .in_doubt = in_doubt});
+
+    assert_true(call_begin(call, NOW_US));
+    assert_false(call_end(call, answer, NOW_US));
+    return call;
+}
+
+static void a_retry_says_whether_there_may_be_an_effect(void **state)
+{
+    (void)state;
+    struct call *undone = unanswered();
+
+    assert_false(call_end(undone, &absent, NOW_US));
+    assert_false(is_given_back_in_doubt(undone));
+    assert_false(is_given_back_in_doubt(keyed_answered(false, &busy)));
+    assert_true(is_given_back_in_doubt(keyed_answered(false, &cut)));
+    /* what an earlier attempt left is still open */
+    assert_true(is_given_back_in_doubt(keyed_answered(true, &busy)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +427,7 @@ int main(void)
         cmocka_unit_test(without_a_lookup_it_is_unknown_at_once),
         cmocka_unit_test(past_the_deadline_it_is_asked_and_not_sent),
         cmocka_unit_test(a_key_is_not_used_past_its_lifetime),
+        cmocka_unit_test(a_retry_says_whether_there_may_be_an_effect),
         cmocka_unit_test(the_services_wish_not_to_retry_is_looked_up_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

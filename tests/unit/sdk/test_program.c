@@ -27,7 +27,9 @@ static const char manifest[] =
     "{\"name\":\"once\"},"
     "{\"name\":\"asked\",\"repeat\":\"never\",\"lookup\":true,\"lookup_after_s\":5},"
     "{\"name\":\"safe\",\"repeat\":\"safe\",\"is_poll\":true,\"timeout_ms\":700},"
-    "{\"name\":\"keyed\",\"repeat\":\"keyed\",\"key_lifetime_s\":3600}],"
+    "{\"name\":\"keyed\",\"repeat\":\"keyed\",\"key_lifetime_s\":3600,"
+    "\"price_max\":{\"currency\":\"USD\",\"micros\":5},\"example\":{\"a\":1},"
+    "\"example_answer\":[2]}],"
     "\"webhooks\":[{\"event\":\"Thing.done\",\"becomes\":\"t.done\"}],"
     "\"publishes\":[\"t.found\"],"
     "\"options\":[{\"name\":\"page\",\"type\":\"int\",\"default\":\"7\"},"
@@ -92,6 +94,12 @@ static void a_manifest_is_refused_with_the_place_of_each_mistake(void **state)
          "operations.0.timeout_ms: expected a whole number"},
         {"{\"name\":\"t\",\"operations\":[{\"name\":\"a\",\"is_poll\":1}]}",
          "operations.0.is_poll: expected true or false"},
+        {"{\"name\":\"t\",\"operations\":[{\"name\":\"a\",\"price_max\":5}]}",
+         "operations.0.price_max: expected {\"currency\""},
+        {"{\"name\":\"t\",\"version\":\"1\",\"operations\":[{\"name\":\"a\",\"example\":"
+         "7}]"
+         "}",
+         "operation a: `example` is not a JSON object"},
         {"{\"name\":\"t\",\"operations\":[{\"name\":\"a\",\"retries\":1}]}",
          "operations.0.retries: there is no such member"},
         {"{\"name\":\"t\",\"options\":[{\"name\":\"a\",\"type\":\"float\"}]}",
@@ -122,6 +130,8 @@ static void what_our_connectors_print_is_read_again(void **state)
         fail_msg("%s", buf_str(&errors));
     manifest_write(program_connector(again), NULL, 0, &second);
     assert_string_equal(buf_str(&first), buf_str(&second));
+    assert_non_null(strstr(buf_str(&first), "\"example\":{\"a\":1}"));
+    assert_non_null(strstr(buf_str(&first), "\"price_max\":{\"currency\":\"USD\""));
     program_free(again);
     buf_fini(&first);
     buf_fini(&second);
