@@ -309,6 +309,10 @@ static void apply_note(struct core *core, struct walk *walk, const struct record
         set_types(group, removed ? NULL : js_get(json, "types"));
         count_consumer_groups(core);
         route_forget(core);
+    } else if (name && note_is(r, "signalbox.passed")) {
+        struct group *group = group_by_name(core, name);
+        if (group && !group->is_handler)
+            pass_apply(core, group, (uint64_t)js_int(json, "below", 0));
     } else if (name &&
                (note_is(r, "signalbox.paused") || note_is(r, "signalbox.resumed"))) {
         struct group *group = group_by_name(core, name);

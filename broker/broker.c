@@ -247,7 +247,10 @@ static void on_poll(void *user)
 
     if (views(broker))
         core_views(broker->core, views_applied(broker->views));
-    uint64_t keep_from = core_keep_from(broker->core, NULL);
+    uint64_t keep_from = core_keep_from(broker->core, NULL), first, last;
+    store_range(broker->store, &first, &last);
+    set_time(broker);
+    core_trimmed(broker->core, first);
     if (++broker->polls % KEEP_POLLS == 0 && keep_from)
         link_keep(broker->link, keep_from);
     loop_timer_in(broker->poll, VIEWS_POLL_US);
@@ -430,6 +433,7 @@ static void configure(struct broker *broker, const struct config *config)
                                 .types = (const char *const *)config->groups[i].types,
                                 .n_types = config->groups[i].n_types,
                                 .is_ordered = config->groups[i].order == ORDER_KEY,
+                                .may_lose = !config->groups[i].protect,
                                 .attempts = config->groups[i].attempts};
     struct core_peer *peers = fill_peers(config);
     struct core_config in = {.gateway_key = bus_key(broker, "gateway"),

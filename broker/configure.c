@@ -118,6 +118,8 @@ static void configure_group(struct core *core, const struct core_group *in)
     struct group *group = group_add(core, in->name);
     _free_ char *record = group_record(in);
 
+    group->may_lose = in->may_lose;
+
     set_order(group, in->is_ordered);
     group->attempts = in->attempts ? in->attempts : 8;
     if (!group->record || strcmp(group->record, record) != 0)

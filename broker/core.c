@@ -269,7 +269,7 @@ uint64_t core_keep_from(const struct core *core, const char **ret_what)
 
     for (size_t i = 0; i < core->n_groups; i++) {
         const struct group *group = core->groups[i];
-        if (group->first_slot == group->n_slots ||
+        if (group->first_slot == group->n_slots || !group_pins(group) ||
             group->slots[group->first_slot].block >= keep)
             continue;
         keep = group->slots[group->first_slot].block;

@@ -95,6 +95,7 @@ struct core_group {
     size_t n_types;
     uint32_t attempts;
     bool is_ordered;
+    bool may_lose; /* what it has not settled does not keep the log's segments */
 };
 /* A peer on an encrypted link, as bus.peers has it. */
 struct core_peer {
@@ -201,6 +202,9 @@ uint64_t core_next_due(const struct core *core);
 /* State as JSON, to be js_free'd: groups, sessions, totals. */
 struct json *core_status(const struct core *core);
 uint64_t core_applied(const struct core *core);
+/* The log begins at this block now: groups that had not come so far (they may lose) go on
+ * there. */
+void core_trimmed(struct core *core, uint64_t first);
 /* Below this block no event is unsettled and no replay starts: what pins it is the
  * group's name, or "checkpoint" (borrowed; ret_what may be NULL). */
 uint64_t core_keep_from(const struct core *core, const char **ret_what);

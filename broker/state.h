@@ -119,6 +119,8 @@ struct group {
     uint32_t hash;
     bool is_handler; /* of an integration's requests; else a consumer group */
     bool is_configured, is_paused, is_ordered;
+    bool may_lose;    /* a consumer group's: what it has not settled keeps no segment */
+    uint64_t passing; /* what is gone below this block is staged as passed */
     uint32_t attempts;
     /* consumer group */
     char **types;
@@ -497,6 +499,11 @@ void lanes_free(struct lanes *lanes);
 /* dispatch.c */
 void dispatch_all(struct core *core);
 void dispatch_group(struct core *core, struct group *group);
+/* pass.c */
+/* Does what it has not settled keep the log's segments? */
+bool group_pins(const struct group *group);
+/* A committed record says that the group goes on at this block. */
+void pass_apply(struct core *core, struct group *group, uint64_t below);
 /* replay.c */
 void replay_begin(struct core *core, struct session *session, const struct message *m);
 void replay_all(struct core *core);

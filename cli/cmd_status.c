@@ -72,6 +72,8 @@ static void print_broker(const struct json *broker)
            js_int(broker, "block", 0), js_int(broker, "requests", 0),
            js_int(broker, "facts", 0), js_int(broker, "outcomes", 0),
            js_bool(broker, "full", false) ? "; full: intake is refused" : "");
+    printf("kept: from block %" PRId64 " on, for %s\n", js_int(broker, "keep_from", 0),
+           js_text(broker, "pinned_by", "nothing"));
     print_groups(js_get(broker, "groups"));
 }
 

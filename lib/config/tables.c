@@ -159,8 +159,9 @@ static const struct field group_fields[] = {
     {"order", FIELD_ENUM, AT(config_group, order), .fallback = "none", .choices = orders,
      .sentence = "`key`: events of one key are handled in the log's order, one at a "
                  "time; one that fails holds up its key alone."},
-    {"protect", FIELD_BOOL, AT(config_group, protect), .fallback = "false",
-     .sentence = "Keep what it has not settled, whatever log.retain_age says."},
+    {"protect", FIELD_BOOL, AT(config_group, protect), .fallback = "true",
+     .sentence = "Keep what it has not settled, whatever log.retain_age says; false: it goes on "
+                 "behind what is gone."},
     {"attempts", FIELD_COUNT, AT(config_group, attempts), .fallback = "8", .min = 1,
      .max = 255, .sentence = "Attempts before an event is given up as Failed/exhausted."},
     END,
