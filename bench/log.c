@@ -6,13 +6,15 @@
  * Each block holds new requests and facts, and the outcomes and acknowledgements of what
  * the block before asked.  One request in 100 fails, one in 200 takes an attempt more,
  * one in 10,000 never ends; one in 100,000 is for a service that is hardly used.  Events
- * are spread evenly over the last 24 hours. */
+ * are spread evenly over the last 24 hours.  Checkpoints are those of the broker's core,
+ * which follows the log as it grows. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
+#include "broker/core.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/id.h"
@@ -75,6 +77,8 @@ struct maker {
     uint64_t dice;
     struct asked asked[REQUESTS * 2];
     size_t n_asked;
+    struct core *core; /* has replayed what is made so far */
+    uint64_t since_checkpoint;
 };
 
 /* xorshift64: the same log each time, but for ids and times. */
@@ -123,6 +127,92 @@ static void flush(struct maker *m)
         free(m->pending[--m->n_pending]);
 }
 
+/* --- checkpoints --- */
+
+static void put_block(struct maker *m, const struct block *b)
+{
+    m->crc = b->crc;
+    m->pending[m->n_pending++] = mem_copy(b, b->len);
+    if (m->n_pending == APPEND_BLOCKS)
+        flush(m);
+}
+
+static void replay(struct maker *m, const struct block *b)
+{
+    const char *why;
+
+    if (!core_replay(m->core, b, &why))
+        bench_die("block %" PRIu64 ": %s", b->number, why);
+}
+
+static void no_send(void *user, uint64_t peer, const void *frame, size_t n)
+{
+    (void)user, (void)peer, (void)frame, (void)n;
+}
+static struct block_ref *no_read(void *user, uint64_t number)
+{
+    (void)user, (void)number;
+    return NULL;
+}
+static bool no_key(void *user, const uint8_t key[16], struct core_key *ret)
+{
+    (void)user, (void)key, (void)ret;
+    return false;
+}
+static void no_live(void *user, const struct block *block)
+{
+    (void)user, (void)block;
+}
+static bool not_alive(void *user, uint64_t pid)
+{
+    (void)user, (void)pid;
+    return false;
+}
+static void no_words(void *user, int log_id, const char *text)
+{
+    (void)user, (void)log_id, (void)text;
+}
+
+/* The block is in the log now; the next core begins with it. */
+static void take_checkpoint(void *user, struct block_ref *ref)
+{
+    struct maker *m = user;
+
+    m->number = ref->block->number;
+    put_block(m, ref->block);
+    replay(m, ref->block);
+}
+
+static const struct core_ops core_ops = {.send = no_send,
+                                         .append = take_checkpoint,
+                                         .read = no_read,
+                                         .find_key = no_key,
+                                         .live = no_live,
+                                         .alive = not_alive,
+                                         .say = no_words};
+
+/* What a broker that starts here writes. */
+static void checkpoint(struct maker *m)
+{
+    static const uint8_t boot[16] = {1};
+    const struct log_head head = {.number = m->number,
+                                  .term = m->number ? 1 : 0,
+                                  .timestamp_us = m->number ? m->time_us : 0,
+                                  .segment_room = SEGMENT_BYTES,
+                                  .crc = m->crc};
+    struct core *old = m->core;
+
+    m->time_us += m->step_us;
+    if (!old)
+        old = core_new(&core_ops, m, boot);
+    m->core = core_new(&core_ops, m, boot);
+    core_time(old, m->time_us, 1);
+    core_time(m->core, m->time_us, 1);
+    core_start(old, 1, &head);
+    core_free(old);
+    m->since_checkpoint = 0;
+}
+
 static void seal(struct maker *m)
 {
     struct block *b = (struct block *)(void *)m->body.bytes;
@@ -137,11 +227,12 @@ static void seal(struct maker *m)
     b->facts_total = m->facts;
     b->outcomes_total = m->outcomes;
     block_seal(b, m->body.len);
-    m->crc = b->crc;
     m->made += m->events;
-    m->pending[m->n_pending++] = mem_copy(b, b->len);
-    if (m->n_pending == APPEND_BLOCKS)
-        flush(m);
+    m->since_checkpoint += b->len;
+    replay(m, b);
+    put_block(m, b);
+    if (m->since_checkpoint > CORE_CHECKPOINT_BYTES)
+        checkpoint(m);
 }
 
 /* --- records --- */
@@ -273,7 +364,7 @@ static void make_block(struct maker *m)
     size_t n = m->n_asked, kept = 0;
 
     begin(m);
-    if (m->number == 1)
+    if (m->number == 2) /* the first one is a checkpoint */
         define(m);
     for (size_t i = 0; i < n; i++) {
         struct asked *a = &m->asked[i];
@@ -311,9 +402,11 @@ int bench_log(const struct bench_args *args)
     m->store = store_open(&options, error, sizeof(error));
     if (!m->store)
         bench_die("%s", error);
+    checkpoint(m);
     while (m->made < args->events)
         make_block(m);
     flush(m);
+    core_free(m->core);
     store_close(m->store);
     bench_say("events", m->made);
     bench_say("blocks", m->number);
