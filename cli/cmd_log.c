@@ -1,38 +1,22 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/logfile.h"
 #include "cli/reading.h"
-#include "cli/table.h"
+#include "cli/rows.h"
 #include "lib/base/buf.h"
-#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "lib/ledger/ledger.h"
-#include "lib/service/service.h"
-#include "lib/store/store.h"
-#include "lib/store/views.h"
 
-enum {
-    FOLLOW_PAUSE_NS = 200 * 1000 * 1000,
-    TIME_COLUMNS = 24,
-    SERVICE_COLUMNS = 12,
-    STATUS_COLUMNS = 7,
-    ID_COLUMNS = 36,
-    TYPE_COLUMNS =
-        30, /* at least; what is left over goes to type and error in equal parts */
-    ERROR_COLUMNS = 20,
-    WIDE_COLUMNS = 132, /* from here on, ids stand in the row; narrower, Failed rows have
-                           a line more */
-};
+enum { FOLLOW_PAUSE_NS = 200 * 1000 * 1000 };
 
 struct ledger *reading_open(struct cli *cli, int *ret_status)
 {
@@ -51,114 +35,31 @@ struct ledger *reading_open(struct cli *cli, int *ret_status)
 
 /* --- rows --- */
 
-struct printing {
-    const struct cli *cli;
-    unsigned columns; /* 0: not a terminal, nothing is cut */
-    unsigned type, error;
-    bool is_wide;
-};
-
-static struct printing layout(const struct cli *cli)
+/* Where there are more, people are told how to go on. */
+static void print_cursor(const struct cli *cli, const char *cursor)
 {
-    struct printing p = {.cli = cli, .columns = cli_columns(), .type = TYPE_COLUMNS};
-    unsigned fixed = TIME_COLUMNS + SERVICE_COLUMNS + STATUS_COLUMNS + 4;
-
-    p.is_wide = p.columns == 0 || p.columns >= WIDE_COLUMNS;
-    if (p.is_wide)
-        fixed += ID_COLUMNS + 1;
-    if (p.columns == 0) {
-        p.error = ERROR_COLUMNS;
-    } else if (p.columns > fixed + TYPE_COLUMNS + ERROR_COLUMNS) {
-        unsigned spare = p.columns - fixed - TYPE_COLUMNS - ERROR_COLUMNS;
-        p.type = TYPE_COLUMNS + spare / 2;
-        p.error = ERROR_COLUMNS + spare - spare / 2;
-    } else {
-        unsigned left = p.columns > fixed + 16 ? p.columns - fixed : 16;
-        p.type = left * 3 / 5;
-        p.error = left - p.type;
-    }
-    return p;
+    if (cursor && !cli->json && cli_columns())
+        fprintf(stderr, "older ones: --cursor %s\n", cursor);
 }
 
-static void print_head(const struct printing *p)
+static int query(struct cli *cli, const struct ledger_filter *filter, bool csv,
+                 bool follow)
 {
-    struct buf line = BUF_NULL;
-
-    table_cell(&line, "TIMESTAMP", TIME_COLUMNS + 1, false);
-    table_cell(&line, "SERVICE", SERVICE_COLUMNS + 1, false);
-    table_cell(&line, "EVENT_TYPE", p->type + 1, false);
-    table_cell(&line, "STATUS", STATUS_COLUMNS + 1, false);
-    table_cell(&line, "ERROR_MSG", p->is_wide ? p->error + 1 : 9, false);
-    buf_text(&line, p->is_wide ? "ID" : "");
-    puts(buf_str(&line));
-    buf_fini(&line);
-}
-
-static const char *remark(const struct ledger_row *row)
-{
-    if (row->status == STATUS_FAILED)
-        return row->error_msg ? row->error_msg : row->error_class;
-    return row->unconsumed ? "(unconsumed)" : "";
-}
-
-static void print_row(const struct printing *p, const struct ledger_row *row)
-{
-    static const char *const statuses[] = {"Pending", "Success", "Failed"};
-    const char *status = statuses[row->status];
-    bool cut = p->columns > 0;
-    struct buf line = BUF_NULL;
-
-    table_time(&line, row->timestamp_us);
-    buf_text(&line, " ");
-    table_cell(&line, row->service, SERVICE_COLUMNS, cut);
-    buf_text(&line, " ");
-    table_cell(&line, row->type, p->type, cut);
-    buf_format(&line, " %s", table_colour(status));
-    table_cell(&line, status, STATUS_COLUMNS, false);
-    buf_format(&line, "%s ", table_plain());
-    table_cell(&line, remark(row), p->error, cut);
-    if (p->is_wide) {
-        buf_text(&line, " ");
-        table_cell(&line, row->id_text, ID_COLUMNS, false);
-    }
-    if (row->status == STATUS_FAILED) {
-        buf_text(&line, p->columns ? "\n    " : " ");
-        buf_text(&line, row->redrive ? "redriven " : row->verdict ? "resolved " : "");
-        buf_text(&line, "-> signalbox trace ");
-        table_cell(&line, row->redrive ? row->redrive : row->id_text, 0, false);
-    }
-    puts(buf_str(&line));
-    buf_fini(&line);
-}
-
-static bool tell(void *user, const struct ledger_row *row)
-{
-    const struct printing *p = user;
-
-    if (p->cli->json)
-        cli_print(p->cli, ledger_row_json(row));
-    else
-        print_row(p, row);
-    return !ferror(stdout);
-}
-
-/* --- the command --- */
-
-static int query(struct cli *cli, const struct ledger_filter *filter, bool follow)
-{
-    struct printing p = layout(cli);
+    struct rows rows;
     int status;
+    _free_ char *cursor = NULL;
     struct ledger *ledger = reading_open(cli, &status);
 
     if (!ledger)
         return status;
-    if (!cli->json)
-        print_head(&p);
-    long n = ledger_query(ledger, filter, tell, &p, NULL);
+    rows_begin(&rows, cli, cli->json ? ROWS_JSON : csv ? ROWS_CSV : ROWS_TABLE);
+    long n = ledger_query(ledger, filter, rows_print, &rows, &cursor);
     uint64_t block = ledger_seen(ledger);
+    if (!follow)
+        print_cursor(cli, cursor);
     while (n >= 0 && follow && fflush(stdout) == 0 && !ferror(stdout)) {
         nanosleep(&(struct timespec){.tv_nsec = FOLLOW_PAUSE_NS}, NULL);
-        n = ledger_follow(ledger, filter, &block, tell, &p);
+        n = ledger_follow(ledger, filter, &block, rows_print, &rows);
     }
     if (n < 0)
         cli_fail(CLI_FAILED, "%s", ledger_error(ledger));
@@ -166,74 +67,7 @@ static int query(struct cli *cli, const struct ledger_filter *filter, bool follo
     return n < 0 ? CLI_FAILED : CLI_DONE;
 }
 
-struct findings {
-    const struct cli *cli;
-};
-
-static void print_finding(void *user, const char *finding)
-{
-    const struct findings *f = user;
-
-    if (f->cli->json)
-        cli_print(f->cli, js_set_text(js_object(), "finding", finding));
-    else
-        puts(finding);
-}
-
-static int verify(struct cli *cli)
-{
-    struct findings f = {cli};
-    int status;
-    struct ledger *ledger = reading_open(cli, &status);
-
-    if (!ledger)
-        return status;
-    long n = ledger_verify(ledger, print_finding, &f);
-    if (n < 0)
-        cli_fail(CLI_FAILED, "%s", ledger_error(ledger));
-    else if (cli->json)
-        cli_print(cli, js_set_int(js_set_int(js_object(), "findings", n), "last_block",
-                                  (int64_t)ledger_seen(ledger)));
-    else
-        printf("checksums, numbers, chain and totals up to block %llu: %s\n",
-               (unsigned long long)ledger_seen(ledger), n ? "damaged" : "good");
-    ledger_close(ledger);
-    return n ? CLI_FAILED : CLI_DONE;
-}
-
-/* Nobody else may write them meanwhile: the logger's lock is taken, and a damaged block
- * ends them. */
-static int rebuild_views(struct cli *cli)
-{
-    const struct config *config = cli_config(cli);
-    char error[512];
-    uint64_t last = 0, first, end;
-
-    if (!config)
-        return CLI_USAGE;
-    _free_ char *dir = config_log_dir(config);
-    struct store *store = store_open_reader(dir, error, sizeof(error));
-    if (!store)
-        return cli_fail(CLI_UNREACHABLE, "there is no log to read: %s", error);
-    int lock = service_lock(config->data, "signalbox-logger", error, sizeof(error));
-    struct views *views =
-        lock < 0 ? NULL : views_open(dir, /* read_only= */ false, error, sizeof(error));
-    int result = views ? views_rebuild(views, store, &last) : VIEWS_FAILED;
-    store_range(store, &first, &end);
-    if (result != VIEWS_OK)
-        cli_fail(CLI_FAILED, "%s", views ? views_error(views) : error);
-    else if (last < end)
-        cli_fail(CLI_FAILED, "block %llu cannot be read; see signalbox log verify",
-                 (unsigned long long)last + 1);
-    else
-        printf("the views say what blocks %llu to %llu hold\n", (unsigned long long)first,
-               (unsigned long long)end);
-    views_close(views);
-    store_close(store);
-    if (lock >= 0)
-        close(lock);
-    return result == VIEWS_OK && last >= end ? CLI_DONE : CLI_FAILED;
-}
+/* --- options --- */
 
 static bool parse_status(const char *text, int *ret)
 {
@@ -268,7 +102,8 @@ bool reading_class(const char *text, int *ret)
 }
 
 struct options {
-    const char *status, *error_class, *since, *until, *limit, *follow, *records, *rebuild;
+    const char *status, *error_class, *since, *until, *limit, *follow, *records, *csv,
+        *rebuild, *head, *output;
 };
 
 static bool parse(const struct options *o, struct ledger_filter *filter)
@@ -290,6 +125,21 @@ static bool parse(const struct options *o, struct ledger_filter *filter)
     return true;
 }
 
+/* log verify | export | import FILE */
+static int whole_log(struct cli *cli, const struct options *o, int words, char **argv)
+{
+    if (words == 1 && strcmp(argv[1], "verify") == 0)
+        return logfile_verify(cli, o->head);
+    if (words == 1 && strcmp(argv[1], "export") == 0)
+        return logfile_export(cli, o->since, o->until, o->output);
+    if (words == 2 && strcmp(argv[1], "import") == 0)
+        return logfile_import(cli, argv[2]);
+    return cli_fail(CLI_USAGE,
+                    "log: `%s` is not known; expected options, verify [--head HASH], "
+                    "export -o FILE or import FILE",
+                    argv[words > 1 && strcmp(argv[1], "import") != 0 ? 2 : 1]);
+}
+
 int cmd_log(struct cli *cli, int argc, char **argv)
 {
     struct ledger_filter filter = {.status = -1, .error_class = -1};
@@ -299,25 +149,28 @@ int cmd_log(struct cli *cli, int argc, char **argv)
         {"--type", "PATTERN", &filter.type},
         {"--integration", "INTEGRATION", &filter.integration},
         {"--key", "KEY", &filter.key},
+        {"--cause", "ID", &filter.cause},
         {"--status", "pending|success|failed", &o.status},
         {"--class", "CLASS", &o.error_class},
         {"--since", "TIME", &o.since},
         {"--until", "TIME", &o.until},
         {"--limit", "N", &o.limit},
+        {"--cursor", "CURSOR", &filter.cursor},
         {"--follow", NULL, &o.follow},
         {"--records", NULL, &o.records},
-        {"--cause", "ID", &filter.cause},
+        {"--csv", NULL, &o.csv},
         {"--rebuild-views", NULL, &o.rebuild},
+        {"--head", "HASH", &o.head},
+        {"-o", "FILE", &o.output},
         {NULL, NULL, NULL},
     };
 
-    int words = cli_arguments(cli, options, argc, argv, 0, 1);
+    int words = cli_arguments(cli, options, argc, argv, 0, 2);
     if (words < 0 || !parse(&o, &filter))
         return CLI_USAGE;
-    if (words == 1 && strcmp(argv[1], "verify") != 0)
-        return cli_fail(CLI_USAGE, "log: `%s` is not known; expected options or verify",
-                        argv[1]);
+    if (words > 0)
+        return whole_log(cli, &o, words, argv);
     if (o.rebuild)
-        return rebuild_views(cli);
-    return words == 1 ? verify(cli) : query(cli, &filter, o.follow != NULL);
+        return logfile_rebuild_views(cli);
+    return query(cli, &filter, o.csv != NULL, o.follow != NULL);
 }

@@ -57,9 +57,12 @@ const struct cli_command cli_commands[] = {
      cmd_config},
     {"log",
      "[--service S] [--type PATTERN] [--integration I] [--status pending|success|failed] "
-     "[--class C] [--since T] [--until T] [--key K] [--limit N] [--follow] [--records] | "
-     "verify",
-     "every request and fact with its status, oldest first; check the log end to end",
+     "[--class C] [--since T] [--until T] [--key K] [--cause ID] [--limit N] [--cursor "
+     "C] "
+     "[--follow] [--records] [--csv] | --rebuild-views | verify [--head HASH] | "
+     "export [--since T] [--until T] -o FILE | import FILE",
+     "every request and fact with its status, oldest first; check, copy and take in a "
+     "log",
      cmd_log},
     {"trace", "ID", "a request, its attempts, its outcome, what followed", cmd_trace},
     {"audit", "",

@@ -16,6 +16,7 @@
 #include "lib/store/store.h"
 #include "lib/store/views.h"
 #include "logger/committer.h"
+#include "logger/sealer.h"
 
 enum {
     ROUND_MS = 1000, /* how often the disk is looked at when nothing happens */
@@ -40,8 +41,9 @@ struct housekeeper {
     uint64_t keep_from; /* as the broker said; 0 = not yet */
     /* the thread's own */
     struct views *views;
+    struct sealer *sealer;
     uint64_t next; /* the first block the views have not */
-    uint64_t apply_until_us, expire_at_us, prepare_at_us, retain_at_us;
+    uint64_t apply_until_us, expire_at_us, prepare_at_us, retain_at_us, seal_at_us;
     struct retention retention;
     bool is_full, is_damaged, has_gap, has_rebuilt;
 };
@@ -202,6 +204,10 @@ static void retain(struct housekeeper *h)
         keep_from = h->next;
     if (wanted < keep_from)
         keep_from = wanted;
+    if (sealer_done(h->sealer) + 1 < keep_from) {
+        keep_from = sealer_done(h->sealer) + 1;
+        h->retain_at_us = now + STEP_MS * 1000;
+    }
     int gone = keep_from > 1 ? store_trim(h->store, keep_from) : 0;
     if (gone > 0)
         log_say(LOG_TRIMMED, "segments=%d below_block=%llu", gone,
@@ -210,6 +216,14 @@ static void retain(struct housekeeper *h)
     store_range(h->store, &first, &last);
     if (h->views && first > 1 && views_trim(h->views, first, EXPIRE_MAX) == VIEWS_FAILED)
         give_up_views(h, "rows cannot be removed");
+}
+
+/* --- seals --- */
+
+/* Returns how long until there may be something to seal. */
+static unsigned seal(struct housekeeper *h)
+{
+    return sealer_step(h->sealer) ? STEP_MS : ROUND_MS;
 }
 
 /* --- the thread --- */
@@ -244,6 +258,7 @@ static void *run(void *user)
 
     (void)syscall(SYS_ioprio_set, /* this thread */ 1, 0, IO_LOWEST); /* a wish */
     open_views(h);
+    h->sealer = sealer_new(h->store, h->dir);
     while (goes_on) {
         bool has_more = update_views(h);
         expire(h);
@@ -251,14 +266,19 @@ static void *run(void *user)
         uint64_t now = clock_steady_us();
         if (now >= h->prepare_at_us)
             h->prepare_at_us = clock_steady_us() + prepare(h) * 1000ULL;
+        if (now >= h->seal_at_us)
+            h->seal_at_us = clock_steady_us() + seal(h) * 1000ULL;
         now = clock_steady_us();
-        uint64_t left = h->prepare_at_us > now ? (h->prepare_at_us - now) / 1000 + 1 : 0;
+        uint64_t due =
+            h->prepare_at_us < h->seal_at_us ? h->prepare_at_us : h->seal_at_us;
+        uint64_t left = due > now ? (due - now) / 1000 + 1 : 0;
         goes_on = wait_ms(h, has_more ? 0 : (unsigned)left);
         if (goes_on && !has_more)
             nanosleep(&gather, NULL);
     }
     (void)update_views(h); /* what was committed last, if it is not much */
     views_close(h->views);
+    sealer_free(h->sealer);
     return NULL;
 }
 

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* housekeeper - the thread that may be slow
  *
- * It writes segment files ahead, measures free space, frees what dead readers held, and
- * applies committed blocks to the views.  Nothing here is in the way of a commit; nothing
+ * It writes segment files ahead, measures free space, frees what dead readers held, applies
+ * committed blocks to the views, and seals complete segments.  Nothing here is in the way of a commit; nothing
  * here is needed for one, except that without files written ahead commits get slower. */
 #pragma once
 #include <stdint.h>

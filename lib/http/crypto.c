@@ -44,6 +44,18 @@ void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32])
     must(sha256 && EVP_Digest(bytes, n, ret_hash, NULL, sha256, NULL) == 1, "SHA-256");
 }
 
+void crypto_sha256_parts(const struct crypto_part *parts, size_t n_parts,
+                         uint8_t ret_hash[32])
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool worked = ctx && EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) == 1;
+
+    for (size_t i = 0; worked && i < n_parts; i++)
+        worked = EVP_DigestUpdate(ctx, parts[i].bytes, parts[i].len) == 1;
+    must(worked && EVP_DigestFinal_ex(ctx, ret_hash, NULL) == 1, "SHA-256");
+    EVP_MD_CTX_free(ctx);
+}
+
 /* A context that has its hash: giving it another key is cheap. */
 static EVP_MAC_CTX *hmac_new(char *hash)
 {

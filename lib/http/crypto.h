@@ -11,11 +11,13 @@ struct buf;
 enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_SHA1_SIZE = 20, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
 
 void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32]);
-/* HMAC-SHA256 over the concatenation of `n_parts` parts. */
 struct crypto_part {
     const void *bytes;
     size_t len;
 };
+/* SHA-256 over the concatenation of `n_parts` parts. */
+void crypto_sha256_parts(const struct crypto_part *parts, size_t n_parts, uint8_t ret_hash[32]);
+/* HMAC-SHA256 over the concatenation of `n_parts` parts. */
 void crypto_hmac_sha256(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[32]);
 /* HMAC-SHA1, for senders that have nothing newer. */
 void crypto_hmac_sha1(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[20]);

@@ -353,36 +353,3 @@ int ledger_audit(struct ledger *ledger, struct ledger_audit *ret, ledger_fn pend
                  "segments were removed while the log was read");
     return rc ? -1 : 0;
 }
-
-long ledger_verify(struct ledger *ledger, void (*fn)(void *user, const char *finding),
-                   void *user)
-{
-    struct chain chain = {.fn = fn, .user = user};
-    uint64_t first, last;
-    int why = STORE_OK;
-
-    ledger_forget(ledger);
-    ledger_refresh(ledger);
-    uint64_t applied = ledger->views ? views_applied(ledger->views) : 0;
-    if (applied > ledger->last)
-        ledger_refresh(ledger); /* it grew in between, or it was cut */
-    for (uint64_t n = ledger->first; n && n <= ledger->last; n++) {
-        const struct block *b = ledger_block(ledger, n, &why);
-        if (b) {
-            chain_block(&chain, b);
-            continue;
-        }
-        store_range(ledger->store, &first, &last);
-        if (why == STORE_NOT_FOUND && first > n) {
-            chain.is_broken =
-                true; /* removed by age meanwhile: the chain goes on behind it */
-            n = first - 1;
-            continue;
-        }
-        if (why == STORE_FAILED)
-            return -1;
-        chain_hole(&chain, n, why == STORE_NOT_FOUND, ledger->error);
-    }
-    look_behind_the_end(ledger, applied, &chain);
-    return chain.findings;
-}

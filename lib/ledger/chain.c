@@ -8,8 +8,7 @@
 
 #include "lib/base/mem.h"
 
-__attribute__((format(printf, 2, 3))) static void find(struct chain *chain,
-                                                       const char *format, ...)
+void chain_find(struct chain *chain, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -41,9 +40,9 @@ static bool total_fits(struct chain *chain, const struct block *b, const char *w
 {
     if (said - before == counted)
         return true;
-    find(chain,
-         "block %" PRIu64 ": holds %" PRIu64 " %s, its running total says %" PRId64,
-         b->number, counted, what, (int64_t)(said - before));
+    chain_find(chain,
+               "block %" PRIu64 ": holds %" PRIu64 " %s, its running total says %" PRId64,
+               b->number, counted, what, (int64_t)(said - before));
     return false;
 }
 
@@ -59,8 +58,9 @@ static bool totals_fit(struct chain *chain, const struct block *b,
                        n->outcomes);
     uint64_t events = n->requests + n->facts + n->outcomes;
     if (b->events != events) {
-        find(chain, "block %" PRIu64 ": holds %" PRIu64 " events, its header says %u",
-             b->number, events, b->events);
+        chain_find(chain,
+                   "block %" PRIu64 ": holds %" PRIu64 " events, its header says %u",
+                   b->number, events, b->events);
         fits = false;
     }
     return fits;
@@ -71,19 +71,20 @@ static bool order_fits(struct chain *chain, const struct block *b)
     bool fits = true;
 
     if (!chain->is_broken && b->prev_crc != chain->crc) {
-        find(chain,
-             "block %" PRIu64
-             ": names %08x as the checksum of the block before, which has %08x",
-             b->number, b->prev_crc, chain->crc);
+        chain_find(chain,
+                   "block %" PRIu64
+                   ": names %08x as the checksum of the block before, which has %08x",
+                   b->number, b->prev_crc, chain->crc);
         fits = false;
     }
     if (b->term < chain->term) {
-        find(chain, "block %" PRIu64 ": of term %" PRIu64 " behind one of term %" PRIu64,
-             b->number, b->term, chain->term);
+        chain_find(chain,
+                   "block %" PRIu64 ": of term %" PRIu64 " behind one of term %" PRIu64,
+                   b->number, b->term, chain->term);
         fits = false;
     }
     if (b->timestamp_us < chain->timestamp_us) {
-        find(chain, "block %" PRIu64 ": is older than the block before", b->number);
+        chain_find(chain, "block %" PRIu64 ": is older than the block before", b->number);
         fits = false;
     }
     return fits;
@@ -130,9 +131,9 @@ void chain_block(struct chain *chain, const struct block *b)
 void chain_hole(struct chain *chain, uint64_t number, bool is_missing, const char *why)
 {
     if (is_missing)
-        find(chain, "block %" PRIu64 ": missing", number);
+        chain_find(chain, "block %" PRIu64 ": missing", number);
     else
-        find(chain, "block %" PRIu64 ": damaged: %s", number, why);
+        chain_find(chain, "block %" PRIu64 ": damaged: %s", number, why);
     chain->missing += is_missing;
     chain->damaged += !is_missing;
     chain->is_broken = true;
@@ -142,7 +143,8 @@ void chain_hole(struct chain *chain, uint64_t number, bool is_missing, const cha
 
 void chain_cut(struct chain *chain, uint64_t last, uint64_t seen)
 {
-    find(chain, "the log ends with block %" PRIu64 ", but block %" PRIu64 " was in it",
-         last, seen);
+    chain_find(chain,
+               "the log ends with block %" PRIu64 ", but block %" PRIu64 " was in it",
+               last, seen);
     chain->missing += seen - last;
 }

@@ -33,3 +33,6 @@ void chain_block(struct chain *chain, const struct block *b);
 void chain_hole(struct chain *chain, uint64_t number, bool is_missing, const char *why);
 /* Blocks behind the end that something else has seen. */
 void chain_cut(struct chain *chain, uint64_t last, uint64_t seen);
+/* Anything else that does not fit. */
+void chain_find(struct chain *chain, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));

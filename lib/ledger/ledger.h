@@ -119,8 +119,17 @@ struct ledger_audit {
  * for each Pending. */
 int ledger_audit(struct ledger *ledger, struct ledger_audit *ret, ledger_fn pending_fn,
                  void *user);
-/* Verify checksums, numbers, chain and totals; each finding through fn. Returns the
+/* The end of the log as a hash of everything before it (lib/ledger/seal.h). */
+struct ledger_head {
+    uint64_t block;  /* the last one */
+    char text[65];   /* its link in hexadecimal; "" when a hole leaves it unknown */
+    uint64_t sealed; /* up to this block the links are kept beside the log */
+    uint64_t
+        found_at; /* the block whose link is `head`; 0: none asked for, or none has it */
+};
+/* Verify checksums, numbers, chain, totals and seals; each finding through fn. `head`
+ * (may be NULL): a link that was kept elsewhere, which some block must have. Returns the
  * number of findings, -1 on error. */
-long ledger_verify(struct ledger *ledger, void (*fn)(void *user, const char *finding),
-                   void *user);
+long ledger_verify(struct ledger *ledger, const char *head, struct ledger_head *ret_head,
+                   void (*fn)(void *user, const char *finding), void *user);
 const char *ledger_error(const struct ledger *ledger);

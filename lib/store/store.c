@@ -104,6 +104,20 @@ int store_fence(struct store *store, uint64_t term)
     return result;
 }
 
+int store_begin(struct store *store, uint64_t first, uint32_t prev_crc)
+{
+    assert(!store->is_reader && first > 0);
+    pthread_mutex_lock(&store->lock);
+    uint64_t last = store->head.number;
+    if (last == 0)
+        store->head = (struct log_head){.number = first - 1, .crc = prev_crc};
+    pthread_mutex_unlock(&store->lock);
+    return last == 0
+               ? STORE_OK
+               : store_fail(STORE_FOREIGN, "the log holds blocks up to %llu already",
+                            (unsigned long long)last);
+}
+
 /* Is what is stored under this number the same block? */
 static int check_repeated(struct store *store, const struct block *block)
 {

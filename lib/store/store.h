@@ -51,6 +51,9 @@ int store_fence(struct store *store, uint64_t term);
  * BLOCK_OPENS_SEGMENT go into a new file; so does one that no longer fits (MAP_FULL).
  * BLOCKS: only the committer thread calls it. */
 int store_append(struct store *store, const struct block *const *blocks, size_t n);
+/* Let an empty log begin with block `first`, whose block before has this checksum: for what was exported.
+ * STORE_FOREIGN when it is not empty. Before the first append. */
+int store_begin(struct store *store, uint64_t first, uint32_t prev_crc);
 /* Write ahead the next segment files, measure free space, free slots of dead readers. From the housekeeper thread, each
  * second or so; BLOCKS, but not for long. STORE_OK; STORE_MORE: a file is half made, call again (at once when there
  * is no spare, else after a pause, to leave the disk to commits); STORE_FULL with a reason when a file cannot be

@@ -118,11 +118,12 @@ static void log_prints_rows_with_what_to_do_next(void **state)
     (void)state;
     tell_story();
     assert_int_equal(run(cmd_log, &out, "log"), CLI_DONE);
-    assert_says(&out, "TIMESTAMP                SERVICE      EVENT_TYPE");
-    assert_says(
-        &out,
-        "1970-01-01T00:00:01.000Z Stripe       payment.charge.requested       Success");
-    assert_says(&out, "Failed  declined?[2J second line");
+    assert_says(&out,
+                "SERVICE      EVENT_TYPE                     STATUS  TIMESTAMP       "
+                "         ERROR_MSG");
+    assert_says(&out, "Stripe       payment.charge.requested       Success "
+                      "1970-01-01T00:00:01.000Z");
+    assert_says(&out, "Failed  1970-01-01T00:00:01.000Z declined?[2J second line");
     assert_says(&out, "-> signalbox trace 02020202-0202-0202-0202-020202020202\n");
     assert_null(memchr(out.bytes, 0x1b, out.len));
     assert_int_equal(run(cmd_log, &out, "log --status pending --json"), CLI_DONE);
@@ -132,6 +133,90 @@ static void log_prints_rows_with_what_to_do_next(void **state)
     assert_int_equal(run(cmd_log, &out, "log --records --type payment.*.failed"),
                      CLI_DONE);
     assert_says(&out, "payment.charge.failed");
+    assert_int_equal(
+        run(cmd_log, &out, "log --records --cause 01010101-0101-0101-0101-010101010101"),
+        CLI_DONE);
+    assert_says(&out, "payment.charge.succeeded");
+    buf_fini(&out);
+}
+
+static void csv_is_quoted_and_whole(void **state)
+{
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_log, &out, "log --csv --status failed"), CLI_DONE);
+    assert_says(&out, "service,event_type,status,timestamp,error_msg,id,kind,time,");
+    assert_says(&out,
+                "Stripe,payment.charge.requested,Failed,1970-01-01T00:00:01.000000Z,"
+                "\"declined\x1b[2J\nsecond line\",02020202-");
+    assert_says(&out, ",permanent,stripe,2,2900,USD,\n");
+    buf_fini(&out);
+}
+
+static void pages_follow_each_other_by_cursor(void **state)
+{
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_log, &out, "log --csv --limit 1 --cursor 1-3"), CLI_DONE);
+    assert_says(&out, ",02020202-"); /* the integration is record 0 */
+    assert_int_equal(run(cmd_log, &out, "log --csv --limit 1 --cursor 1-2"), CLI_DONE);
+    assert_says(&out, ",01010101-");
+    assert_int_equal(run(cmd_log, &out, "log --cursor x"), CLI_FAILED);
+    buf_fini(&out);
+}
+
+static void a_range_goes_out_and_in_again_unchanged(void **state)
+{
+    _free_ char *out_of = mem_format("log export -o %s/range", dir),
+                *into = mem_format("log import %s/range", dir),
+                *config = mem_format("%s/other.yaml", dir);
+    struct buf out = BUF_NULL, there = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_log, &out, out_of), CLI_DONE);
+    assert_int_equal(run(cmd_log, &out, out_of), CLI_FAILED); /* nothing is overwritten */
+    assert_int_equal(run(cmd_log, &out, into), CLI_FAILED);   /* there is a log here */
+    assert_int_equal(run(cmd_log, &there, "log verify"), CLI_DONE);
+    FILE *f = fopen(config, "w");
+    fprintf(f, "data: ./there\nrun: ./run2\n");
+    fclose(f);
+    _free_ char *in_there = mem_format("log import %s/range -c %s", dir, config),
+                *check = mem_format("log verify -c %s", config),
+                *rebuild = mem_format("log --rebuild-views -c %s", config),
+                *list = mem_format("log --csv -c %s", config);
+    assert_int_equal(run(cmd_log, &out, in_there), CLI_DONE);
+    assert_int_equal(run(cmd_log, &out, check), CLI_DONE);
+    assert_string_equal(buf_str(&out), buf_str(&there)); /* the same head */
+    assert_int_equal(run(cmd_log, &out, rebuild), CLI_DONE);
+    assert_int_equal(run(cmd_log, &out, list), CLI_DONE);
+    assert_int_equal(run(cmd_log, &there, "log --csv"), CLI_DONE);
+    assert_string_equal(buf_str(&out), buf_str(&there));
+    buf_fini(&out);
+    buf_fini(&there);
+}
+
+static void a_head_kept_elsewhere_is_found_or_missed(void **state)
+{
+    struct buf out = BUF_NULL;
+    char head[65] = "";
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_log, &out, "log verify"), CLI_DONE);
+    assert_int_equal(sscanf(strstr(buf_str(&out), "\nhead "), " head %64s", head), 1);
+    _free_ char *right = mem_format("log verify --head %s", head);
+    assert_int_equal(run(cmd_log, &out, right), CLI_DONE);
+    assert_says(&out, "the head you gave is that of block 2");
+    head[7] = head[7] == '0' ? '1' : '0';
+    _free_ char *wrong = mem_format("log verify --head %s", head);
+    assert_int_equal(run(cmd_log, &out, wrong), CLI_FAILED);
+    assert_says(&out, "no block has the head");
+    assert_int_equal(run(cmd_log, &out, "log verify --head abc"), CLI_USAGE);
     buf_fini(&out);
 }
 
@@ -140,7 +225,8 @@ static void wrong_usage_is_2(void **state)
     static const char *const words[] = {"log --status wrong", "log --class exhaustd",
                                         "log --since never",  "log --limit 0",
                                         "log --limit x",      "log verfy",
-                                        "log --nothing",      "log verify more"};
+                                        "log --nothing",      "log verify more",
+                                        "log export",         "log import"};
     struct buf out = BUF_NULL;
 
     (void)state;
@@ -249,6 +335,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         claim(nothing_to_read_is_unreachable),
         claim(log_prints_rows_with_what_to_do_next),
+        claim(csv_is_quoted_and_whole),
+        claim(pages_follow_each_other_by_cursor),
+        claim(a_range_goes_out_and_in_again_unchanged),
+        claim(a_head_kept_elsewhere_is_found_or_missed),
         claim(wrong_usage_is_2),
         claim(verify_and_audit_of_a_good_log_are_0),
         claim(verify_and_audit_of_a_damaged_log_are_1),

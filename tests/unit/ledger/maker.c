@@ -283,6 +283,11 @@ void maker_segment(struct maker *m)
     m->flags |= BLOCK_OPENS_SEGMENT;
 }
 
+void maker_checkpoint(struct maker *m)
+{
+    m->flags |= BLOCK_CHECKPOINT;
+}
+
 void maker_seal_lying(struct maker *m, int requests, int facts, int outcomes)
 {
     struct block *b = (struct block *)(void *)m->body.bytes;

@@ -57,6 +57,8 @@ struct ledger *maker_ledger_without_views(struct maker *maker);
 void maker_foreign_views(struct maker *maker);
 /* Remove the segments below; every block of maker_segment() opens one. */
 void maker_segment(struct maker *maker);
+/* The open block says that it holds a checkpoint. */
+void maker_checkpoint(struct maker *maker);
 void maker_trim(struct maker *maker, uint64_t keep_from);
 /* "01010101-0101-0101-0101-010101010101" for 1. */
 const char *maker_id(uint8_t name);

@@ -47,8 +47,9 @@ static struct ledger_audit audit(struct maker *m)
 static void finds(struct maker *m, long n, const char *words)
 {
     struct buf said = BUF_NULL;
+    struct ledger_head head;
 
-    assert_int_equal(ledger_verify(maker_ledger(m), note, &said), n);
+    assert_int_equal(ledger_verify(maker_ledger(m), NULL, &head, note, &said), n);
     if (words && !strstr(buf_str(&said), words))
         fail_msg("expected \"%s\" in:\n%s", words, buf_str(&said));
     buf_fini(&said);

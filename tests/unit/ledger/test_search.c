@@ -141,13 +141,12 @@ static void ask_both(struct ledger *with, struct ledger *without,
     for (; *x && *x == *y; x++, y++)
         line = *x == '\n' ? x + 1 : line;
     if (*x || *y)
-        fail_msg("status %d class %d service %s type %s key %s cause %s records %d: "
-                 "with views\n%.200s\nwithout\n%.200s",
-                 filter->status, filter->error_class,
-                 filter->service ? filter->service : "-",
-                 filter->type ? filter->type : "-", filter->key ? filter->key : "-",
-                 filter->cause ? filter->cause : "-", filter->records, line,
-                 y - (x - line));
+        fail_msg(
+            "status %d class %d service %s type %s key %s cause %s records %d: "
+            "with views\n%.200s\nwithout\n%.200s",
+            filter->status, filter->error_class, filter->service ? filter->service : "-",
+            filter->type ? filter->type : "-", filter->key ? filter->key : "-",
+            filter->cause ? filter->cause : "-", filter->records, line, y - (x - line));
     buf_fini(&a);
     buf_fini(&b);
 }
