@@ -20,6 +20,7 @@
 #include "lib/config/config.h"
 #include "lib/http/crypto.h"
 #include "lib/ledger/ledger.h"
+#include "lib/ledger/seal.h"
 #include "lib/store/copy.h"
 #include "lib/store/store.h"
 #include "lib/tokens/tokens.h"
@@ -129,16 +130,19 @@ static void print_finding(void *user, const char *finding)
     cli_fail(CLI_FAILED, "%s", finding);
 }
 
-int backup_check_log(const char *dir, const struct store_copied *copied)
+int backup_check_log(const char *from, const char *dir, const struct store_copied *copied)
 {
     char error[ERROR_SIZE];
+    struct ledger_head head;
 
     if (!copied->last)
         return CLI_DONE; /* an empty log has no segment */
+    if (seals_copy(from, dir, copied->last, error, sizeof(error)))
+        return cli_fail(CLI_FAILED, "%s", error);
     struct ledger *ledger = ledger_open(dir, error, sizeof(error));
     if (!ledger)
         return cli_fail(CLI_FAILED, "%s", error);
-    long findings = ledger_verify(ledger, print_finding, NULL);
+    long findings = ledger_verify(ledger, NULL, &head, print_finding, NULL);
     uint64_t end = ledger_end(ledger);
     ledger_close(ledger);
     if (findings != 0)

@@ -36,9 +36,11 @@ int backup_empty_dir(const char *dir);
  * *ret_is_there false: there is no such file, nothing was done. */
 int backup_copy_file(const char *from, const char *to, bool *ret_is_there,
                      char ret_sha256[65]);
-/* Read the copied log again, from end to end: is it whole, and does it end where it
- * should? CLI_DONE, or CLI_FAILED after having said what does not fit. */
-int backup_check_log(const char *dir, const struct store_copied *copied);
+/* Give the copied log its seals, and read it again, from end to end: is it whole, is it
+ * what was sealed, and does it end where it should? `from` and `dir` are directories of
+ * segments. CLI_DONE, or CLI_FAILED after having said what does not fit. */
+int backup_check_log(const char *from, const char *dir,
+                     const struct store_copied *copied);
 /* A store_copy_fn that draws how far it is where stderr is a terminal; user: a text that
  * says what is done. backup_drawn ends the line. */
 bool backup_draw(void *user, const struct store_copied *so_far, uint64_t last);

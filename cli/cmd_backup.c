@@ -37,7 +37,7 @@ static int copy_log(const struct config *config, const char *dir,
         status = cli_fail(CLI_FAILED, "%s", store_error(store));
     backup_drawn();
     store_close(store);
-    return status == CLI_DONE ? backup_check_log(to, ret) : status;
+    return status == CLI_DONE ? backup_check_log(from, to, ret) : status;
 }
 
 static int copy_files(const struct config *config, const char *dir, struct json *files)

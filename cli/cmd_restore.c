@@ -87,7 +87,7 @@ static int copy_log(struct restoring *r)
                           "%s: the log ends at block %" PRIu64
                           ", backup.json says block %" PRId64 " of another content",
                           from, r->copied.last, js_int(r->manifest, "last_block", -1));
-    return status == CLI_DONE ? backup_check_log(r->log, &r->copied) : status;
+    return status == CLI_DONE ? backup_check_log(from, r->log, &r->copied) : status;
 }
 
 static int copy_files(struct restoring *r)

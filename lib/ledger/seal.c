@@ -176,6 +176,18 @@ int seals_add(const char *dir, const struct seal *seal, char *error, size_t erro
     return rc;
 }
 
+int seals_copy(const char *from, const char *to, uint64_t last, char *error,
+               size_t error_size)
+{
+    struct seals seals;
+    int rc = seals_read(from, &seals, error, error_size);
+
+    for (size_t i = 0; rc == 0 && i < seals.n && seals.list[i].block <= last; i++)
+        rc = seals_add(to, &seals.list[i], error, error_size);
+    seals_fini(&seals);
+    return rc;
+}
+
 const struct seal *seals_find(const struct seals *seals, uint64_t block)
 {
     const struct seal *found = NULL;

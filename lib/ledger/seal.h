@@ -39,5 +39,9 @@ int seals_read(const char *dir, struct seals *ret, char *error, size_t error_siz
 void seals_fini(struct seals *seals);
 /* Add a line, synced. 0 or -1 with a reason. BLOCKS. */
 int seals_add(const char *dir, const struct seal *seal, char *error, size_t error_size);
+/* The lines for blocks up to `last` into a directory that has none yet: for a copy of the
+ * log. 0 or -1 with a reason. BLOCKS. */
+int seals_copy(const char *from, const char *to, uint64_t last, char *error,
+               size_t error_size);
 /* The newest one at or below a block, NULL when there is none. */
 const struct seal *seals_find(const struct seals *seals, uint64_t block);
