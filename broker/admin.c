@@ -69,11 +69,14 @@ static struct json *group_status(const struct core *core, const struct group *gr
     js_set_int(js_set_int(o, "success", (int64_t)group->settled_success), "failed",
                (int64_t)group->settled_failed);
     for (size_t i = 0; i < group->n_schedules; i++) {
-        const struct schedule *s = &group->schedules[i];
-        struct json *one = js_object();
+        struct schedule *s = &group->schedules[i];
+        struct json *one = js_set_text(js_object(), "when", s->when);
         js_set_text(js_set_text(one, "operation", s->operation), "cursor", s->cursor);
         js_set_int(js_set_int(one, "last_due_us", (int64_t)s->last_due_us), "every_us",
                    (int64_t)s->every_us);
+        js_set_bool(js_set_bool(one, "configured", s->is_configured), "owed", s->is_owed);
+        if (s->is_configured && s->staged_due_us)
+            js_set_int(one, "next_due_us", (int64_t)schedule_next_due(s));
         js_push(schedules, js_set_bool(one, "running", s->pending.block != 0));
     }
     gate_status(core, group, o);

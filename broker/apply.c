@@ -263,6 +263,7 @@ static void apply_integration(struct core *core, struct walk *walk,
         set_text(&group->service, js_text(json, "service", NULL));
         set_text(&group->provider, js_text(json, "provider", NULL));
         budget_define(&group->gate.budget, json);
+        schedule_define(group, js_get(json, "schedules"), walk->block->timestamp_us);
         route_forget(core);
         start_types(core);
     }
@@ -364,8 +365,11 @@ static void apply_schedule(struct core *core, struct walk *walk, const struct re
         schedule->last_due_us = c->due_us;
     if (c->due_us > schedule->staged_due_us)
         schedule->staged_due_us = c->due_us;
+    schedule->next_due_us = 0;
+    if (c->missed == 2)
+        schedule->is_owed = true;
     if (!c->missed) {
-        schedule->is_staged = false;
+        schedule->is_staged = schedule->is_owed = false;
         core->firing = schedule;
     }
 }

@@ -11,6 +11,7 @@
 #include "broker/core.h"
 #include "broker/link.h"
 #include "broker/live.h"
+#include "broker/settings.h"
 #include "lib/base/buf.h"
 #include "lib/base/id.h"
 #include "lib/base/log.h"
@@ -352,109 +353,13 @@ static bool recover(struct broker *broker, const struct log_head *head, char *er
     return true;
 }
 
-/* --- configuration --- */
-
-static const char *bus_key(const struct broker *broker, const char *name)
-{
-    char full[128];
-
-    snprintf(full, sizeof(full), "bus.%s", name);
-    return secrets_get(broker->run->secrets, full);
-}
-
-static void fill_integration(const struct broker *broker,
-                             const struct config_integration *from,
-                             struct core_integration *to)
-{
-    struct core_schedule *schedules = mem_array(from->n_schedules, sizeof(*schedules));
-    struct core_price *prices = mem_array(from->n_prices, sizeof(*prices));
-
-    for (size_t i = 0; i < from->n_schedules; i++)
-        schedules[i] = (struct core_schedule){.operation = from->schedules[i].operation,
-                                              .every_us = from->schedules[i].every_us,
-                                              .missed = (int)from->schedules[i].missed};
-    for (size_t i = 0; i < from->n_prices; i++)
-        prices[i] = (struct core_price){from->prices[i].operation, from->prices[i].price,
-                                        from->prices[i].since_us};
-    *to = (struct core_integration){
-        .name = from->name,
-        .connector = from->connector,
-        .provider = from->provider,
-        .service = from->service,
-        .mode = from->mode,
-        .key = bus_key(broker, from->name),
-        .is_default = from->is_default,
-        .is_ordered = from->order == ORDER_KEY,
-        .attempts = from->limits.attempts,
-        .deadline_us = from->limits.deadline_us,
-        .rate = from->limits.rate,
-        .concurrency = from->limits.concurrency,
-        .breaker = {from->limits.breaker.failures, from->limits.breaker.window_us,
-                    from->limits.breaker.pause_us},
-        .per_day = from->budget.per_day,
-        .prices = prices,
-        .n_prices = from->n_prices,
-        .schedules = schedules,
-        .n_schedules = from->n_schedules,
-    };
-}
-
-static struct core_peer *fill_peers(const struct config *config)
-{
-    struct core_peer *peers = mem_array(config->bus.n_peers, sizeof(*peers));
-
-    for (size_t i = 0; i < config->bus.n_peers; i++) {
-        const struct config_peer *from = &config->bus.peers[i];
-        peers[i] = (struct core_peer){
-            .name = from->name,
-            .is_connector = strcmp(from->role, "connector") == 0,
-            .integration = from->integration,
-            .publish = (const char *const *)from->publish,
-            .n_publish = from->n_publish,
-            .groups = (const char *const *)from->groups,
-            .n_groups = from->n_groups,
-            .may_observe = from->observe,
-        };
-    }
-    return peers;
-}
+/* --- the process --- */
 
 static void configure(struct broker *broker, const struct config *config)
 {
-    struct core_integration *integrations =
-        mem_array(config->n_integrations, sizeof(*integrations));
-    struct core_group *groups = mem_array(config->n_groups, sizeof(*groups));
-
-    for (size_t i = 0; i < config->n_integrations; i++)
-        fill_integration(broker, &config->integrations[i], &integrations[i]);
-    for (size_t i = 0; i < config->n_groups; i++)
-        groups[i] =
-            (struct core_group){.name = config->groups[i].name,
-                                .types = (const char *const *)config->groups[i].types,
-                                .n_types = config->groups[i].n_types,
-                                .is_ordered = config->groups[i].order == ORDER_KEY,
-                                .may_lose = !config->groups[i].protect,
-                                .attempts = config->groups[i].attempts};
-    struct core_peer *peers = fill_peers(config);
-    struct core_config in = {.gateway_key = bus_key(broker, "gateway"),
-                             .integrations = integrations,
-                             .n_integrations = config->n_integrations,
-                             .groups = groups,
-                             .n_groups = config->n_groups,
-                             .peers = peers,
-                             .n_peers = config->bus.n_peers,
-                             .random_seed = loop_wall_us(broker->run->loop) | 1};
-    core_configure(broker->core, &in);
-    for (size_t i = 0; i < config->n_integrations; i++) {
-        free((void *)(uintptr_t)integrations[i].schedules);
-        free((void *)(uintptr_t)integrations[i].prices);
-    }
-    free(integrations);
-    free(groups);
-    free(peers);
+    settings_apply(broker->core, config, broker->run->secrets,
+                   loop_wall_us(broker->run->loop) | 1);
 }
-
-/* --- the process --- */
 
 static void fatal(struct broker *broker, const char *why)
 {

@@ -14,7 +14,10 @@
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
 
-enum { FORM = 1 };
+enum {
+    FORM = 1,
+    OWED_BIT = 63, /* of a schedule's pending index */
+};
 
 /* --- writing --- */
 
@@ -94,7 +97,7 @@ static void put_group(struct core *core, struct buf *out, const struct group *gr
         put_text(out, s->operation);
         put(out, s->last_due_us);
         put(out, s->pending.block);
-        put(out, s->pending.index);
+        put(out, s->pending.index | (uint64_t)s->is_owed << OWED_BIT);
         put_text(out, s->cursor);
     }
 }
@@ -210,7 +213,7 @@ static void get_schedules(struct reader *in, struct group *group)
     for (uint64_t i = 0; i < n && !in->is_bad; i++) {
         const char *name = get_text(in), *operation = get_text(in);
         uint64_t last_due = get(in), block = get(in);
-        uint32_t index = (uint32_t)get(in);
+        uint64_t index = get(in);
         const char *cursor = get_text(in);
         if (!name || !operation)
             continue;
@@ -221,7 +224,8 @@ static void get_schedules(struct reader *in, struct group *group)
                               .operation = mem_text(operation),
                               .last_due_us = last_due,
                               .staged_due_us = last_due,
-                              .pending = {block, index},
+                              .pending = {block, (uint32_t)index},
+                              .is_owed = index >> OWED_BIT & 1,
                               .cursor = mem_text(cursor)};
     }
 }

@@ -3,8 +3,9 @@
 /* configure - the configuration in force, and what of it the log must know
  *
  * Integrations and groups are records, so that the log says whose an event was. Budget
- * and prices are in them because what was spent is counted by them.  Limits, keys and
- * schedules' intervals are not: they are the present configuration's alone. */
+ * and prices are in them because what was spent is counted by them, schedules because
+ * runs are counted from the time on at which they were so.  Limits and keys are not: they
+ * are the present configuration's alone. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,17 @@ static void set_prices(struct json *o, const struct core_integration *in)
     js_set(o, "prices", prices);
 }
 
+static void set_schedules(struct json *o, const struct core_integration *in)
+{
+    struct json *schedules = js_array();
+
+    for (size_t i = 0; i < in->n_schedules; i++)
+        js_push(schedules, js_set_text(js_set_text(js_object(), "operation",
+                                                   in->schedules[i].operation),
+                                       "when", in->schedules[i].when));
+    js_set(o, "schedules", schedules);
+}
+
 static char *integration_record(const struct core_integration *in)
 {
     struct json *o = js_object();
@@ -37,6 +49,8 @@ static char *integration_record(const struct core_integration *in)
     js_set_text(js_set_text(o, "name", in->name), "connector", in->connector);
     js_set_text(js_set_text(o, "provider", in->provider), "service", in->service);
     js_set_bool(js_set_text(o, "mode", in->mode), "default", in->is_default);
+    if (in->n_schedules > 0)
+        set_schedules(o, in);
     if (in->n_prices > 0)
         set_prices(o, in);
     if (in->per_day.currency[0]) {
@@ -79,9 +93,7 @@ static void configure_schedule(struct group *group, const struct core_schedule *
     _free_ char *name = mem_format("%s.%s", group->name, in->operation);
     struct schedule *s = schedule_make(group, name);
 
-    s->every_us = in->every_us;
-    s->missed = in->missed;
-    s->is_configured = in->every_us > 0;
+    schedule_configure(s, in);
 }
 
 static void set_order(struct group *group, bool is_ordered)

@@ -47,9 +47,7 @@ static void group_free(struct group *group)
     for (size_t i = 0; i < group->n_types; i++)
         free(group->types[i]);
     for (size_t i = 0; i < group->n_schedules; i++) {
-        free(group->schedules[i].name);
-        free(group->schedules[i].operation);
-        free(group->schedules[i].cursor);
+        schedule_fini(&group->schedules[i]);
     }
     budget_fini(&group->gate.budget);
     char *texts[] = {group->name, group->connector, group->provider, group->service,

@@ -53,15 +53,22 @@ enum {
     CORE_BACKOFF_CAP_US = 2000000000, /* a Retry-After beyond this is cut to it */
     CORE_CHECKPOINT_BYTES =
         128 << 20, /* of log between checkpoints: what a restart replays at most */
-    CORE_MISSED_MAX = 100, /* records of missed runs written at once per schedule */
+    CORE_MISSED_MAX = 100,   /* records of missed runs written at once per schedule; those
+                                before are told as a number */
+    CORE_LATE_US = 10000000, /* a run that starts so late, or half its interval, was not
+                                missed */
 };
 
 /* --- configuration, all borrowed for the call of core_configure --- */
 
 struct core_schedule {
     const char *operation;
+    const char *when; /* as the configuration says it: runs are counted anew when it
+                         changes */
     uint64_t every_us;
-    int missed; /* 0 skip, 1 once, 2 all */
+    const struct cron *cron; /* instead of every_us, or NULL */
+    const struct zone *zone; /* of it; NULL is UTC */
+    int missed;              /* 0 skip, 1 once, 2 all */
 };
 struct core_breaker {
     uint32_t failures; /* in a row; 0: none. At most BREAKER_FAILURES_MAX */

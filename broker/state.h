@@ -8,7 +8,9 @@
 #include "broker/gate.h"
 #include "broker/limit.h"
 #include "lib/base/buf.h"
+#include "lib/base/cron.h"
 #include "lib/base/json.h"
+#include "lib/base/zone.h"
 #include "proto/control.h"
 
 /* --- what is known of one event in one group, allocated for a block when one of its
@@ -92,13 +94,23 @@ struct lanes {
 
 struct schedule {
     char *name, *operation; /* name: "<integration>.<operation>" */
+    char *spec; /* `when` of the integration's record; NULL = not known since the
+                   checkpoint */
+    /* of the configuration in force */
+    char *when;
     uint64_t every_us;
+    bool is_cron;
+    struct cron cron;
+    struct zone *zone;
     int missed;
     bool is_configured;
-    bool is_owed;            /* `once`: a run fell due while the former one ran */
-    uint64_t last_due_us;    /* wall; fired or recorded as missed */
-    uint64_t staged_due_us;  /* as far as staged records go */
-    bool is_staged;          /* a run is staged, not yet applied */
+    uint64_t next_due_us; /* the first after staged_due_us; 0 = to be worked out */
+    /* the fold's */
+    bool is_owed;           /* a run fell due while the former one ran and is made up for,
+                               or the last one has more to fetch */
+    uint64_t last_due_us;   /* wall; fired or recorded as missed */
+    uint64_t staged_due_us; /* as far as staged records go */
+    bool is_staged;         /* a run is staged, not yet applied */
     struct position pending; /* block 0 = none */
     char *cursor;
 };
@@ -578,6 +590,12 @@ void wait_forget(struct core *core, const struct session *session);
 void schedule_tick(struct core *core);
 /* By name ("<integration>.<operation>"); made when there is none. */
 struct schedule *schedule_make(struct group *group, const char *name);
+/* What is in force from now on; the schedule owns what it is given. */
+void schedule_configure(struct schedule *schedule, const struct core_schedule *in);
+/* The fold: the integration's record, in a block of this time, lists these schedules. */
+void schedule_define(struct group *group, const struct json *list, uint64_t at_us);
+void schedule_fini(struct schedule *schedule);
+uint64_t schedule_next_due(struct schedule *schedule);
 void schedule_settled(struct core *core, struct group *group, struct position position,
                       const struct record *outcome);
 /* checkpoint.c */

@@ -62,7 +62,7 @@ struct control_session {
  * a fired run's request follows in the same block. */
 struct control_schedule {
     uint64_t due_us;
-    uint32_t missed; /* 1: recorded only */
+    uint32_t missed; /* 0: it fired; 1: recorded only; 2: missed, and one run is owed for it */
     uint32_t reserved;
 } __attribute__((packed));
 

@@ -310,6 +310,16 @@ struct zone *zone_load(const char *name, const char **ret_why)
     return zone_parse(bytes, n, ret_why);
 }
 
+struct zone *zone_copy(const struct zone *zone)
+{
+    if (!zone)
+        return NULL;
+    struct zone *copy = mem_copy(zone, sizeof(*zone));
+    copy->at = mem_copy(zone->at, zone->n * sizeof(*zone->at));
+    copy->offset = mem_copy(zone->offset, zone->n * sizeof(*zone->offset));
+    return copy;
+}
+
 void zone_free(struct zone *zone)
 {
     if (!zone)

@@ -20,6 +20,7 @@ struct zone *zone_parse(const void *bytes, size_t n, const char **ret_why);
  * file. NULL and the reason. */
 #define ZONE_DIRECTORY "/usr/share/zoneinfo"
 struct zone *zone_load(const char *name, const char **ret_why);
+struct zone *zone_copy(const struct zone *zone); /* NULL gives NULL */
 void zone_free(struct zone *zone);
 
 /* Seconds east of UTC at a time in seconds since 1970. NULL is UTC. */

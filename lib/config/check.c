@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cron.h"
 #include "lib/base/mem.h"
+#include "lib/base/zone.h"
 #include "lib/config/check_bus.h"
 #include "lib/config/config.h"
 #include "lib/config/node.h"
 #include "proto/record.h"
 
-enum { IPC_PATH_MAX = 107 }; /* sun_path of a Unix socket, without the NUL */
+#define FROM_2026 INT64_C(1767225600) /* any time will do to see whether a day comes */
+enum { IPC_PATH_MAX = 107 };          /* sun_path of a Unix socket, without the NUL */
 
 struct checking {
     const struct config *config;
@@ -154,9 +157,54 @@ static void check_prices(const struct checking *c, const struct config_integrati
     }
 }
 
+static void check_cron(const struct checking *c, const struct config_schedule *schedule,
+                       const struct node *item)
+{
+    struct mark mark = mark_of(item, "cron");
+    const struct node *node = node_member(item, "cron");
+    struct cron cron;
+    char error[160];
+    const char *why;
+    size_t column;
+    struct zone *zone = zone_load(schedule->timezone, &why);
+
+    if (!zone)
+        problem_add(c->problems, mark_of(item, "timezone"),
+                    "`timezone`: %s; expected an IANA name such as Europe/Berlin", why);
+    if (!cron_parse(schedule->cron, &cron, error, sizeof(error), &column)) {
+        mark.col += (unsigned)(column - 1) + (node && !node->is_plain);
+        problem_add(c->problems, mark, "`cron`: %s", error);
+    } else if (!cron_next(&cron, zone, FROM_2026)) {
+        problem_add(c->problems, mark, "`cron`: there is no such day in any year");
+    }
+    zone_free(zone);
+}
+
+static void check_times(const struct checking *c, const struct config_schedule *schedule,
+                        const struct node *item)
+{
+    if (!schedule->cron && !node_member(item, "every"))
+        problem_add(c->problems, mark_of(item, "operation"),
+                    "`%s` does not say when; expected `every` or `cron`",
+                    schedule->operation);
+    else if (schedule->cron && node_member(item, "every"))
+        problem_add(c->problems, mark_of(item, "cron"),
+                    "`every` and `cron` both say when; expected one of them");
+    else if (schedule->cron)
+        check_cron(c, schedule, item);
+    if (!schedule->cron && node_member(item, "timezone"))
+        problem_add(c->problems, mark_of(item, "timezone"),
+                    "`timezone` belongs to `cron`, and there is none");
+}
+
 static void check_schedules(const struct checking *c, const struct config_integration *in,
                             const struct node *node)
 {
+    for (size_t i = 0; i < in->n_schedules; i++)
+        if (in->schedules[i].operation)
+            check_times(c, &in->schedules[i],
+                        item_at(node, "schedules", in->schedules[i].line, "operation",
+                                in->schedules[i].operation));
     for (size_t i = 0; i < in->n_schedules; i++)
         for (size_t j = 0; j < i; j++) {
             const struct config_schedule *a = &in->schedules[j], *b = &in->schedules[i];

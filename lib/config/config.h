@@ -37,7 +37,8 @@ struct config_price {       /* what one call of an operation costs at most, from
 enum missed_policy { MISSED_SKIP, MISSED_ONCE, MISSED_ALL };
 struct config_schedule {
     char *operation;
-    uint64_t every_us;
+    uint64_t every_us;      /* 0: cron says when */
+    char *cron, *timezone;  /* cron: NULL where `every` says when; both were checked */
     enum missed_policy missed;
     int line;
 };

@@ -197,8 +197,13 @@ static const struct section webhook_section = {
 static const struct field schedule_fields[] = {
     {"operation", FIELD_NAME, .is_required = true, AT(config_schedule, operation),
      .sentence = "The connector's operation that is called."},
-    {"every", FIELD_DURATION, .is_required = true, AT(config_schedule, every_us),
-     .min = SECOND, .max = 366 * DAY, .sentence = "The time from one run to the next."},
+    {"every", FIELD_DURATION, AT(config_schedule, every_us), .min = SECOND,
+     .max = 366 * DAY, .sentence = "The time from one run to the next."},
+    {"cron", FIELD_TEXT, AT(config_schedule, cron),
+     .sentence = "In place of `every`: minute, hour, day of the month, month, day of the "
+                 "week, as `\"*/5 * * * *\"`."},
+    {"timezone", FIELD_TEXT, AT(config_schedule, timezone), .fallback = "UTC",
+     .sentence = "Of `cron`: an IANA name such as Europe/Berlin."},
     {"missed", FIELD_ENUM, AT(config_schedule, missed), .fallback = "once",
      .choices = missed,
      .sentence =

@@ -93,7 +93,7 @@ def test_folders_of_lib_do_not_include_each_other_in_a_circle():
 
 
 # Files of broker/ that are the process around the core.
-SHELL = ("main.", "broker.", "link.", "live.")
+SHELL = ("main.", "broker.", "settings.", "link.", "live.")
 
 
 def test_the_brokers_core_touches_no_socket_file_or_clock():

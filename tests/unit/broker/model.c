@@ -54,7 +54,8 @@ struct model {
 };
 
 static const char *const group_types[] = {"payment.*.succeeded", "order.>"};
-static const struct core_schedule schedules[] = {{"events", 60000000, 1}};
+static const struct core_schedule schedules[] = {
+    {.operation = "events", .when = "every 1m", .every_us = 60000000, .missed = 1}};
 static const struct core_integration integrations[] = {
     {.name = "stripe",
      .connector = "payment",

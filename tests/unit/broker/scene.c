@@ -207,6 +207,18 @@ void scene_succeed(struct scene *scene, int64_t cost_micros)
     buf_fini(&attrs);
 }
 
+void scene_poll(struct scene *scene, const char *cursor, bool more)
+{
+    struct buf attrs = BUF_NULL;
+
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_CURSOR, cursor);
+    if (more)
+        attrs_bool(&attrs, ATTR_MORE, true);
+    settle(scene, CLASS_none, &attrs);
+    buf_fini(&attrs);
+}
+
 void scene_fail(struct scene *scene, enum record_class why)
 {
     struct buf attrs = BUF_NULL;

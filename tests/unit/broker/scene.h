@@ -49,6 +49,8 @@ size_t scene_take(struct scene *scene);
 void scene_succeed(struct scene *scene, int64_t cost_micros);
 void scene_fail(struct scene *scene, enum record_class why);
 void scene_retry(struct scene *scene, uint64_t after_us);
+/* Succeed as a poll does: with a cursor, and with more to fetch or not. */
+void scene_poll(struct scene *scene, const char *cursor, bool more);
 
 /* Of the broker's status: groups.0.<path>. The text is to be freed. */
 int64_t scene_int(const struct scene *scene, const char *path);

@@ -18,7 +18,8 @@
 static const char *const billing_types[] = {"payment.*.succeeded", "order.>"};
 static const struct core_group groups[] = {
     {.name = "billing", .types = billing_types, .n_types = 2, .attempts = 3}};
-static const struct core_schedule every_minute[] = {{"events", 60000000, 1}};
+static const struct core_schedule every_minute[] = {
+    {.operation = "events", .when = "every 1m", .every_us = 60000000, .missed = 1}};
 static const struct core_integration one[] = {{.name = "stripe",
                                                .connector = "payment",
                                                .service = "Stripe",

@@ -21,7 +21,7 @@
 #define KEY   KEY39 "?"
 #define PEER(more)                                                                       \
     "bus: { listen: 0.0.0.0:7070, peers: { app: { public_key: \"" KEY "\", " more " } "  \
-                                                                                  "} }"
+    "} }"
 #define HOOK(path) "{ path: " path ", scheme: stripe, secrets: [vault:hook] }"
 
 struct broken {
@@ -234,6 +234,29 @@ static const struct broken broken[] = {
     {"a schedule that never rests",
      STRIPE "    schedules:\n      - { operation: events, every: 1ms }\n", "5:37",
      "from 1s"},
+    {"a schedule that does not say when",
+     STRIPE "    schedules:\n      - { operation: events }\n", "5:22",
+     "expected `every` or `cron`"},
+    {"a schedule that says it twice",
+     STRIPE
+     "    schedules:\n      - { operation: events, every: 5m, cron: \"0 * * * *\" }\n",
+     "5:47", "expected one of them"},
+    {"a cron with a mistake",
+     STRIPE "    schedules:\n      - { operation: events, cron: \"0 25 * * *\" }\n",
+     "5:39", "the hour: expected a number from 0 to 23"},
+    {"a cron without quotes with a mistake",
+     STRIPE "    schedules:\n      - { operation: events, cron: 0 9 32 * * }\n", "5:40",
+     "the day of the month"},
+    {"a day that never comes",
+     STRIPE "    schedules:\n      - { operation: events, cron: \"0 0 31 2 *\" }\n",
+     "5:36", "no such day in any year"},
+    {"a time zone that is none",
+     STRIPE "    schedules:\n      - { operation: events, cron: \"0 9 * * *\", timezone: "
+            "Europe/Atlantis }\n",
+     "5:59", "no such time zone"},
+    {"a time zone without a cron",
+     STRIPE "    schedules:\n      - { operation: events, every: 5m, timezone: UTC }\n",
+     "5:51", "there is none"},
     {"a missed policy that is none",
      STRIPE "    schedules:\n      - { operation: events, every: 5m, missed: al }\n",
      "5:49", "did you mean `all`?"},
