@@ -12,9 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/audit.h"
 #include "gateway/call.h"
 #include "gateway/group.h"
 #include "gateway/hold.h"
+#include "gateway/metrics.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/redrive.h"
@@ -144,6 +146,13 @@ static void on_gone(void *user, struct http_request *request)
         pending->request = NULL;
 }
 
+static void on_answered(void *user, const struct http_request *request, unsigned status,
+                        uint64_t duration_us)
+{
+    struct gateway *gateway = user;
+    metrics_answered(gateway->metrics, http_tag(request), status, duration_us);
+}
+
 static void on_refused_request(void *user, unsigned status, struct http_reply *ret_reply)
 {
     (void)user;
@@ -235,6 +244,7 @@ static int open_server(struct gateway *gateway, const struct service_run *run,
         .on_request = on_request,
         .on_gone = on_gone,
         .on_refused = on_refused_request,
+        .on_answered = on_answered,
         .user = gateway,
     };
     gateway->server = http_server_new(gateway->loop, &options, error, error_size);
@@ -254,6 +264,8 @@ static void shut(struct gateway *gateway)
     redrives_free(gateway->redrives);
     streams_free(gateway->streams);
     queries_free(gateway->queries);
+    audits_free(gateway->audits);
+    metrics_free(gateway->metrics);
     calls_free(gateway->calls);
     webhook_close(gateway);
     if (gateway->ledger)
@@ -273,6 +285,8 @@ static int start(struct service_run *run, char *error, size_t error_size)
     gateway->log_dir = config_log_dir(run->config);
     gateway->calls = calls_new(gateway);
     gateway->queries = queries_new(gateway);
+    gateway->audits = audits_new(run->loop, gateway->log_dir);
+    gateway->metrics = metrics_new(route_count());
     gateway->redrives = redrives_new(gateway);
     gateway->groups = groups_new(gateway);
     gateway->streams = streams_new(gateway);

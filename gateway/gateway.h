@@ -11,7 +11,9 @@
 
 struct config;
 struct hold;
+struct audits;
 struct http_request;
+struct metrics;
 struct http_server;
 struct groups;
 struct ledger;
@@ -34,7 +36,7 @@ struct pending {
 /* A webhook address. */
 struct endpoint {
     const char *path, *integration_name;
-    char *scope; /* of its idempotency keys */
+    char *scope;   /* of its idempotency keys */
     char *urls[2]; /* of a scheme that signs it: what the sender may have signed */
     uint32_t integration;
     const struct scheme *scheme;
@@ -44,6 +46,7 @@ struct endpoint {
     /* Refusals told in the current second, and those that were only counted since. */
     uint64_t second;
     uint32_t told, untold;
+    uint64_t accepted, refused, not_taken; /* requests since the start */
 };
 
 struct gateway {
@@ -60,6 +63,8 @@ struct gateway {
     struct redrives *redrives;
     struct groups *groups;
     struct streams *streams;
+    struct audits *audits;
+    struct metrics *metrics;
     struct token_book tokens;
     /* Whose request is being handled: of a route with a scope, until its handler
      * returns. */

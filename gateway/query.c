@@ -1,22 +1,14 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Reading is done in this process, from the log, and takes a moment; only the audit,
- * which walks the whole log, is done by a child of one request's life, so that webhooks
- * do not wait behind it. */
+/* Reading is done in this process, from the log, and takes a moment. */
 #include "gateway/query.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "gateway/audit.h"
 #include "gateway/cloudevent.h"
 #include "gateway/gateway.h"
 #include "gateway/problem.h"
@@ -30,31 +22,21 @@
 #include "lib/sdk/peer.h"
 #include "proto/record.h"
 
-enum { ANSWER_US = 5 * 1000 * 1000, LIMIT_MAX = 10000, RETRY_MS = 1000, AUDIT_S = 600 };
+enum { ANSWER_US = 5 * 1000 * 1000, LIMIT_MAX = 10000, RETRY_MS = 1000 };
 
 /* A question to the broker. */
 struct question {
     struct pending pending;
     struct queries *queries;
     struct question *next;
+    query_reply_fn reply;
     uint64_t ref;
     struct loop_timer *timer;
-};
-
-/* The audit that runs. */
-struct audit {
-    struct pending pending;
-    struct queries *queries;
-    struct loop_source *source;
-    struct buf answer;
-    pid_t pid;
-    int fd;
 };
 
 struct queries {
     struct gateway *gateway;
     struct question *questions;
-    struct audit *audit;
 };
 
 /* --- from the log --- */
@@ -210,106 +192,32 @@ void query_log(struct gateway *gateway, struct http_request *request,
 
 /* --- the audit --- */
 
-static struct json *audit_json(const struct ledger_audit *a)
+static void on_audit(void *user, const struct json *result)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } members[] = {
-        {"accepted", a->accepted},
-        {"requests", a->requests},
-        {"facts", a->facts},
-        {"success", a->success},
-        {"failed", a->failed},
-        {"pending", a->pending},
-        {"unaccounted", a->unaccounted},
-        {"outcomes", a->outcomes},
-        {"duplicates", a->duplicates},
-        {"damaged_blocks", a->damaged_blocks},
-        {"missing_blocks", a->missing_blocks},
-    };
-    struct json *body = js_object();
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        js_set_int(body, members[i].name, (int64_t)members[i].value);
-    return body;
-}
-
-/* The child's whole life: it keeps nothing of ours but the pipe, and ends with us. */
-static void run_audit(const char *log_dir, int fd)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(AUDIT_S);
-    if (dup2(fd, STDOUT_FILENO) < 0 || close_range(STDERR_FILENO + 1, UINT_MAX, 0) != 0)
-        _exit(1);
-    struct ledger_audit audit = {0};
-    struct ledger *ledger = ledger_open(log_dir, (char[256]){0}, 256);
-    if (!ledger || ledger_audit(ledger, &audit, NULL, NULL) != 0)
-        _exit(1);
-    struct buf text = {0};
-    js_write(audit_json(&audit), 0, &text);
-    _exit(write(STDOUT_FILENO, text.bytes, text.len) == (ssize_t)text.len ? 0 : 1);
-}
-
-static void audit_end(struct audit *audit)
-{
-    audit->queries->audit = NULL;
-    loop_unwatch(audit->source);
-    close(audit->fd);
-    int status = -1;
-    while (waitpid(audit->pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    struct http_request *request = audit->pending.request;
-    struct json *body = status == 0 ? js_parse((const char *)audit->answer.bytes,
-                                               audit->answer.len, (char[64]){0}, 64)
-                                    : NULL;
-    if (request && body)
-        answer_json(request, 200, body, NULL);
-    else if (request)
-        problem_reply(request, ERR_unavailable, "the log could not be walked", RETRY_MS);
-    if (!request)
-        js_free(body);
-    buf_fini(&audit->answer);
-    free(audit);
-}
-
-static void on_audit(void *user, uint32_t events)
-{
-    (void)events;
-    struct audit *audit = user;
-    ssize_t n = read(audit->fd, buf_reserve(&audit->answer, 4096), 4096);
-    if (n > 0)
-        audit->answer.len += (size_t)n;
-    else if (n == 0 || errno != EINTR)
-        audit_end(audit);
+    struct pending *pending = user;
+    if (pending->request && result)
+        answer_json(pending->request, 200, js_copy(result), NULL);
+    else if (pending->request)
+        problem_reply(pending->request, ERR_unavailable, "the log could not be walked",
+                      RETRY_MS);
+    free(pending);
 }
 
 void query_audit(struct gateway *gateway, struct http_request *request,
                  const char *const *params)
 {
     (void)params;
-    struct queries *queries = gateway->queries;
-    int pipes[2] = {-1, -1};
-    if (queries->audit) {
+    struct pending *pending = mem_alloc(sizeof(*pending));
+    pending->request = request;
+    if (audit_start(gateway->audits, /* is_background= */ false, on_audit, pending)) {
+        http_set_user(request, pending);
+        return;
+    }
+    free(pending);
+    if (audit_is_running(gateway->audits))
         problem_reply(request, ERR_too_many_requests, "an audit is running", RETRY_MS);
-        return;
-    }
-    pid_t pid = pipe(pipes) == 0 ? fork() : -1;
-    if (pid == 0)
-        run_audit(gateway->log_dir, pipes[1]);
-    if (pipes[1] >= 0)
-        close(pipes[1]);
-    if (pid < 0) {
-        if (pipes[0] >= 0)
-            close(pipes[0]);
+    else
         problem_reply(request, ERR_unavailable, "no process for the audit", RETRY_MS);
-        return;
-    }
-    struct audit *audit = mem_alloc(sizeof(*audit));
-    *audit = (struct audit){
-        .pending.request = request, .queries = queries, .pid = pid, .fd = pipes[0]};
-    audit->source = loop_watch(gateway->loop, audit->fd, EPOLLIN, on_audit, audit);
-    queries->audit = audit;
-    http_set_user(request, audit);
 }
 
 /* --- from the broker --- */
@@ -324,32 +232,53 @@ static void question_end(struct question *question)
     free(question);
 }
 
+static void answer(struct question *question, bool ok, const char *text)
+{
+    if (question->pending.request)
+        question->reply(question->queries->gateway, question->pending.request, ok, text);
+    question_end(question);
+}
+
 static void on_silence(void *user)
 {
-    struct question *question = user;
-    if (question->pending.request)
-        problem_reply(question->pending.request, ERR_unavailable,
-                      "the broker did not answer in time", RETRY_MS);
-    question_end(question);
+    answer(user, false, "the broker did not answer in time");
+}
+
+void query_ask(struct gateway *gateway, struct http_request *request, uint64_t wait_us,
+               query_reply_fn reply)
+{
+    if (!peer_is_joined(gateway->peer)) {
+        reply(gateway, request, false, "the broker is not reachable");
+        return;
+    }
+    struct question *question = mem_alloc(sizeof(*question));
+    *question = (struct question){.pending.request = request,
+                                  .queries = gateway->queries,
+                                  .next = gateway->queries->questions,
+                                  .reply = reply};
+    gateway->queries->questions = question;
+    question->timer = loop_timer_new(gateway->loop, on_silence, question);
+    loop_timer_in(question->timer, wait_us);
+    http_set_user(request, question);
+    question->ref = peer_admin(gateway->peer, "status", "{}");
+}
+
+static void reply_status(struct gateway *gateway, struct http_request *request, bool ok,
+                         const char *text)
+{
+    (void)gateway;
+    struct http_reply reply = {200, "application/json", text, strlen(text), NULL};
+    if (ok)
+        http_reply(request, &reply);
+    else
+        problem_reply(request, ERR_unavailable, text, RETRY_MS);
 }
 
 void query_status(struct gateway *gateway, struct http_request *request,
                   const char *const *params)
 {
     (void)params;
-    if (!peer_is_joined(gateway->peer)) {
-        problem_reply(request, ERR_unavailable, "the broker is not reachable", RETRY_MS);
-        return;
-    }
-    struct question *question = mem_alloc(sizeof(*question));
-    question->pending.request = request;
-    question->queries = gateway->queries;
-    question->next = gateway->queries->questions;
-    gateway->queries->questions = question;
-    question->timer = loop_timer_new(gateway->loop, on_silence, question);
-    loop_timer_in(question->timer, ANSWER_US);
-    http_set_user(request, question);
-    question->ref = peer_admin(gateway->peer, "status", "{}");
+    query_ask(gateway, request, ANSWER_US, reply_status);
 }
 
 void queries_answer(struct queries *queries, uint64_t ref, bool ok, const char *json)
@@ -357,16 +286,8 @@ void queries_answer(struct queries *queries, uint64_t ref, bool ok, const char *
     struct question *question = queries->questions;
     while (question && question->ref != ref)
         question = question->next;
-    if (!question)
-        return;
-    struct http_request *request = question->pending.request;
-    const char *text = json ? json : "";
-    struct http_reply reply = {200, "application/json", text, strlen(text), NULL};
-    if (request && ok)
-        http_reply(request, &reply);
-    else if (request)
-        problem_reply(request, ERR_unavailable, text, RETRY_MS);
-    question_end(question);
+    if (question)
+        answer(question, ok, json ? json : "");
 }
 
 /* --- alive, ready --- */
@@ -407,10 +328,5 @@ void queries_free(struct queries *queries)
         return;
     while (queries->questions)
         question_end(queries->questions);
-    if (queries->audit) {
-        queries->audit->pending.request = NULL;
-        kill(queries->audit->pid, SIGKILL);
-        audit_end(queries->audit);
-    }
     free(queries);
 }

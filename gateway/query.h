@@ -20,6 +20,13 @@ void queries_answer(struct queries *queries, uint64_t ref, bool ok, const char *
 
 /* A time of a query: RFC 3339, or how long ago; false when it is neither. */
 bool query_when(const char *text, uint64_t now_us, uint64_t *ret_us);
+/* Ask the broker for its status; reply is called once, at once or later: with its JSON,
+ * or (ok = false) with why there is none, which it is not after wait_us. Not at all when
+ * the client's request is taken back meanwhile. */
+typedef void (*query_reply_fn)(struct gateway *gateway, struct http_request *request,
+                               bool ok, const char *text);
+void query_ask(struct gateway *gateway, struct http_request *request, uint64_t wait_us,
+               query_reply_fn reply);
 /* Read service, type, status, class, since, until, key, integration, limit and cursor
  * from the address. NULL, or what is wrong; texts are borrowed from the request. */
 const char *query_filter(struct gateway *gateway, struct http_request *request,

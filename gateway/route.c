@@ -10,6 +10,7 @@
 #include "gateway/event.h"
 #include "gateway/gateway.h"
 #include "gateway/group.h"
+#include "gateway/metrics.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/redrive.h"
@@ -44,10 +45,26 @@ static const struct route routes[] = {
     {"GET", "/v1/audit", SCOPE_READ, query_audit},
     {"GET", "/v1/status", SCOPE_READ, query_status},
     {"POST", "/v1/redrive", SCOPE_ADMIN, redrive_handle},
+    {"GET", "/metrics", SCOPE_READ, metrics_handle},
     {"GET", "/healthz", SCOPE_NONE, query_health},
     {"GET", "/readyz", SCOPE_NONE, query_ready},
 };
 enum { N_ROUTES = sizeof(routes) / sizeof(routes[0]) };
+
+unsigned route_count(void)
+{
+    return N_ROUTES;
+}
+
+const char *route_method(unsigned n)
+{
+    return n ? routes[n - 1].method : "none";
+}
+
+const char *route_path(unsigned n)
+{
+    return n ? routes[n - 1].path : "none";
+}
 
 static int hex_digit(char c)
 {
@@ -161,6 +178,7 @@ void route_request(struct gateway *gateway, struct http_request *request)
             add_allowed(allowed, sizeof(allowed), route->method);
             continue;
         }
+        http_set_tag(request, (unsigned)i + 1);
         if (has_room(gateway, route, request) && may(gateway, route, request))
             route->handle(gateway, request, (const char *const[]){params[0], params[1]});
         return;

@@ -213,6 +213,7 @@ static void note_refusal(struct gateway *gateway, struct endpoint *e,
                          bool is_unverified)
 {
     uint64_t second = loop_steady_us(gateway->loop) / 1000000;
+    (*(is_unverified ? &e->refused : &e->not_taken))++;
     if (second != e->second) {
         e->second = second;
         e->told = 0;
@@ -330,6 +331,7 @@ static void reply_refused(struct arrival *arrival, const struct hold_result *res
 static void on_committed(void *user, const struct hold_result *result)
 {
     struct arrival *arrival = user;
+    arrival->endpoint->accepted += !result->error;
     if (arrival->pending.request && result->error)
         reply_refused(arrival, result);
     else if (arrival->pending.request)

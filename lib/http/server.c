@@ -89,7 +89,9 @@ struct http_request {
     bool is_ended, is_aborted; /* of a stream */
     const char *method, *path;
     void *user;
-    struct buf body; /* received; for a stream: to be sent */
+    unsigned tag;
+    uint64_t since_us; /* steady */
+    struct buf body;   /* received; for a stream: to be sent */
     size_t
         thrown_away; /* of a body that is too large; of a stream's buffer: already sent */
     char target[];
@@ -309,6 +311,10 @@ static struct MHD_Response *make_response(const struct http_reply *reply,
 static void queue_response(struct http_request *request, unsigned status,
                            struct MHD_Response *response)
 {
+    const struct http_server_options *o = &request->server->options;
+    if (o->on_answered)
+        o->on_answered(o->user, request, status,
+                       loop_steady_us(request->server->loop) - request->since_us);
     /* A failure leaves the connection without an answer; resumed, libmicrohttpd closes
      * it. */
     if (!response || MHD_queue_response(request->mhd, status, response) != MHD_YES)
@@ -419,6 +425,7 @@ static void *on_target(void *user, const char *target, struct MHD_Connection *mh
     memcpy(request->target, target, n + 1);
     request->server = server;
     request->mhd = mhd;
+    request->since_us = loop_steady_us(server->loop);
     request->connection =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     request->next = server->requests;
@@ -601,6 +608,16 @@ const void *http_body(const struct http_request *request, size_t *ret_len)
 const char *http_remote(const struct http_request *request)
 {
     return request->connection->address;
+}
+
+void http_set_tag(struct http_request *request, unsigned tag)
+{
+    request->tag = tag;
+}
+
+unsigned http_tag(const struct http_request *request)
+{
+    return request->tag;
 }
 
 bool http_is_left(const struct http_request *request)

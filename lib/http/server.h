@@ -31,6 +31,8 @@ struct http_server_options {
     void (*on_gone)(void *user, struct http_request *request);
     /* A request that is refused before it reaches on_request (too large, malformed): fill in the body to send. May be NULL. */
     void (*on_refused)(void *user, unsigned status, struct http_reply *ret_reply);
+    /* An answer was given, of the owner's or of the server's own; duration from the request's first line. May be NULL. */
+    void (*on_answered)(void *user, const struct http_request *request, unsigned status, uint64_t duration_us);
     void *user;
 };
 
@@ -73,6 +75,9 @@ bool http_is_left(const struct http_request *request);
 /* The owner's own pointer on a request (e.g. what it waits for). */
 void http_set_user(struct http_request *request, void *user);
 void *http_user(const struct http_request *request);
+/* A number of the owner's, 0 at first; still readable in on_answered. */
+void http_set_tag(struct http_request *request, unsigned tag);
+unsigned http_tag(const struct http_request *request);
 void http_reply(struct http_request *request, const struct http_reply *reply);
 
 /* A body sent piece by piece (event streams, and a sandbox's slow or cut answers). Returns once the

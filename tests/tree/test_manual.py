@@ -176,3 +176,10 @@ def test_every_class_of_failure_is_in_the_page():
     wrong = differences("signalbox-protocol(7)", [(name, f"({number})", text) for number, name, text in rows],
                         entries(section("proto/signalbox-protocol.7.scd", "CLASSES OF FAILURE")))
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_metric_is_in_the_page():
+    rows = table("gateway/metrics.def", r'^METRIC\((\w+), (\w+), \w+, ".*?", "(.*)"\)$')
+    told = [(f"signalbox_{name}", f"({kind.lower()}", text) for name, kind, text in rows]
+    wrong = differences("signalbox-metrics(7)", told, entries(section("gateway/signalbox-metrics.7.scd", "METRICS")))
+    assert not wrong, "\n".join(wrong)

@@ -18,12 +18,15 @@
 
 #include <cmocka.h>
 
+#include "gateway/audit.h"
 #include "gateway/call.h"
 #include "gateway/gateway.h"
 #include "gateway/hold.h"
+#include "gateway/metrics.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/route.h"
+#include "gateway/stream.h"
 #include "gateway/webhook.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
@@ -182,6 +185,9 @@ static int open_box(void **state)
     g->hold = hold_new(g->loop, &(struct hold_bus){g, publish, is_joined});
     g->calls = calls_new(g);
     g->queries = queries_new(g);
+    g->audits = audits_new(g->loop, g->log_dir);
+    g->metrics = metrics_new(route_count());
+    g->streams = streams_new(g);
     assert_int_equal(webhook_open(g, box->secrets, error, sizeof(error)), 0);
     const struct http_server_options options = {.address = "127.0.0.1",
                                                 .body_max = 2 << 20,
@@ -200,6 +206,9 @@ static int close_box(void **state)
     http_server_free(g->server);
     hold_free(g->hold);
     queries_free(g->queries);
+    streams_free(g->streams);
+    audits_free(g->audits);
+    metrics_free(g->metrics);
     calls_free(g->calls);
     webhook_close(g);
     loop_free(g->loop);
