@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The signalbox authors
 # SPDX-License-Identifier: Apache-2.0
-"""proto/vectors, read by a second reader that knows proto/README.md only: the bytes say what the JSON beside them says."""
+"""proto/vectors, read by a second reader that takes the layouts from proto/README.md: the bytes say what the JSON beside them says."""
 import json
 import re
 import struct
@@ -15,26 +15,28 @@ FOLDER = tree.ROOT / "proto/vectors"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.bin"))
 HEADER = struct.Struct("<HBBHHIIQ")
 RECORD = struct.Struct("<IIHBBBBBBQQQQ16s16sII")
-# Little-endian structs as the README names their fields; "_" is reserved.
-STRUCTS = {
-    "slice": ("<QIIIHHQ", "block index count bytes attempt flags timestamp_us"),
-    "published": ("<QIIQ", "block first _ timestamp_us"),
-    "verdict": ("<II16sQQ", "index code first_id block position"),
-    "credit": ("<II", "events bytes"),
-    "position": ("<QII", "block index _"),
-    "log_head": ("<QQQQQII", "number term timestamp_us segment_room spare_bytes crc is_full"),
-    "block": ("<IIIIQQQIIIIQQQ", "_ crc prev_crc len number term timestamp_us count events flags version requests_total facts_total outcomes_total"),
-    16: ("<QII", "number count _"),
-    17: ("<QQ", "body_hash expires_us"),
-    18: ("<IIIIQ", "group first count result block"),
-    19: ("<QIIQIHH", "block index group due_us attempts deaths alone"),
-    22: ("<IIQ", "group joined pid"),
-    23: ("<QII", "due_us missed _"),
-    24: ("<II", "piece last"),
-    26: ("<QII", "block index group"),
-}
-ATTRIBUTES = dict(enumerate(("id source subject datacontenttype dataschema key traceparent tracestate service error_msg cost cost_currency cost_kind "
-                             "idempotency_key cause cursor more endpoint schedule actor call_key call_key_time").split(), 1))
+README = tree.text(tree.Path("proto/README.md"))
+CODES = {"u64": "Q", "u32": "I", "u16": "H", "u8": "B", "u8[16]": "16s"}
+
+
+def layouts():
+    """The fixed structs as the README has them: {name, or kind of control record: (struct, [field])}."""
+    found = {}
+    for name, kind, said, fields in re.findall(r"^    (\w+)(?: (\d\d))? +(\d+)  (u\d\S* .*)$", README.split("## Fixed structs")[1], re.M):
+        words = fields.split()
+        form = struct.Struct("<" + "".join(CODES[code] for code in words[::2]))
+        assert form.size == int(said), name
+        found[int(kind) if kind else name] = (form, words[1::2])
+    return found
+
+
+def attributes():
+    """The numbers of the attributes as the README has them."""
+    text = README.split("Attributes, by their numbers")[1].split("Kinds:")[0]
+    return {int(number): name for number, name in re.findall(r"(\d+) ([a-z_]+)", text)}
+
+
+STRUCTS, ATTRIBUTES = layouts(), attributes()
 STATUS = ["Pending", "Success", "Failed"]
 CLASSES = "none permanent exhausted deadline poison budget unverified missed unknown cancelled".split()
 MAPS, RECORDS, SLICES, POSITIONS, EMPTY = {1, 2, 5, 6, 14, 15, 18}, {3, 9}, {8, 12}, {11, 13, 16}, {10, 17}
@@ -58,11 +60,11 @@ def plain(name, value):
 
 def fixed(which, data, at=0):
     form, names = STRUCTS[which]
-    return {name: plain(name, value) for name, value in zip(names.split(), struct.unpack_from(form, data, at)) if name != "_"}
+    return {name: plain(name, value) for name, value in zip(names, form.unpack_from(data, at)) if name not in ("_", "magic", "verdicts")}
 
 
 def size(which):
-    return struct.calcsize(STRUCTS[which][0])
+    return STRUCTS[which][0].size
 
 
 def mapped(data):
@@ -160,6 +162,11 @@ def test_the_bytes_say_what_the_json_says(name):
     said = json.loads((FOLDER / f"{name}.json").read_text())
     found = records(data)[0] if name.startswith("record_") else block(data) if name == "block" else frame(data)
     assert found == said
+
+
+def test_the_specification_numbers_the_attributes_as_the_header_does():
+    header = re.findall(r'^    ATTR\((\d+), \w+, "(\w+)"', tree.text(tree.Path("proto/attrs.h")), re.M)
+    assert {int(number): name for number, name in header} == ATTRIBUTES
 
 
 def test_there_is_one_of_each():
