@@ -188,7 +188,7 @@ static enum turn turn_of(struct core *core, struct group *group, struct slot *sl
         meet(group, cell, r, slot->block, index);
         return TURN_PAST;
     }
-    if (!is_late(core, r) && !lane_take(group, cell, r->key_hash)) {
+    if (!lane_take(group, cell, r->key_hash)) {
         if (group_unsettled(group) >= CORE_UNSETTLED_MAX)
             return TURN_STOP;
         lane_park(group, cell, r->key_hash, slot->block, index);

@@ -165,6 +165,7 @@ static struct session *session_new(struct core *core)
             mem_resize(core->sessions, ++core->n_sessions * sizeof(*core->sessions));
     struct session *session = mem_alloc(sizeof(*session));
     session->index = (uint16_t)i;
+    session->serial = ++core->last_serial;
     core->sessions[i] = session;
     return session;
 }

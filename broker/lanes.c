@@ -155,8 +155,8 @@ static bool unpark(struct lanes *lanes, struct lane *lane, struct parked *ret)
     return true;
 }
 
-/* Those whose deadline passed while they were parked are no longer PARKED, and skipped.
- */
+/* Those whose deadline passed while they were parked are no longer PARKED: skipped, or
+ * waited for until that is committed. */
 void lane_leave(struct group *group, struct cell *cell)
 {
     struct lanes *lanes = &group->lanes;
@@ -168,9 +168,12 @@ void lane_leave(struct group *group, struct cell *cell)
     while (lanes->lanes[at - 1].busy == 0 &&
            unpark(lanes, &lanes->lanes[at - 1], &next)) {
         struct cell *follower = slot_look(slot_find(group, next.block), next.index);
-        if (!follower || follower->state != CELL_PARKED)
+        bool is_ending = follower && follower->state == CELL_SETTLING;
+        if (!follower || (follower->state != CELL_PARKED && !is_ending))
             continue;
         lead(lanes, follower, at);
+        if (is_ending)
+            continue;
         follower->state = CELL_WAITING;
         queue_push(&group->ready, next.block, next.index);
     }

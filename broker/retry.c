@@ -48,21 +48,26 @@ static uint64_t pause_us(struct core *core, const struct setback *setback,
 void retry_later(struct core *core, struct group *group, struct slot *slot,
                  uint32_t index, const struct setback *setback)
 {
-    struct cell *cell = slot_cell(slot, index);
+    struct cell *cell = slot_cell(slot, index); /* changes when the record is applied */
     unsigned attempts = cell->attempts + (setback->counts ? 1u : 0u),
              deaths = cell->deaths + (setback->is_death ? 1u : 0u),
              alone = cell->alone + (setback->is_death && setback->was_alone ? 1u : 0u);
 
-    cell->attempts = (uint8_t)(attempts > 255 ? 255 : attempts);
+    struct ending ending = {.attempts = attempts,
+                            .in_doubt = setback->leaves_doubt,
+                            .had_deaths = deaths > 0};
     if (alone >= CORE_DEATHS_MAX) {
-        settle_by_broker(core, group, slot, index, CLASS_poison,
-                         "its connector ended each time it worked on this");
+        ending.why = CLASS_poison;
+        ending.text = "its connector ended each time it worked on this";
+        settle_as(core, group, slot, index, &ending);
         return;
     }
     if (attempts >= group->attempts) {
         _free_ char *said =
             mem_format("%u attempts; the last: %s", attempts, setback->text);
-        settle_by_broker(core, group, slot, index, CLASS_exhausted, said);
+        ending.why = CLASS_exhausted;
+        ending.text = said;
+        settle_as(core, group, slot, index, &ending);
         return;
     }
     struct control_retry data = {.block = slot->block,

@@ -79,6 +79,8 @@ void session_end(struct core *core, struct session *session, const char *why)
 
 /* --- messages --- */
 
+enum { CREDIT_EVENTS_MAX = 1 << 20, CREDIT_BYTES_MAX = 1 << 30 }; /* more is cut to it */
+
 static bool map_int(const struct message *m, const char *name, int64_t *ret)
 {
     struct attr_value v;
@@ -99,6 +101,20 @@ static void refuse_right(struct core *core, const struct session *session, uint6
     snprintf(detail, sizeof(detail), "%s%s", what, name);
     session_refuse(core, session->peer, ref, ERR_forbidden, detail, 0);
     refusal_note(core, REFUSAL_RIGHT, session->rights->name, detail);
+}
+
+static int64_t within(int64_t n, int64_t most)
+{
+    return n < 0 ? 0 : n > most ? most : n;
+}
+
+/* What it has, and what comes back when its results are committed, is part of it. */
+static void set_credit(struct session *session, int64_t events, int64_t bytes)
+{
+    session->credit_events =
+        within(events, CREDIT_EVENTS_MAX) - session->inflight - session->returning;
+    session->credit_bytes = within(bytes, CREDIT_BYTES_MAX) -
+                            (int64_t)(session->inflight_bytes + session->returning_bytes);
 }
 
 static void on_subscribe(struct core *core, struct session *session,
@@ -131,11 +147,7 @@ static void on_subscribe(struct core *core, struct session *session,
     map_int(m, "credit_events", &events);
     map_int(m, "credit_bytes", &bytes);
     session->group = group;
-    session->credit_events = (events < 0         ? 0
-                              : events > 1 << 20 ? 1 << 20
-                                                 : events) -
-                             session->inflight;
-    session->credit_bytes = bytes < 0 ? 0 : bytes > 1 << 30 ? 1 << 30 : bytes;
+    set_credit(session, events, bytes);
     stage_member(core, session, true);
 }
 
@@ -148,10 +160,10 @@ static void on_credit(struct core *core, struct session *session, const struct m
         return;
     session->credit_events += credit->events;
     session->credit_bytes += credit->bytes;
-    if (session->credit_events > 1 << 20)
-        session->credit_events = 1 << 20;
-    if (session->credit_bytes > 1 << 30)
-        session->credit_bytes = 1 << 30;
+    if (session->credit_events > CREDIT_EVENTS_MAX)
+        session->credit_events = CREDIT_EVENTS_MAX;
+    if (session->credit_bytes > CREDIT_BYTES_MAX)
+        session->credit_bytes = CREDIT_BYTES_MAX;
 }
 
 static void on_ping(struct core *core, struct session *session, const struct message *m)

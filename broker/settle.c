@@ -274,10 +274,11 @@ static void redeliver(struct core *core, struct session *session, uint64_t block
     queue_push(&session->group->ready, block, index);
 }
 
-/* A result that was committed before and is sent again. What it names and the session
- * holds (again) was late then: the peer is done with it, so it is delivered once more. */
-static void settled_before(struct core *core, struct session *session,
-                           const struct message *m)
+/* A result that is committed, or on its way, and is sent again. What it names and the
+ * session holds (again) was late when it came first: the peer is done with it, so it is
+ * delivered once more. */
+static void named_before(struct core *core, struct session *session,
+                         const struct message *m)
 {
     const uint8_t *body = message_body(m);
     const char *why;
@@ -298,7 +299,11 @@ static void settled_before(struct core *core, struct session *session,
             redeliver(core, session, ack->block, ack->first + i);
         at += r->len;
     }
-    message_begin(&core->frame, MSG_SETTLED, m->ref);
+}
+
+static void say_settled(struct core *core, const struct session *session, uint64_t number)
+{
+    message_begin(&core->frame, MSG_SETTLED, number);
     message_end(&core->frame);
     send_frame(core, session->peer);
 }
@@ -319,8 +324,9 @@ void settle_result(struct core *core, struct session *session, const struct mess
     struct batch_place place;
 
     if (numbers_have(&producer->staged, m->ref)) {
+        named_before(core, session, m);
         if (numbers_have(&producer->committed, m->ref))
-            settled_before(core, session, m);
+            say_settled(core, session, m->ref);
         return;
     }
     if (!check_all(core, &result, m)) {
@@ -342,6 +348,8 @@ void settle_result(struct core *core, struct session *session, const struct mess
     reply->number = m->ref;
     reply->credit_events = result.released;
     reply->bytes = result.bytes;
+    session->returning += result.released;
+    session->returning_bytes += result.bytes;
     numbers_add(&producer->staged, m->ref);
     producer->used_us = core->steady_us;
 }
@@ -364,7 +372,7 @@ static void outcome_type(const struct record *request, char *ret_type, size_t si
 
 static void fail_request(struct core *core, struct group *group,
                          const struct record *request, struct position position,
-                         const struct cell *cell, enum record_class why, const char *text)
+                         const struct ending *ending)
 {
     struct buf attrs = BUF_NULL;
     char type[RECORD_TYPE_MAX + 8];
@@ -373,15 +381,14 @@ static void fail_request(struct core *core, struct group *group,
     outcome_type(request, type, sizeof(type));
     id_new(core->wall_us, id);
     attrs_begin(&attrs);
-    attrs_text(&attrs, ATTR_ERROR_MSG, text);
+    attrs_text(&attrs, ATTR_ERROR_MSG, ending->text);
     struct record_parts parts = {
         .kind = RECORD_OUTCOME,
         .status = STATUS_FAILED,
-        .error_class = why,
-        .flags = cell->deaths || (cell->flags & CELL_DOUBT)
-                     ? RECORD_BY_BROKER | RECORD_DOUBT
-                     : RECORD_BY_BROKER,
-        .attempt = cell->attempts,
+        .error_class = ending->why,
+        .flags = ending->had_deaths || ending->in_doubt ? RECORD_BY_BROKER | RECORD_DOUBT
+                                                        : RECORD_BY_BROKER,
+        .attempt = (uint8_t)(ending->attempts > 255 ? 255 : ending->attempts),
         .type = type,
         .id = id,
         .cause = request->id,
@@ -417,11 +424,30 @@ static void fail_delivery(struct core *core, struct group *group,
     buf_fini(&attrs);
 }
 
-void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
-                      uint32_t index, enum record_class why, const char *text)
+/* Who gives up on what was begun and never answered does not know what came of it. */
+static void end_request(struct core *core, struct group *group,
+                        const struct record *request, struct position position,
+                        const struct ending *ending)
+{
+    struct ending unknown = *ending;
+    _free_ char *text = NULL;
+
+    if (!ending->in_doubt) {
+        fail_request(core, group, request, position, ending);
+        return;
+    }
+    text = mem_format("%s; an earlier attempt ended without an answer and may have had "
+                      "its effect: look it up and resolve",
+                      ending->text);
+    unknown.why = CLASS_unknown;
+    unknown.text = text;
+    fail_request(core, group, request, position, &unknown);
+}
+
+void settle_as(struct core *core, struct group *group, struct slot *slot, uint32_t index,
+               const struct ending *ending)
 {
     struct position position = {slot->block, index};
-    struct cell *cell = slot_cell(slot, index);
     struct block_ref *ref = group->is_handler ? cache_get(core, slot->block) : NULL;
     const struct record *request = ref ? block_ref_record(ref, index) : NULL;
 
@@ -430,17 +456,24 @@ void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
                        "a request that must be failed cannot be read from the log");
         return;
     }
-    bool is_doubted = (cell->flags & (CELL_DOUBT | CELL_FRESH)) == CELL_DOUBT;
-    _free_ char *unknown =
-        is_doubted ? mem_format("%s; an earlier attempt ended without an answer and may "
-                                "have had its effect: look it up and resolve",
-                                text)
-                   : NULL;
-    cell->state = CELL_SETTLING;
+    slot_cell(slot, index)->state = CELL_SETTLING;
     if (group->is_handler)
-        fail_request(core, group, request, position, cell,
-                     is_doubted ? CLASS_unknown : why, is_doubted ? unknown : text);
+        end_request(core, group, request, position, ending);
     else
-        fail_delivery(core, group, position, why, text);
+        fail_delivery(core, group, position, ending->why, ending->text);
     block_ref_drop(ref);
+}
+
+void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
+                      uint32_t index, enum record_class why, const char *text)
+{
+    const struct cell *cell = slot_cell(slot, index);
+    const struct ending ending = {.why = why,
+                                  .text = text,
+                                  .attempts = cell->attempts,
+                                  .in_doubt = (cell->flags & (CELL_DOUBT | CELL_FRESH)) ==
+                                              CELL_DOUBT,
+                                  .had_deaths = cell->deaths > 0};
+
+    settle_as(core, group, slot, index, &ending);
 }

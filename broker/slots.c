@@ -120,6 +120,7 @@ void cell_give(struct group *group, struct session *session, struct cell *cell,
     cell->session = session->index;
     cell->len = r->len;
     session->inflight++;
+    session->inflight_bytes += r->len;
 }
 
 void cell_leave(struct core *core, struct group *group, struct cell *cell)
@@ -134,6 +135,7 @@ void cell_leave(struct core *core, struct group *group, struct cell *cell)
     if (!session)
         return;
     session->inflight--;
+    session->inflight_bytes -= cell->len;
     if (session->inflight == 0)
         session->is_solo = false;
 }

@@ -121,7 +121,7 @@ struct reply *stage_reply(struct core *core, struct session *session)
             mem_resize(open->replies, open->cap_replies * sizeof(*open->replies));
     }
     struct reply *reply = &open->replies[open->n_replies++];
-    *reply = (struct reply){.session = session->index};
+    *reply = (struct reply){.session = session->index, .serial = session->serial};
     memcpy(reply->instance, session->instance, 16);
     return reply;
 }
@@ -223,31 +223,51 @@ static void register_waits(struct core *core, struct session *session,
     }
 }
 
+/* The peer's room. A session that was lost meanwhile had none of it in its successor. */
+static void give_back(struct session *session, const struct reply *reply)
+{
+    if (session->serial != reply->serial)
+        return;
+    if (!reply->is_result) {
+        session->window_used -= reply->bytes;
+        return;
+    }
+    session->credit_events += reply->credit_events;
+    session->credit_bytes += (int64_t)reply->bytes;
+    session->returning -= reply->credit_events;
+    session->returning_bytes -= reply->bytes;
+}
+
+static void answer_one(struct core *core, struct session *session,
+                       const struct reply *reply, struct block_ref *ref)
+{
+    if (reply->answer) {
+        admin_answer(core, session, reply->number, /* ok= */ true, reply->answer);
+        return;
+    }
+    if (reply->is_result) {
+        message_begin(&core->frame, MSG_SETTLED, reply->number);
+        message_end(&core->frame);
+        send_frame(core, session->peer);
+        return;
+    }
+    struct published published = {.block = ref->block->number,
+                                  .first = reply->first,
+                                  .timestamp_us = ref->block->timestamp_us};
+    send_published(core, session, reply->number, reply->events, &published,
+                   &reply->verdicts);
+    if (reply->wants_outcomes)
+        register_waits(core, session, reply, ref);
+}
+
 static void answer(struct core *core, struct staged *staged)
 {
     for (size_t i = 0; i < staged->n_replies; i++) {
         struct reply *reply = &staged->replies[i];
         struct session *session = core->sessions[reply->session];
         if (session && memcmp(session->instance, reply->instance, 16) == 0) {
-            session->credit_events += reply->credit_events;
-            if (reply->answer) {
-                admin_answer(core, session, reply->number, /* ok= */ true, reply->answer);
-            } else if (reply->is_result) {
-                session->credit_bytes += (int64_t)reply->bytes;
-                message_begin(&core->frame, MSG_SETTLED, reply->number);
-                message_end(&core->frame);
-                send_frame(core, session->peer);
-            } else {
-                session->window_used -= reply->bytes;
-                struct published published = {.block = staged->ref->block->number,
-                                              .first = reply->first,
-                                              .timestamp_us =
-                                                  staged->ref->block->timestamp_us};
-                send_published(core, session, reply->number, reply->events, &published,
-                               &reply->verdicts);
-                if (reply->wants_outcomes)
-                    register_waits(core, session, reply, staged->ref);
-            }
+            give_back(session, reply);
+            answer_one(core, session, reply, staged->ref);
         }
         reply_fini(reply);
     }

@@ -211,16 +211,18 @@ enum role { ROLE_NONE, ROLE_GATEWAY, ROLE_CONNECTOR, ROLE_CLIENT };
 struct session {
     uint64_t peer; /* 0 = detached: lost, may come back until its lease ends */
     uint16_t index;
+    uint64_t serial; /* no other session of this broker has it */
     bool is_joined;
     uint8_t instance[16];
     enum role role;
     char *name;
     uint64_t pid;
-    struct rights *rights; /* of a peer on an encrypted link; NULL: local */
-    uint32_t integration;  /* a connector's */
-    struct group *group;   /* it takes deliveries from */
-    int64_t credit_events, credit_bytes;
-    uint32_t inflight;
+    struct rights *rights;               /* of a peer on an encrypted link; NULL: local */
+    uint32_t integration;                /* a connector's */
+    struct group *group;                 /* it takes deliveries from */
+    int64_t credit_events, credit_bytes; /* what it would take more */
+    uint32_t inflight, returning; /* deliveries it has; in results not committed yet */
+    uint64_t inflight_bytes, returning_bytes;
     bool is_draining, is_solo; /* for a suspect, alone */
     bool is_replaying;
     struct position replay; /* an observer's place in the log */
@@ -256,6 +258,7 @@ struct producer {
 struct reply {
     uint16_t session;
     uint8_t instance[16]; /* of the session: its index may be somebody else's by then */
+    uint64_t serial;      /* what is returned is this session's, not a later one's */
     bool is_result, wants_outcomes;
     uint64_t number;
     uint32_t first, count; /* records of the batch in the block */
@@ -395,6 +398,7 @@ struct core {
 
     struct session **sessions; /* by index; NULL = free */
     size_t n_sessions;
+    uint64_t last_serial;
     struct session *hot_session;
     size_t n_replaying;
     struct producer **producers;
@@ -427,6 +431,17 @@ bool may_publish(struct core *core, const struct session *session, const char *t
 void accept_publish(struct core *core, struct session *session, const struct message *m);
 /* settle.c */
 void settle_result(struct core *core, struct session *session, const struct message *m);
+/* How the broker itself ends what nobody can finish. */
+struct ending {
+    enum record_class why;
+    const char *text;
+    unsigned attempts;
+    bool in_doubt;   /* of a START: then the class is `unknown` */
+    bool had_deaths; /* of sessions that worked on it */
+};
+void settle_as(struct core *core, struct group *group, struct slot *slot, uint32_t index,
+               const struct ending *ending);
+/* The same with what the cell says. */
 void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
                       uint32_t index, enum record_class why, const char *text);
 /* stage.c */
