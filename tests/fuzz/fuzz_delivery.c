@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    const char *broken = model_run(bytes, n);
+    const char *broken = model_run(bytes, n, NULL);
 
     if (broken) {
         fprintf(stderr, "%s\n", broken);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "judge.h"
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
@@ -19,7 +20,8 @@ enum {
     UNANSWERED_MAX = 32,
     CONNECTORS = 2,
     PEERS = 4,
-    REQUESTS_MAX = 4096
+    REQUESTS_MAX = 4096,
+    CREDIT = 16, /* of a session */
 };
 
 struct unanswered {
@@ -38,6 +40,8 @@ struct mpeer {
     struct wire_position held[HELD_MAX];
     uint8_t held_id[HELD_MAX][16];
     bool held_is_answered[HELD_MAX]; /* a result for it is on its way */
+    bool held_is_once[HELD_MAX];     /* it may not be repeated */
+    bool held_is_over[HELD_MAX];     /* a result that was sent again was about it */
     size_t n_held, n_started;
     struct unanswered unanswered[UNANSWERED_MAX];
     size_t n_unanswered;
@@ -49,31 +53,27 @@ struct model {
     uint64_t next_address, next_pid;
     uint8_t acked[REQUESTS_MAX][16];
     size_t n_acked;
-    uint64_t seed;
+    uint64_t seed, published;
+    struct judge judge;
+    struct core_integration integration;
+    struct core_group group;
+    struct core_config config;
     const char *broken;
 };
 
 static const char *const group_types[] = {"payment.*.succeeded", "order.>"};
 static const struct core_schedule schedules[] = {
     {.operation = "events", .when = "every 1m", .every_us = 60000000, .missed = 1}};
-static const struct core_integration integrations[] = {
-    {.name = "stripe",
-     .connector = "payment",
-     .service = "Stripe",
-     .key = "k",
-     .attempts = 4,
-     .deadline_us = 3600000000,
-     .schedules = schedules,
-     .n_schedules = 1},
-};
-static const struct core_group groups[] = {
-    {.name = "billing", .types = group_types, .n_types = 2, .attempts = 3}};
-static const struct core_config config = {.gateway_key = "g",
-                                          .integrations = integrations,
-                                          .n_integrations = 1,
-                                          .groups = groups,
-                                          .n_groups = 1,
-                                          .random_seed = 7};
+static const struct core_integration integration = {.name = "stripe",
+                                                    .connector = "payment",
+                                                    .service = "Stripe",
+                                                    .key = "k",
+                                                    .attempts = 4,
+                                                    .deadline_us = 3600000000,
+                                                    .schedules = schedules,
+                                                    .n_schedules = 1};
+static const struct core_group group = {
+    .name = "billing", .types = group_types, .n_types = 2, .attempts = 3};
 
 static void broke(struct model *model, const char *what)
 {
@@ -87,11 +87,44 @@ static void send(struct model *model, struct mpeer *p, struct buf *frame)
     buf_fini(frame);
 }
 
+/* The positions that a result is about. */
+static size_t named(const struct buf *records, struct wire_position ret[HELD_MAX])
+{
+    size_t n = 0;
+
+    for (size_t at = 0; at < records->len && n < HELD_MAX;) {
+        const struct record *r = (const struct record *)(records->bytes + at);
+        const struct control_retry *retry = (const void *)record_data(r);
+        const struct control_ack *ack = (const void *)record_data(r);
+        at += r->len;
+        if (r->kind == RECORD_OUTCOME)
+            ret[n++] = (struct wire_position){r->cause_block, r->cause_index, 0};
+        else if (r->kind == RECORD_RETRY)
+            ret[n++] = (struct wire_position){retry->block, retry->index, 0};
+        else if (r->kind == RECORD_ACK)
+            ret[n++] = (struct wire_position){ack->block, ack->first, 0};
+    }
+    return n;
+}
+
+/* Whether what it is about is still counted as the peer's is the broker's to know. */
+static void mark_over(struct mpeer *p, const struct buf *records)
+{
+    struct wire_position at[HELD_MAX];
+
+    for (size_t i = 0, n = named(records, at); i < n; i++)
+        for (size_t j = 0; j < p->n_held; j++)
+            if (p->held[j].block == at[i].block && p->held[j].index == at[i].index)
+                p->held_is_over[j] = true;
+}
+
 static void resend(struct model *model, struct mpeer *p)
 {
     for (size_t i = 0; i < p->n_unanswered; i++) {
         struct unanswered *u = &p->unanswered[i];
         struct buf frame = BUF_NULL;
+        if (u->is_result)
+            mark_over(p, &u->records);
         if (u->is_result)
             frame_result(&frame, u->number, &u->records);
         else
@@ -149,6 +182,8 @@ static void take_one(struct mpeer *p, uint64_t block, uint32_t index,
     p->held_is_answered[at] = false; /* here already: answered before, or a delivery too
                                         many, which is allowed */
     memcpy(p->held_id[at], r->id, 16);
+    p->held_is_over[at] = false;
+    p->held_is_once[at] = memcmp(record_type(r), "payment.transfer", 16) == 0;
     p->held[at] = (struct wire_position){block, index, 0};
 }
 
@@ -159,8 +194,6 @@ static void take_delivery(struct model *model, struct mpeer *p, const struct mes
     const char *why;
 
     while ((slice = message_slice(m, slice, &r, &why))) {
-        if (!is_committed(model, slice->block))
-            broke(model, "delivered before it was committed");
         for (uint32_t i = 0; i < slice->count; i++, r = record_after(r))
             take_one(p, slice->block, slice->index + i, r);
     }
@@ -173,12 +206,17 @@ static void take_delivery(struct model *model, struct mpeer *p, const struct mes
 static void forget_held(struct mpeer *p, uint64_t block, uint32_t index, bool answered)
 {
     for (size_t i = 0; i < p->n_held; i++) {
-        if (p->held[i].block != block || p->held[i].index != index ||
-            (answered && !p->held_is_answered[i]))
+        if (p->held[i].block != block || p->held[i].index != index)
             continue;
+        if (answered && !p->held_is_answered[i]) {
+            p->held_is_over[i] = true;
+            continue;
+        }
         p->n_held--;
         p->held[i] = p->held[p->n_held];
         p->held_is_answered[i] = p->held_is_answered[p->n_held];
+        p->held_is_once[i] = p->held_is_once[p->n_held];
+        p->held_is_over[i] = p->held_is_over[p->n_held];
         memcpy(p->held_id[i], p->held_id[p->n_held], 16);
         return;
     }
@@ -187,19 +225,10 @@ static void forget_held(struct mpeer *p, uint64_t block, uint32_t index, bool an
 /* What a result settled is no longer held. */
 static void forget_result(struct mpeer *p, const struct buf *records)
 {
-    for (size_t at = 0; at < records->len;) {
-        const struct record *r = (const struct record *)(records->bytes + at);
-        if (r->kind == RECORD_OUTCOME) {
-            forget_held(p, r->cause_block, r->cause_index, true);
-        } else if (r->kind == RECORD_RETRY) {
-            const struct control_retry *c = (const void *)record_data(r);
-            forget_held(p, c->block, c->index, true);
-        } else if (r->kind == RECORD_ACK) {
-            const struct control_ack *c = (const void *)record_data(r);
-            forget_held(p, c->block, c->first, true);
-        }
-        at += r->len;
-    }
+    struct wire_position at[HELD_MAX];
+
+    for (size_t i = 0, n = named(records, at); i < n; i++)
+        forget_held(p, at[i].block, at[i].index, true);
 }
 
 /* Was this event of the batch not stored, because its idempotency key came before? */
@@ -221,7 +250,7 @@ static void note_acked(struct model *model, const struct message *m,
 
     for (size_t at = 0; at < records->len;) {
         const struct record *r = (const struct record *)(records->bytes + at);
-        if (r->kind == RECORD_REQUEST && model->n_acked < REQUESTS_MAX &&
+        if (record_is_event(r) && model->n_acked < REQUESTS_MAX &&
             !is_duplicate(m, event))
             memcpy(model->acked[model->n_acked++], r->id, 16);
         event += record_is_event(r);
@@ -261,7 +290,7 @@ static void welcomed(struct model *model, struct mpeer *p, const struct message 
         }
     if (p->group) {
         struct buf frame = BUF_NULL;
-        frame_subscribe(&frame, p->group, 16);
+        frame_subscribe(&frame, p->group, CREDIT);
         send(model, p, &frame);
     }
     resend(model, p);
@@ -318,6 +347,9 @@ static void submit(struct model *model, struct mpeer *p, struct unanswered *u)
 
 static void publish(struct model *model, unsigned how)
 {
+    static const char *const requests[] = {"payment.charge.requested",
+                                           "payment.transfer.requested"};
+    static const char *const keys[] = {NULL, "ann", "ann", "bob", "eve", "bob"};
     struct mpeer *p = &model->peers[2];
     struct unanswered *u = next_batch(p, false);
 
@@ -341,7 +373,9 @@ static void publish(struct model *model, unsigned how)
         struct record_parts parts = {
             .kind = fact ? RECORD_FACT : RECORD_REQUEST,
             .id = id,
-            .type = fact ? "order.created" : "payment.charge.requested",
+            .type = fact ? "order.created" : requests[how % 5 == 0],
+            .key = keys[(how >> 4) % 6],
+            .time_us = ++model->published,
             .data = "{}",
             .data_len = 2,
             .deadline_us = (how & 32) && !fact ? model->world.wall_us + 5000000 : 0};
@@ -363,7 +397,10 @@ static void add_settlement(struct model *model, struct mpeer *p, size_t i, unsig
                                       .attempts = how >> 4 & 1,
                                       .due_us = how & 32 ? 1000 : 0};
         struct record_parts parts = {
-            .kind = RECORD_RETRY, .data = &retry, .data_len = sizeof(retry)};
+            .kind = RECORD_RETRY,
+            .flags = how & 64 && p->held_is_once[i] ? RECORD_DOUBT : 0,
+            .data = &retry,
+            .data_len = sizeof(retry)};
         record_add(out, &parts);
     } else if (strcmp(p->role, "connector") == 0) {
         bool ok = how % 4 != 2;
@@ -427,10 +464,25 @@ static void garbage(struct model *model, unsigned how)
 static void crash(struct model *model)
 {
     world_crash(&model->world);
+    judge_restart(&model->judge);
     if (model->world.log_replay_failed)
         broke(model, "the log does not replay");
     for (size_t i = 0; i < PEERS; i++)
         join(model, &model->peers[i]);
+}
+
+/* Nobody holds more than it asked for. What a result that was sent again spoke of is no
+ * longer its own, though the peer does not know it. */
+static void check_credit(struct model *model)
+{
+    for (size_t i = 0; i < PEERS; i++) {
+        const struct mpeer *p = &model->peers[i];
+        size_t n = 0;
+        for (size_t j = 0; p->is_joined && j < p->n_held; j++)
+            n += !p->held_is_over[j];
+        if (n > CREDIT)
+            broke(model, "a session has more than its credit");
+    }
 }
 
 static void step(struct model *model, uint8_t op, uint8_t how)
@@ -471,6 +523,8 @@ static void step(struct model *model, uint8_t op, uint8_t how)
         break;
     case 12:
         world_advance(&model->world, waits[how % 5]);
+        join(model, &model->peers[2]); /* away for longer than CORE_PRODUCERS_IDLE_US it
+                                          would have to be another process */
         break;
     case 13:
         crash(model);
@@ -485,6 +539,7 @@ static void step(struct model *model, uint8_t op, uint8_t how)
         garbage(model, how);
     }
     hear_all(model);
+    check_credit(model);
 }
 
 /* Everyone is well and works: then nothing may stay open but what is scheduled for later.
@@ -510,47 +565,13 @@ static void heal(struct model *model)
 
 /* --- what the log must say --- */
 
-static void check_log(struct model *model)
-{
-    const struct world *world = &model->world;
-    uint64_t requests = 0, outcomes = 0;
-
-    for (size_t b = 0; b < world->n_log; b++) {
-        const struct block *block = world->log[b]->block;
-        for (const struct record *r = block->count ? block_first(block) : NULL; r;
-             r = block_next(block, r)) {
-            requests += r->kind == RECORD_REQUEST;
-            if (r->kind != RECORD_OUTCOME)
-                continue;
-            outcomes++;
-            if (!is_committed(model, r->cause_block) || r->cause_block > block->number) {
-                broke(model, "an outcome that names no earlier block");
-                continue;
-            }
-            const struct record *cause =
-                block_ref_record(world->log[r->cause_block - 1], r->cause_index);
-            if (!cause || cause->kind != RECORD_REQUEST ||
-                memcmp(cause->id, r->cause, 16) != 0) {
-                broke(model, "an outcome that names no request");
-                continue;
-            }
-            /* marked through the copy in the world's log */
-            if (cause->status == 77)
-                broke(model, "two outcomes for one request");
-            ((struct record *)(uintptr_t)cause)->status = 77;
-        }
-    }
-    if (outcomes + 1 < requests) /* a scheduled run may be under way at the end */
-        broke(model, "a request without outcome although everyone was well");
-}
-
 static bool in_log(const struct model *model, const uint8_t id[16])
 {
     for (size_t b = 0; b < model->world.n_log; b++) {
         const struct block *block = model->world.log[b]->block;
         for (const struct record *r = block->count ? block_first(block) : NULL; r;
              r = block_next(block, r))
-            if (r->kind == RECORD_REQUEST && memcmp(r->id, id, 16) == 0)
+            if (record_is_event(r) && memcmp(r->id, id, 16) == 0)
                 return true;
     }
     return false;
@@ -576,9 +597,40 @@ static void check_replay(struct model *model)
     js_free(again);
 }
 
-const char *model_run(const uint8_t *bytes, size_t n)
+static void on_commit(void *user, const struct block *block)
 {
-    struct model *model = mem_alloc(sizeof(*model));
+    struct model *model = user;
+
+    judge_block(&model->judge, block);
+}
+
+static void on_send(void *user, const struct message *frame)
+{
+    struct model *model = user;
+
+    if (frame->type == MSG_DELIVER)
+        judge_delivery(&model->judge, frame);
+}
+
+/* The first byte chooses: order, and how many calls at one time. */
+static void configure(struct model *model, uint8_t how)
+{
+    model->integration = integration;
+    model->group = group;
+    model->integration.is_ordered = model->judge.is_ordered[JUDGE_HANDLER] = how & 1;
+    model->group.is_ordered = model->judge.is_ordered[JUDGE_CONSUMER] = how & 2;
+    model->integration.concurrency = how & 4 ? 3 : 0;
+    model->judge.handler = integration_hash("stripe");
+    model->config = (struct core_config){.gateway_key = "g",
+                                         .integrations = &model->integration,
+                                         .n_integrations = 1,
+                                         .groups = &model->group,
+                                         .n_groups = 1,
+                                         .random_seed = 7};
+}
+
+static void begin(struct model *model, uint8_t how, struct world_fault *fault)
+{
     static const struct mpeer kinds[PEERS] = {
         {.role = "connector", .name = "stripe", .key = "k", .group = "stripe"},
         {.role = "connector", .name = "stripe", .key = "k", .group = "stripe"},
@@ -586,7 +638,12 @@ const char *model_run(const uint8_t *bytes, size_t n)
         {.role = "client", .name = "biller", .group = "billing"},
     };
 
-    world_init(&model->world, &config);
+    configure(model, how);
+    world_init(&model->world, &model->config);
+    model->world.on_commit = on_commit;
+    model->world.on_send = on_send;
+    model->world.user = model;
+    model->world.fault = fault;
     model->next_pid = 100;
     for (size_t i = 0; i < PEERS; i++) {
         model->peers[i] = kinds[i];
@@ -595,19 +652,33 @@ const char *model_run(const uint8_t *bytes, size_t n)
         world_settle(&model->world);
         hear_all(model);
     }
-    for (size_t i = 0; i + 1 < n && i < 2000 && !model->broken; i += 2)
-        step(model, bytes[i], bytes[i + 1]);
+}
+
+static const char *end(struct model *model)
+{
     heal(model);
     check_replay(model);
     for (size_t i = 0; i < model->n_acked; i++)
         if (!in_log(model, model->acked[i]))
             broke(model, "acknowledged, and not in the log");
-    check_log(model);
-    const char *broken = model->broken;
+    judge_end(&model->judge);
+    return model->judge.broken ? model->judge.broken : model->broken;
+}
+
+const char *model_run(const uint8_t *bytes, size_t n, struct world_fault *fault)
+{
+    struct model *model = mem_alloc(sizeof(*model));
+
+    begin(model, n > 0 ? bytes[0] : 0, fault);
+    for (size_t i = 1; i + 1 < n && i < 2000 && !model->broken && !model->judge.broken;
+         i += 2)
+        step(model, bytes[i], bytes[i + 1]);
+    const char *broken = end(model);
     for (size_t i = 0; i < PEERS; i++)
         for (size_t j = 0; j < model->peers[i].n_unanswered; j++)
             buf_fini(&model->peers[i].unanswered[j].records);
     world_fini(&model->world);
+    judge_fini(&model->judge);
     free(model);
     return broken;
 }

@@ -20,6 +20,8 @@ static void do_send(void *user, uint64_t peer, const void *frame, size_t n)
 {
     struct world *world = user;
 
+    if (world->on_send)
+        world->on_send(world->user, frame);
     if (world->n_frames == WORLD_FRAMES)
         return; /* nobody reads: as a full pipe */
     struct world_frame *f = &world->frames[world->n_frames++];
@@ -168,6 +170,8 @@ void world_commit(struct world *world, size_t n)
         world->log[world->n_log + i] = block_ref_copy(world->appended[i]->block);
     for (size_t i = 0; i < n; i++)
         block_ref_drop(world->appended[i]);
+    for (size_t i = 0; i < n && world->on_commit; i++)
+        world->on_commit(world->user, world->log[world->n_log + i]->block);
     world->n_log += n;
     world->n_appended -= n;
     memmove(world->appended, world->appended + n,
@@ -210,11 +214,84 @@ void world_relink(struct world *world)
     core_relink(world->core, &h);
 }
 
+/* --- planted faults --- */
+
+static bool is_turn(struct world_fault *fault)
+{
+    return ++fault->count % fault->every == 0;
+}
+
+/* The events of a batch without one, or with two of a key in each other's place. */
+static void alter_batch(struct world_fault *fault, const struct message *m,
+                        struct buf *out)
+{
+    const uint8_t *body = message_body(m);
+    const struct record *held = NULL; /* waits for its follower to go first */
+    uint32_t dropped = 0;
+
+    message_begin(out, MSG_PUBLISH, m->ref);
+    for (size_t at = 0; at < m->body_len;) {
+        const struct record *r = (const struct record *)(body + at);
+        at += r->len;
+        const struct record *next = at < m->body_len ? (const void *)(body + at) : NULL;
+        if (fault->kind == FAULT_DROPS && record_is_event(r) && is_turn(fault)) {
+            dropped++;
+            continue;
+        }
+        if (fault->kind == FAULT_SWAPS && !held && next && record_is_event(r) &&
+            r->key_hash && r->key_hash == next->key_hash && is_turn(fault)) {
+            held = r;
+            continue;
+        }
+        buf_add(out, r, r->len);
+        if (held)
+            buf_add(out, held, held->len);
+        held = NULL;
+    }
+    struct message *altered = message_end(out);
+    altered->count = m->count - dropped;
+    altered->flags = m->flags;
+}
+
+static bool alter(struct world_fault *fault, const struct buf *frame, struct buf *out)
+{
+    const char *why;
+    const struct message *m = message_check(frame->bytes, frame->len, &why);
+
+    if (fault->kind == FAULT_ACKS_EARLY || !m || m->type != MSG_PUBLISH ||
+        record_count(message_body(m), m->body_len, &(size_t){0}, &why) < 1)
+        return false;
+    alter_batch(fault, m, out);
+    return true;
+}
+
+/* The core is told that what it handed over is on disk, every n-th time. */
+static void hurry(struct world *world)
+{
+    struct log_head h = head(world);
+
+    core_flush(world->core);
+    if (world->n_appended == 0 || !is_turn(world->fault))
+        return;
+    const struct block *last = world->appended[world->n_appended - 1]->block;
+    h.number = last->number;
+    h.timestamp_us = last->timestamp_us;
+    h.crc = last->crc;
+    core_committed(world->core, &h);
+}
+
 void world_send(struct world *world, uint64_t peer, uint64_t pid, const struct buf *frame)
 {
+    struct buf altered = BUF_NULL;
+    const struct buf *seen =
+        world->fault && alter(world->fault, frame, &altered) ? &altered : frame;
+
     core_time(world->core, world->wall_us, world->steady_us);
     struct core_sender sender = {.peer = peer, .pid = pid};
-    core_frame(world->core, &sender, frame->bytes, frame->len);
+    core_frame(world->core, &sender, seen->bytes, seen->len);
+    buf_fini(&altered);
+    if (world->fault && world->fault->kind == FAULT_ACKS_EARLY)
+        hurry(world);
 }
 
 void world_send_as(struct world *world, uint64_t peer, const char *name,

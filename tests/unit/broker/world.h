@@ -16,6 +16,18 @@ struct world_frame {
     struct buf bytes;
 };
 
+/* What a broken broker would do, planted around the core: a checker that does not see it
+ * is worth nothing. */
+enum world_fault_kind {
+    FAULT_ACKS_EARLY, /* takes blocks for committed that are only on their way */
+    FAULT_DROPS,      /* every n-th event that is published is not stored */
+    FAULT_SWAPS,      /* every n-th pair of events of one key in a batch changes places */
+};
+struct world_fault {
+    enum world_fault_kind kind;
+    uint32_t every, count;
+};
+
 struct world {
     struct core *core;
     struct block_ref **log; /* committed, from block 1 */
@@ -32,6 +44,10 @@ struct world {
     uint64_t n_replayed;
     bool log_replay_failed;
     const struct core_config *config;
+    void (*on_commit)(void *user, const struct block *block); /* NULL: nobody looks */
+    void (*on_send)(void *user, const struct message *frame);
+    void *user;
+    struct world_fault *fault; /* NULL: none */
     size_t n_said; /* to the operator */
     char said[300];
 };
