@@ -9,6 +9,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/holds.h"
 #include "cli/up/control.h"
 #include "lib/base/clock.h"
 #include "lib/base/json.h"
@@ -75,6 +76,7 @@ static void print_broker(const struct json *broker)
     printf("kept: from block %" PRId64 " on, for %s\n", js_int(broker, "keep_from", 0),
            js_text(broker, "pinned_by", "nothing"));
     print_groups(js_get(broker, "groups"));
+    holds_print(js_get(broker, "groups"), clock_wall_us());
 }
 
 int cmd_status(struct cli *cli, int argc, char **argv)
