@@ -130,6 +130,8 @@ static bool add_member(void *user, const struct attr_value *v)
     struct buf *map = user;
     char name[64];
 
+    if (v->attr == ATTR_ID || v->attr == ATTR_CAUSE_TEXT)
+        return true; /* they are there by these names already */
     if (v->attr && attr_name(v->attr))
         snprintf(name, sizeof(name), "%s", attr_name(v->attr));
     else if (v->name && v->name_len < sizeof(name))
@@ -147,28 +149,39 @@ static bool add_member(void *user, const struct attr_value *v)
     return true;
 }
 
-static void publish(struct live *live, const struct block *block, const struct record *r)
+/* The cause, by the id that people know it by. */
+static void add_cause(struct live *live, const struct record *r)
+{
+    char text[ID_TEXT_SIZE];
+    _free_ char *foreign = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_CAUSE_TEXT);
+
+    id_format(r->cause, text);
+    if (foreign || !id_is_zero(r->cause))
+        attrs_named_text(&live->map, "cause", foreign ? foreign : text);
+}
+
+static void publish(struct live *live, const struct block *block, const struct record *r,
+                    uint32_t index)
 {
     struct counter *counter = &live->counters[r->type_hash % COUNTERS];
-    char id[ID_TEXT_SIZE], cause[ID_TEXT_SIZE], time[TEXT_TIME_SIZE];
+    _free_ char *type = mem_copy(record_type(r), r->type_len);
+    _free_ char *id = record_id_text(r);
+    char time[TEXT_TIME_SIZE];
     const char *why;
 
-    id_format(r->id, id);
     text_time(block->timestamp_us, time);
     attrs_begin(&live->map);
     attrs_named_text(&live->map, "id", id);
-    _free_ char *type = mem_copy(record_type(r), r->type_len);
     attrs_named_text(&live->map, "type", type);
     attrs_named_text(&live->map, "kind", kind_name(r->kind));
     attrs_named_text(&live->map, "status", status_name(r->status));
     attrs_named_text(&live->map, "timestamp", time);
     if (r->error_class)
         attrs_named_text(&live->map, "error_class", class_name(r->error_class));
-    if (!id_is_zero(r->cause)) {
-        id_format(r->cause, cause);
-        attrs_named_text(&live->map, "cause", cause);
-    }
+    add_cause(live, r);
     attrs_named_int(&live->map, "seq", (int64_t)++counter->seq);
+    attrs_named_int(&live->map, "block", (int64_t)block->number);
+    attrs_named_int(&live->map, "index", index);
     attrs_walk(record_attrs(r), r->attr_len, add_member, &live->map, &why);
     attrs_named_bin(&live->map, "data", record_data(r), r->data_len);
     wire_publish(live->socket, type, r->type_len, live->map.bytes, live->map.len);
@@ -176,9 +189,12 @@ static void publish(struct live *live, const struct block *block, const struct r
 
 void live_block(struct live *live, const struct block *block)
 {
+    uint32_t index = 0;
+
     if (!live || live->n_prefixes == 0 || block->count == 0)
         return;
-    for (const struct record *r = block_first(block); r; r = block_next(block, r))
+    for (const struct record *r = block_first(block); r;
+         r = block_next(block, r), index++)
         if (record_is_event(r) && is_wanted(live, r))
-            publish(live, block, r);
+            publish(live, block, r, index);
 }
