@@ -380,8 +380,11 @@ static void fail_request(struct core *core, struct group *group,
 
     outcome_type(request, type, sizeof(type));
     id_new(core->wall_us, id);
+    _free_ char *trace =
+        attrs_copy_text(record_attrs(request), request->attr_len, ATTR_TRACEPARENT);
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_ERROR_MSG, ending->text);
+    attrs_text(&attrs, ATTR_TRACEPARENT, trace);
     struct record_parts parts = {
         .kind = RECORD_OUTCOME,
         .status = STATUS_FAILED,

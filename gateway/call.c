@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "gateway/gateway.h"
+#include "gateway/header.h"
 #include "gateway/hold.h"
 #include "gateway/key.h"
 #include "gateway/problem.h"
@@ -32,7 +33,6 @@
 enum {
     WAIT_DEFAULT_US = 10 * 1000 * 1000,
     WAIT_MAX_US = 300 * 1000 * 1000,
-    KEY_MAX = 255, /* of an Idempotency-Key and an ordering key */
     BUCKETS = 4096,
     RETRY_MS = 1000,
 };
@@ -351,7 +351,8 @@ static void on_committed(void *user, const struct hold_result *result)
 
 struct call_options {
     char type[RECORD_TYPE_MAX + 1];
-    const char *integration, *key, *idempotency_key, *traceparent;
+    const char *integration, *key, *idempotency_key;
+    const char *traceparent, *tracestate; /* NULL unless they are as the standard says */
     uint64_t wait_us, deadline_us;
     const char *data;
     size_t data_len;
@@ -410,7 +411,8 @@ static unsigned read_options(const struct gateway *gateway, struct http_request 
     if (!o->key)
         o->key = http_header(request, "Ordering-Key");
     o->idempotency_key = http_header(request, "Idempotency-Key");
-    o->traceparent = http_header(request, "traceparent");
+    o->traceparent = header_traceparent(request);
+    o->tracestate = header_tracestate(request);
     o->data = http_body(request, &o->data_len);
     if (n > RECORD_TYPE_MAX || !text_is_type(o->type, (size_t)n)) {
         snprintf(why, why_size, "connector and operation are of a-z 0-9 _ -");
@@ -420,9 +422,10 @@ static unsigned read_options(const struct gateway *gateway, struct http_request 
         snprintf(why, why_size, "no integration is named %.64s", o->integration);
         return ERR_no_integration;
     }
-    if ((o->key && strlen(o->key) > KEY_MAX) ||
-        (o->idempotency_key && strlen(o->idempotency_key) > KEY_MAX)) {
-        snprintf(why, why_size, "a key has at most 255 characters");
+    if ((o->key && strlen(o->key) > HEADER_KEY_MAX) ||
+        (o->idempotency_key &&
+         (!*o->idempotency_key || strlen(o->idempotency_key) > HEADER_KEY_MAX))) {
+        snprintf(why, why_size, "a key has 1 to 255 characters");
         return ERR_bad_request;
     }
     if (o->data_len == 0) {
@@ -452,6 +455,7 @@ static unsigned build(const struct gateway *gateway, const struct call *call,
     struct buf attrs = {0};
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_TRACEPARENT, o->traceparent);
+    attrs_text(&attrs, ATTR_TRACESTATE, o->tracestate);
     attrs_text(&attrs, ATTR_IDEMPOTENCY_KEY, o->idempotency_key);
     if (o->idempotency_key) {
         _free_ char *scope = mem_format("token:%s", gateway->caller->name);

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "gateway/gateway.h"
+#include "gateway/header.h"
 #include "gateway/hold.h"
 #include "gateway/key.h"
 #include "gateway/problem.h"
@@ -176,8 +177,10 @@ static const char *read_binary(struct http_request *request, struct draft *d)
     attrs_begin(&d->extensions);
     http_each_header(request, take_header, &walk);
     set_text(&d->content_type, http_header(request, "Content-Type"));
-    if (!d->traceparent)
-        set_text(&d->traceparent, http_header(request, "traceparent"));
+    if (!d->traceparent) {
+        set_text(&d->traceparent, header_traceparent(request));
+        set_text(&d->tracestate, header_tracestate(request));
+    }
     buf_add(&d->data, body, n);
     d->is_json = n > 0 && is_json_type(d->content_type);
     struct json *check = d->is_json ? js_parse(body, n, (char[64]){0}, 64) : NULL;
@@ -465,6 +468,10 @@ static unsigned read_events(struct intake *in, struct http_request *request)
 {
     const char *type = http_header(request, "Content-Type"),
                *key = http_header(request, "Idempotency-Key");
+    if (key && (!*key || strlen(key) > HEADER_KEY_MAX)) {
+        snprintf(in->why, sizeof(in->why), "Idempotency-Key has 1 to 255 characters");
+        return ERR_bad_request;
+    }
     if (is_media(type, "application/cloudevents-batch+json"))
         return read_json(in, request, /* is_batch= */ true, key);
     if (is_media(type, "application/cloudevents+json"))

@@ -12,6 +12,7 @@
 
 #include "gateway/content.h"
 #include "gateway/gateway.h"
+#include "gateway/header.h"
 #include "gateway/hold.h"
 #include "gateway/key.h"
 #include "gateway/problem.h"
@@ -362,6 +363,7 @@ static bool add_event(void *user, const char *event_id, const char *type_tail,
     id_new(loop_wall_us(arrival->gateway->loop), id);
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_ENDPOINT, e->path);
+    attrs_text(&attrs, ATTR_TRACEPARENT, header_traceparent(arrival->pending.request));
     attrs_text(&attrs, ATTR_CONTENT_TYPE,
                is_form_body ? "application/x-www-form-urlencoded" : NULL);
     key_add(arrival->gateway, &arrival->records, e->scope, event_id, strlen(event_id),

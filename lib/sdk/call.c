@@ -9,6 +9,7 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/base/trace.h"
 #include "lib/sdk/call_state.h"
 #include "lib/sdk/program.h"
 #include "lib/sdk/provider.h"
@@ -17,6 +18,27 @@
 static const char requested[] = ".requested";
 
 /* --- life --- */
+
+/* What is not as the standard says is not sent on: it would be a header of somebody
+ * else's making. */
+static void set_trace(struct sb_event *event)
+{
+    const struct record *r = event->record;
+    _free_ char *parent = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_TRACEPARENT);
+    char child[TRACE_PARENT_SIZE];
+    uint64_t span;
+
+    if (!trace_is_parent(parent))
+        return;
+    memcpy(&span, r->id + 8, sizeof(span)); /* its random half */
+    trace_child(parent, span + event->attempt, child);
+    event->traceparent = mem_text(child);
+    event->tracestate = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_TRACESTATE);
+    if (!trace_is_state(event->tracestate)) {
+        free(event->tracestate);
+        event->tracestate = NULL;
+    }
+}
 
 struct call *call_new(const struct integration *integration, const struct record *record,
                       struct position position, uint64_t committed_us, unsigned attempt,
@@ -43,6 +65,7 @@ struct call *call_new(const struct integration *integration, const struct record
         .key = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_KEY),
         .json = js_parse(data, r->data_len, error, sizeof(error)),
     };
+    set_trace(&call->event);
     if (!call->event.json && !form_read(&call->event.form, data, r->data_len))
         form_fini(&call->event.form); /* too many fields: as if there were none */
     return call;
@@ -56,6 +79,8 @@ static void event_fini(struct sb_event *event)
     free(event->id);
     free(event->stable_id);
     free(event->key);
+    free(event->traceparent);
+    free(event->tracestate);
     free((void *)(uintptr_t)event->record);
 }
 
@@ -271,6 +296,22 @@ static void assemble_line(struct call *call, bool is_keyed, uint64_t now_us)
     js_write(line, 0, &call->request.body);
 }
 
+/* The connector's own headers come first: one that sets a traceparent knows better. */
+static void add_trace(struct call *call)
+{
+    const struct sb_event *event = &call->event;
+
+    for (size_t i = 0; i < call->n_fields; i++)
+        if (strcasecmp(call->fields[i].name, "traceparent") == 0)
+            return;
+    if (event->traceparent)
+        call->fields[call->n_fields++] =
+            (struct http_field){"traceparent", event->traceparent};
+    if (event->traceparent && event->tracestate)
+        call->fields[call->n_fields++] =
+            (struct http_field){"tracestate", event->tracestate};
+}
+
 bool call_assemble(struct call *call, bool is_keyed, uint64_t now_us,
                    const char **ret_why)
 {
@@ -294,6 +335,7 @@ bool call_assemble(struct call *call, bool is_keyed, uint64_t now_us,
         call->fields[call->n_fields++] =
             (struct http_field){request->headers[i].name, request->headers[i].value};
     assemble_body(call);
+    add_trace(call);
     if (is_keyed) {
         const char *name = call->operation->key_header;
         call->idempotency_key = key_for(call, now_us);

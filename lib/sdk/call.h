@@ -56,6 +56,8 @@ struct sb_event {
     unsigned attempt;
     bool in_doubt;
     char *type, *id, *key;
+    /* What is sent on in its name: the request's trace, a span of this attempt; NULL. */
+    char *traceparent, *tracestate;
     char *stable_id; /* the UUID that names it for good, also where `id` is foreign */
     struct json *json;
     struct form form; /* of data that is no JSON */

@@ -12,7 +12,7 @@ struct call {
     const struct sb_webhook *webhook;
     struct sb_request request;
     char *url;
-    struct http_field fields[CALL_HEADERS_MAX + 2];
+    struct http_field fields[CALL_HEADERS_MAX + 4];
     size_t n_fields;
     char *idempotency_key;
     struct sb_outcome outcome;

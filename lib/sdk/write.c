@@ -74,6 +74,7 @@ static void outcome_attrs(const struct call *call, struct buf *attrs)
     const struct sb_outcome *o = &call->outcome;
 
     attrs_begin(attrs);
+    attrs_text(attrs, ATTR_TRACEPARENT, call->event.traceparent);
     if (call->result == CALL_FAILED)
         attrs_text(attrs, ATTR_ERROR_MSG, o->message);
     if (call->result != CALL_SUCCESS)
@@ -139,8 +140,10 @@ static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
 
     for (size_t i = 0; fits && i < call->outcome.n_facts; i++) {
         const struct call_fact *fact = &call->outcome.facts[i];
-        struct buf data = BUF_NULL;
+        struct buf data = BUF_NULL, attrs = BUF_NULL;
         uint8_t id[16];
+        attrs_begin(&attrs);
+        attrs_text(&attrs, ATTR_TRACEPARENT, call->event.traceparent);
         js_write(fact->data, 0, &data);
         call_redact(call->integration, (char *)data.bytes, data.len);
         id_derive(call->event.id, i, id);
@@ -153,10 +156,13 @@ static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
             .key = fact->key,
             .time_us = now_us,
             .integration = integration_hash(call->integration->name),
+            .attrs = call->event.traceparent ? attrs.bytes : NULL,
+            .attr_len = call->event.traceparent ? attrs.len : 0,
             .data = data.bytes,
             .data_len = data.len,
         };
         fits = record_add(out, &parts) >= 0;
+        buf_fini(&attrs);
         buf_fini(&data);
     }
     return fits;

@@ -48,6 +48,7 @@
 #define AUTH  "Authorization: Bearer " TOKEN "\r\n"
 static const uint8_t first_id[16] = {1,    2,  3,  4,  5,  6,  0x77, 8,
                                      0x89, 10, 11, 12, 13, 14, 15,   16};
+#define TRACE    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 #define FIRST_ID "01020304-0506-7708-890a-0b0c0d0e0f10"
 
 struct peer {
@@ -787,7 +788,7 @@ static void call_is_answered_with_its_outcome(void **state)
 {
     struct box *box = *state;
     int fd = call(box, "/v1/calls/payment/charge?integration=stripe&key=c7&wait=5s",
-                  AUTH "traceparent: 00-x\r\n", "{\"amount\":1}");
+                  AUTH "traceparent: " TRACE "\r\ntracestate: a=b\r\n", "{\"amount\":1}");
     const struct record *r = published(box, 0);
     char id[ID_TEXT_SIZE];
     id_format(r->id, id);
@@ -796,7 +797,8 @@ static void call_is_answered_with_its_outcome(void **state)
     assert_int_equal(r->kind, RECORD_REQUEST);
     assert_int_equal(r->integration, integration_hash("stripe"));
     assert_attr(r, ATTR_KEY, "c7");
-    assert_attr(r, ATTR_TRACEPARENT, "00-x");
+    assert_attr(r, ATTR_TRACEPARENT, TRACE);
+    assert_attr(r, ATTR_TRACESTATE, "a=b");
     assert_data(r, "{\"amount\":1}");
     uint64_t left_us = r->deadline_us - clock_wall_us();
     assert_in_range(left_us, 3000000, 5000000);

@@ -1,0 +1,24 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/header.h"
+
+#include <stddef.h>
+
+#include "lib/base/trace.h"
+#include "lib/http/server.h"
+
+const char *header_traceparent(const struct http_request *request)
+{
+    const char *text = http_header(request, "traceparent");
+    return trace_is_parent(text) && http_header_count(request, "traceparent") == 1 ? text
+                                                                                   : NULL;
+}
+
+const char *header_tracestate(const struct http_request *request)
+{
+    const char *text = http_header(request, "tracestate");
+    return trace_is_state(text) && http_header_count(request, "tracestate") == 1 &&
+                   header_traceparent(request)
+               ? text
+               : NULL;
+}

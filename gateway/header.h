@@ -1,0 +1,14 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* header - request headers that several handlers read alike */
+#pragma once
+
+struct http_request;
+
+enum { HEADER_KEY_MAX = 255 }; /* bytes of an Idempotency-Key and of an ordering key */
+
+/* W3C Trace Context: the header if it is there once and as the standard says, else NULL
+ * (it is then ignored, as the standard wants it). Borrowed. */
+const char *header_traceparent(const struct http_request *request);
+/* The same; NULL also without a traceparent. Of several lines: none. */
+const char *header_tracestate(const struct http_request *request);
