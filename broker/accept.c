@@ -250,6 +250,15 @@ static bool take_event(struct core *core, struct batch *batch, const struct reco
     return true;
 }
 
+/* A record that is all there, and over the limits. */
+static bool is_too_large(const void *bytes, size_t n)
+{
+    const struct record *r = bytes;
+
+    return n >= sizeof(*r) && r->len <= n &&
+           (r->len > RECORD_SIZE_MAX || r->data_len > RECORD_DATA_MAX);
+}
+
 static bool take_records(struct core *core, struct batch *batch)
 {
     const uint8_t *body = message_body(batch->m);
@@ -257,6 +266,10 @@ static bool take_records(struct core *core, struct batch *batch)
 
     for (size_t at = 0; at < batch->m->body_len;) {
         const struct record *r = record_check(body + at, batch->m->body_len - at, &why);
+        if (!r && is_too_large(body + at, batch->m->body_len - at))
+            return refuse(batch, ERR_event_too_large,
+                          "event %u: its data and attributes are at most %d bytes",
+                          batch->events, RECORD_DATA_MAX);
         if (!r)
             return refuse(batch, ERR_bad_frame, "offset %zu: %s", at, why);
         if (!record_is_event(r) && r->kind != RECORD_IDEMPOTENCY)

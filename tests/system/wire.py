@@ -33,9 +33,10 @@ def record(kind, event_type, data=b"{}", type_hash=None, **fields):
             type_hash = xxhash.xxh3_64_intdigest(event_type)
         except ImportError:
             type_hash = 0
-    body = event_type + data
+    attributes = fields.get("attributes", b"")
+    body = event_type + attributes + data
     length = (RECORD.size + len(body) + 7) // 8 * 8
-    head = RECORD.pack(length, len(data), 0, kind, fields.get("status", 0), fields.get("error_class", 0), fields.get("flags", 0), len(event_type),
+    head = RECORD.pack(length, len(data), len(attributes), kind, fields.get("status", 0), fields.get("error_class", 0), fields.get("flags", 0), len(event_type),
                        0, type_hash if event_type else 0, 0, 0, fields.get("cause_block", 0), fields.get("id", os.urandom(16)), bytes(16), 0,
                        fields.get("cause_index", 0))
     return (head + body).ljust(length, b"\0")
