@@ -65,7 +65,7 @@ const struct cli_command cli_commands[] = {
      "log",
      cmd_log},
     {"trace", "ID", "a request, its attempts, its outcome, what followed", cmd_trace},
-    {"audit", "",
+    {"audit", "[--list]",
      "accepted, success, failed, pending, unaccounted; 1 unless unaccounted is 0",
      cmd_audit},
     {"backup", "DIR",

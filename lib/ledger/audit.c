@@ -10,6 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/ledger/chain.h"
+#include "lib/ledger/held.h"
 #include "lib/ledger/state.h"
 
 enum {
@@ -24,8 +25,8 @@ enum {
 struct open {
     uint64_t block;
     uint32_t index;
-    uint16_t group; /* number of the group in the ledger, or GROUP_REQUEST */
-    uint16_t reserved;
+    uint16_t group;   /* number of the group in the ledger, or GROUP_REQUEST */
+    uint16_t is_fact; /* a fact whose status depends on it; no part of the key */
 };
 
 struct open_table {
@@ -99,11 +100,14 @@ static void open_shift(struct open_table *table, size_t hole)
     table->slots[hole].block = 0;
 }
 
-static bool open_take(struct open_table *table, struct open key)
+/* Take it out; the rest of the key is filled in. */
+static bool open_take(struct open_table *table, struct open *key)
 {
-    if (!open_has(table, key))
+    if (!open_has(table, *key))
         return false;
-    open_shift(table, probe(table, &key));
+    size_t at = probe(table, key);
+    *key = table->slots[at];
+    open_shift(table, at);
     table->n--;
     return true;
 }
@@ -114,6 +118,7 @@ struct audit {
     struct ledger *ledger;
     struct ledger_audit *ret;
     struct chain chain;
+    struct held held;
     struct open_table open;
     struct open_table failed; /* facts that a group gave up on (group 0) */
     uint64_t requests, facts; /* as counted */
@@ -126,19 +131,27 @@ static void take_request(struct audit *a, struct position at)
              (struct open){.block = at.block, .index = at.index, .group = GROUP_REQUEST});
 }
 
-static void take_fact(struct audit *a, const struct record *r, struct position at)
+/* Who takes the event waits for it from now on. */
+static void open_deliveries(struct audit *a, const struct record *r, struct position at)
 {
-    a->facts++;
-    if (r->status == STATUS_FAILED) {
-        a->ret->failed++;
-        return;
-    }
-    a->ret->success++; /* until it is found to be open or given up */
     for (size_t i = 0; i < a->ledger->n_groups; i++)
-        if (names_takes(&a->ledger->groups[i], r, at))
+        if (names_takes(&a->ledger->groups[i], r, at)) {
+            a->ret->deliveries++;
             open_put(&a->open, (struct open){.block = at.block,
                                              .index = at.index,
-                                             .group = (uint16_t)i});
+                                             .group = (uint16_t)i,
+                                             .is_fact = r->kind == RECORD_FACT &&
+                                                        r->status == STATUS_PENDING});
+        }
+}
+
+static void take_fact(struct audit *a, const struct record *r)
+{
+    a->facts++;
+    if (r->status == STATUS_FAILED)
+        a->ret->failed++;
+    else
+        a->ret->success++; /* until it is found to be open or given up */
 }
 
 static bool is_request(struct audit *a, struct position at)
@@ -146,6 +159,13 @@ static bool is_request(struct audit *a, struct position at)
     const struct record *r = ledger_record(a->ledger, at);
 
     return r && r->kind == RECORD_REQUEST;
+}
+
+static void stray(struct audit *a, struct position at, const char *what)
+{
+    a->ret->strays++;
+    chain_find(&a->chain, "block %" PRIu64 ": outcome %u %s", at.block,
+               (unsigned)at.index, what);
 }
 
 static void take_outcome(struct audit *a, const struct record *r, struct position at)
@@ -156,11 +176,11 @@ static void take_outcome(struct audit *a, const struct record *r, struct positio
     int why = STORE_OK;
 
     a->ret->outcomes++;
-    if (request.block && open_take(&a->open, key)) {
+    if (request.block && open_take(&a->open, &key)) {
         a->ret->success += r->status == STATUS_SUCCESS;
         a->ret->failed += r->status == STATUS_FAILED;
-        if (r->status == STATUS_PENDING)
-            a->ret->strays++; /* an outcome that says neither */
+        if (r->status == STATUS_PENDING) /* an outcome that says neither */
+            stray(a, at, "says neither success nor failure");
         return;
     }
     if (request.block && request.block < a->ledger->first)
@@ -172,7 +192,7 @@ static void take_outcome(struct audit *a, const struct record *r, struct positio
     if (request.block && request.block < at.block &&
         !ledger_block(a->ledger, request.block, &why))
         return; /* the hole is counted as such */
-    a->ret->strays++;
+    stray(a, at, "answers a position where no request is");
 }
 
 static void take_ack(struct audit *a, const struct record *r)
@@ -195,10 +215,13 @@ static void take_ack(struct audit *a, const struct record *r)
         struct open key = {.block = ack.block,
                            .index = index,
                            .group = (uint16_t)(group - a->ledger->groups)};
-        if (open_take(&a->open, key) && ack.result == STATUS_FAILED) {
-            key.group = 0;
+        if (!open_take(&a->open, &key))
+            continue;
+        a->ret->given_up += ack.result == STATUS_FAILED;
+        a->ret->delivered += ack.result != STATUS_FAILED;
+        key.group = 0;
+        if (ack.result == STATUS_FAILED && key.is_fact)
             open_put(&a->failed, key);
-        }
     }
 }
 
@@ -208,19 +231,24 @@ static void take_block(struct audit *a, uint64_t number)
     uint32_t count = b->count;
 
     chain_block(&a->chain, b);
+    held_block(&a->held, b);
     for (uint32_t index = 0; index < count; index++) {
         struct position at = {number, index};
         const struct record *r = ledger_record(a->ledger, at);
         if (!r)
             return;
-        if (r->kind == RECORD_REQUEST)
+        unsigned kind = r->kind;
+        if (kind == RECORD_REQUEST)
             take_request(a, at);
-        else if (r->kind == RECORD_FACT)
-            take_fact(a, r, at);
-        else if (r->kind == RECORD_OUTCOME)
+        else if (kind == RECORD_FACT)
+            take_fact(a, r);
+        else if (kind == RECORD_OUTCOME)
             take_outcome(a, r, at);
-        else if (r->kind == RECORD_ACK)
+        else if (kind == RECORD_ACK)
             take_ack(a, r);
+        r = ledger_record(a->ledger, at); /* another block may have been looked at */
+        if (r && (kind == RECORD_FACT || kind == RECORD_OUTCOME))
+            open_deliveries(a, r, at);
     }
 }
 
@@ -242,6 +270,7 @@ static int scan(struct audit *a)
         if (why == STORE_FAILED)
             return -1;
         chain_hole(&a->chain, n, why == STORE_NOT_FOUND, ledger->error);
+        held_hole(&a->held, n);
     }
     return 0;
 }
@@ -269,27 +298,42 @@ static size_t sort_open(struct open_table *table)
     return n;
 }
 
+/* One that waits, as a row with its owner. */
+static bool tell_open(struct audit *a, const struct open *o, ledger_fn fn, void *user)
+{
+    struct hit hit = {.at = {o->block, o->index}};
+    const struct record *r = ledger_record(a->ledger, hit.at);
+
+    if (!r)
+        return true;
+    if (o->group != GROUP_REQUEST)
+        hit.owner = a->ledger->groups[o->group].name;
+    hit.fate = settle_by_search(a->ledger, r, hit.at);
+    return row_tell(a->ledger, &hit, fn, user);
+}
+
+/* An event is pending once, however many groups have to take it still. */
 static void count_pending(struct audit *a, ledger_fn fn, void *user)
 {
     size_t n = sort_open(&a->open);
+    const struct open *before = NULL;
 
     a->ret->failed += a->failed.n;
     a->ret->success -= a->failed.n;
     for (size_t i = 0; i < n; i++) {
         const struct open *o = &a->open.slots[i];
-        if (i > 0 && by_position(o, o - 1) == 0)
-            continue; /* another group of the same fact */
-        if (open_has(&a->failed, (struct open){.block = o->block, .index = o->index}))
-            continue;
+        a->ret->waiting += o->group != GROUP_REQUEST;
+        if (fn && !tell_open(a, o, fn, user))
+            fn = NULL;
+        if (before && by_position(o, before) == 0)
+            continue; /* another group of the same event */
+        before = o;
+        if (o->group != GROUP_REQUEST &&
+            (!o->is_fact ||
+             open_has(&a->failed, (struct open){.block = o->block, .index = o->index})))
+            continue; /* its status is settled */
         a->ret->pending++;
         a->ret->success -= o->group != GROUP_REQUEST;
-        struct hit hit = {.at = {o->block, o->index}};
-        const struct record *r = fn ? ledger_record(a->ledger, hit.at) : NULL;
-        if (!r)
-            continue;
-        hit.fate = settle_by_search(a->ledger, r, hit.at);
-        if (!row_tell(a->ledger, &hit, fn, user))
-            fn = NULL;
     }
 }
 
@@ -313,18 +357,48 @@ static void sum(struct audit *a)
     ret->unaccounted = apart(ret->requests, a->requests) + apart(ret->facts, a->facts) +
                        apart(c->said.outcomes - c->base.outcomes, ret->outcomes) +
                        ret->strays;
-    if (ret->unaccounted < c->damaged + c->missing)
-        ret->unaccounted = c->damaged + c->missing;
+    ret->broken_seals = a->held.broken;
+    if (ret->unaccounted < c->damaged + c->missing + ret->broken_seals)
+        ret->unaccounted = c->damaged + c->missing + ret->broken_seals;
     if (ret->unaccounted == 0) /* cannot be: the table's and the scan's own arithmetic */
         ret->unaccounted =
             apart(ret->accepted, ret->success + ret->failed + ret->pending);
 }
 
-static void look_behind_the_end(struct ledger *ledger, uint64_t applied,
-                                struct chain *chain)
+static void look_behind_the_end(struct audit *a, uint64_t applied)
 {
-    if (applied > ledger->last)
-        chain_cut(chain, ledger->last, applied);
+    uint64_t sealed = held_end(&a->held), seen = applied > sealed ? applied : sealed;
+
+    if (seen > a->ledger->last)
+        chain_cut(&a->chain, a->ledger->last, seen);
+}
+
+/* Once from end to end; 1: the log's start moved. */
+static int audit_once(struct ledger *ledger, struct ledger_audit *ret, ledger_fn fn,
+                      void *user)
+{
+    struct audit a = {.ledger = ledger,
+                      .ret = ret,
+                      .chain = {.fn = ledger->on_finding, .user = ledger->finding_user}};
+    /* Both before the log's end is looked up. */
+    uint64_t applied = ledger->views ? views_applied(ledger->views) : 0;
+
+    a.held.chain = &a.chain;
+    held_read(&a.held, ledger->dir);
+    *ret = (struct ledger_audit){0};
+    ledger_forget(ledger);
+    ledger_refresh(ledger);
+    held_begin(&a.held, ledger->first);
+    int rc = scan(&a);
+    if (rc == 0) {
+        look_behind_the_end(&a, applied);
+        count_pending(&a, fn, user);
+        sum(&a);
+    }
+    held_fini(&a.held);
+    free(a.open.slots);
+    free(a.failed.slots);
+    return rc;
 }
 
 int ledger_audit(struct ledger *ledger, struct ledger_audit *ret, ledger_fn pending_fn,
@@ -332,24 +406,17 @@ int ledger_audit(struct ledger *ledger, struct ledger_audit *ret, ledger_fn pend
 {
     int rc = 1;
 
-    for (int i = 0; rc == 1 && i < TRIES_MAX; i++) {
-        struct audit a = {.ledger = ledger, .ret = ret};
-        uint64_t applied = ledger->views ? views_applied(ledger->views)
-                                         : 0; /* before the log's end is looked up */
-        *ret = (struct ledger_audit){0};
-        ledger_forget(ledger);
-        ledger_refresh(ledger);
-        rc = scan(&a);
-        if (rc == 0) {
-            look_behind_the_end(ledger, applied, &a.chain);
-            count_pending(&a, pending_fn, user);
-            sum(&a);
-        }
-        free(a.open.slots);
-        free(a.failed.slots);
-    }
+    for (int i = 0; rc == 1 && i < TRIES_MAX; i++)
+        rc = audit_once(ledger, ret, pending_fn, user);
     if (rc == 1)
         snprintf(ledger->error, sizeof(ledger->error),
                  "segments were removed while the log was read");
     return rc ? -1 : 0;
+}
+
+void ledger_report(struct ledger *ledger, void (*fn)(void *user, const char *finding),
+                   void *user)
+{
+    ledger->on_finding = fn;
+    ledger->finding_user = user;
 }

@@ -38,7 +38,9 @@ struct ledger_row {
     const char *type, *kind, *service, *integration, *key, *error_msg, *error_class,
         *source, *subject, *datacontenttype, *traceparent, *cause; /* NULL when absent */
     enum record_status status;
-    bool unconsumed; /* a fact that no group takes */
+    bool unconsumed;   /* a fact that no group takes */
+    const char *owner; /* who has it now: of a pending request its integration; in an
+                          audit of a delivery the group; NULL otherwise */
     uint64_t timestamp_us, time_us,
         settled_us;       /* settled_us: timestamp of the outcome, 0 = pending */
     uint64_t deadline_us; /* of a request, 0 = none */
@@ -113,12 +115,20 @@ struct ledger_audit {
     uint64_t strays; /* outcomes that name a position where no request is; part of
                         unaccounted */
     uint64_t damaged_blocks, missing_blocks;
+    uint64_t broken_seals; /* segments that are not those that were sealed */
+    /* What consumer groups have to take: a delivery for each event and group. Each is
+     * delivered, given up or waiting. */
+    uint64_t deliveries, delivered, given_up, waiting;
     uint64_t first_block, last_block;
 };
 /* Count from end to end. 0, or -1 with ledger_error(). pending_fn (may be NULL) is called
- * for each Pending. */
+ * for each Pending request, and for each event and group that still has to take it, with
+ * `owner` set. */
 int ledger_audit(struct ledger *ledger, struct ledger_audit *ret, ledger_fn pending_fn,
                  void *user);
+/* Have audits name what does not fit, as they find it; NULL: no more. */
+void ledger_report(struct ledger *ledger, void (*fn)(void *user, const char *finding),
+                   void *user);
 /* The end of the log as a hash of everything before it (lib/ledger/seal.h). */
 struct ledger_head {
     uint64_t block;  /* the last one */

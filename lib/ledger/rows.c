@@ -279,6 +279,9 @@ bool row_tell(struct ledger *ledger, const struct hit *hit, ledger_fn fn, void *
     m.row.service = keep(&m, service_of(ledger, r, hit->at));
     ending(ledger, &m, hit);
     dealing(ledger, &m, &dealt);
+    m.row.owner = hit->owner                       ? hit->owner
+                  : m.row.status == STATUS_PENDING ? m.row.integration
+                                                   : NULL;
     bool go_on = fn(user, &m.row);
     for (unsigned i = 0; i < m.n_texts; i++)
         free(m.texts[i]);

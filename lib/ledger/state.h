@@ -67,6 +67,8 @@ struct ledger {
     size_t n_integrations;
     struct group *groups;
     size_t n_groups;
+    void (*on_finding)(void *user, const char *finding); /* of audits; may be NULL */
+    void *finding_user;
     char error[512];
 };
 
@@ -85,6 +87,8 @@ struct fate {
 struct hit {
     struct position at;
     struct fate fate;
+    const char
+        *owner; /* of an audit: the group that waits for it; NULL: whoever has it */
 };
 
 static inline int position_compare(struct position a, struct position b)

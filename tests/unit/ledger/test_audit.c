@@ -125,6 +125,46 @@ static void a_late_outcome_is_a_duplicate_and_not_unaccounted(void **state)
     assert_int_equal(a.unaccounted, 0);
 }
 
+static bool write_owner(void *user, const struct ledger_row *row)
+{
+    buf_format(user, "%u:%s ", row->id[0], row->owner ? row->owner : "?");
+    return true;
+}
+
+static void each_delivery_to_a_group_is_delivered_given_up_or_waiting(void **state)
+{
+    struct maker *m = *state;
+    struct buf owners = BUF_NULL;
+    struct ledger_audit a;
+
+    maker_integration(m, "stripe", "Stripe");
+    maker_group(m, "billing", "payment.>", false);
+    maker_group(m, "mail", "payment.*.succeeded", false);
+    struct position p = maker_request(m, 1, "payment.charge.requested", "stripe", NULL);
+    maker_request(m, 2, "payment.charge.requested", "stripe", NULL);
+    struct position f = maker_fact(m, 3, "payment.seen", STATUS_PENDING);
+    maker_fact(m, 4, "payment.seen", STATUS_PENDING);
+    maker_fact(m, 5, "payment.unverified", STATUS_FAILED);
+    maker_seal(m);
+    struct position o = maker_outcome(m, 11, p, 1, CLASS_none, NULL);
+    maker_ack(m, "billing", f, 1, CLASS_poison);
+    maker_seal(m);
+    maker_ack(m, "mail", o, 1, CLASS_none);
+    maker_seal(m);
+    assert_int_equal(ledger_audit(maker_ledger(m), &a, write_owner, &owners), 0);
+    assert_int_equal(a.unaccounted, 0);
+    assert_int_equal(a.accepted, 5);
+    assert_int_equal(a.success, 1);
+    assert_int_equal(a.failed, 2);
+    assert_int_equal(a.pending, 2); /* the outcome is none: its request has ended */
+    assert_int_equal(a.deliveries, 5);
+    assert_int_equal(a.delivered, 1);
+    assert_int_equal(a.given_up, 1);
+    assert_int_equal(a.waiting, 3);
+    assert_string_equal(buf_str(&owners), "2:stripe 4:billing 5:billing 11:billing ");
+    buf_fini(&owners);
+}
+
 /* --- planted holes --- */
 
 static void a_removed_outcome_is_found(void **state)
@@ -405,6 +445,7 @@ int main(void)
         claim(a_whole_log_has_nothing_unaccounted),
         claim(an_empty_log_has_nothing_unaccounted),
         claim(a_late_outcome_is_a_duplicate_and_not_unaccounted),
+        claim(each_delivery_to_a_group_is_delivered_given_up_or_waiting),
         claim(a_removed_outcome_is_found),
         claim(a_doubled_outcome_is_found),
         claim(removed_requests_and_facts_are_found),

@@ -183,6 +183,37 @@ static void a_forged_status_fits_every_checksum_but_not_the_seals(void **state)
     buf_fini(&s.said);
 }
 
+static struct ledger_audit audit(const char *name, struct buf *said)
+{
+    _free_ char *path = mem_format("%s/%s/log", dir, name);
+    char error[256];
+    struct ledger *ledger = ledger_open(path, error, sizeof(error));
+    struct ledger_audit a;
+
+    ledger_report(ledger, note, said);
+    assert_int_equal(ledger_audit(ledger, &a, NULL, NULL), 0);
+    ledger_close(ledger);
+    return a;
+}
+
+static void an_audit_counts_a_forged_segment(void **state)
+{
+    _free_ char *copy = mem_format("cp %s/true/log/seals %s/forged/log/", dir, dir);
+    struct buf said = BUF_NULL;
+
+    (void)state;
+    make_log("true", false);
+    make_log("forged", true);
+    seal_log("true", 3, 7);
+    assert_int_equal(audit("true", &said).unaccounted, 0);
+    assert_int_equal(system(copy), 0);
+    struct ledger_audit a = audit("forged", &said);
+    assert_int_equal(a.broken_seals, 1);
+    assert_int_equal(a.unaccounted, 1);
+    assert_non_null(strstr(buf_str(&said), "are not those that were sealed"));
+    buf_fini(&said);
+}
+
 static void a_log_cut_below_its_seals_is_found(void **state)
 {
     _free_ char *path = mem_format("%s/true/log", dir);
@@ -312,6 +343,7 @@ int main(void)
         claim(lines_are_strict),
         claim(a_line_that_was_cut_is_written_over),
         claim(a_forged_status_fits_every_checksum_but_not_the_seals),
+        claim(an_audit_counts_a_forged_segment),
         claim(a_log_cut_below_its_seals_is_found),
         claim(a_range_that_was_changed_or_cut_anywhere_is_refused),
         claim(a_range_begins_with_the_checkpoint_before_it),
