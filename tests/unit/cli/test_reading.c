@@ -220,6 +220,48 @@ static void a_head_kept_elsewhere_is_found_or_missed(void **state)
     buf_fini(&out);
 }
 
+static void costs_are_summed_and_priced_by_configuration(void **state)
+{
+    _free_ char *data = mem_format("%s/data", dir),
+                *config = mem_format("%s/signalbox.yaml", dir);
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    mkdir(data, 0700);
+    struct maker *m = maker_new_in(data);
+    maker_integration(m, "stripe", "Stripe");
+    for (uint8_t n = 1; n <= 4; n++) {
+        struct position at =
+            maker_request(m, n, "payment.charge.requested", "stripe", NULL);
+        if (n < 3)
+            maker_outcome(m, (uint8_t)(10 + n), at, n, CLASS_none, NULL); /* 2900 each */
+        else
+            maker_free_outcome(m, (uint8_t)(10 + n), at, n, "stripe",
+                               n == 3 ? CLASS_none : CLASS_permanent);
+    }
+    maker_seal(m);
+    maker_free(m);
+    FILE *f = fopen(config, "w");
+    fputs("data: ./data\nrun: ./run\nintegrations:\n  stripe:\n    connector: payment\n"
+          "    provider: stripe\n    secrets: { api_key: vault:k }\n"
+          "    prices: { charge: [0.10 USD, 9.99 USD since 2000-01-01] }\n",
+          f);
+    fclose(f);
+    assert_int_equal(run(cmd_cost, &out, "cost --json"), CLI_DONE);
+    assert_says(&out, "{\"integration\":\"stripe\",\"currency\":null,\"calls\":1,"
+                      "\"unpriced_calls\":1,"); /* one that failed has no price */
+    assert_says(&out, "{\"integration\":\"stripe\",\"currency\":\"USD\",\"calls\":3,"
+                      "\"unpriced_calls\":0,\"actual_micros\":0,"
+                      "\"estimated_micros\":5800,"
+                      "\"configured_micros\":100000,"); /* its day was before 2000 */
+    assert_int_equal(run(cmd_cost, &out, "cost --by day"), CLI_DONE);
+    assert_says(&out, "1970-01-01");
+    assert_int_equal(run(cmd_cost, &out, "cost --by week"), CLI_USAGE);
+    assert_int_equal(run(cmd_cost, &out, "cost --since 1h --json"), CLI_DONE);
+    assert_string_equal(buf_str(&out), "");
+    buf_fini(&out);
+}
+
 static void wrong_usage_is_2(void **state)
 {
     static const char *const words[] = {"log --status wrong", "log --class exhaustd",
@@ -345,6 +387,7 @@ int main(void)
         claim(pages_follow_each_other_by_cursor),
         claim(a_range_goes_out_and_in_again_unchanged),
         claim(a_head_kept_elsewhere_is_found_or_missed),
+        claim(costs_are_summed_and_priced_by_configuration),
         claim(wrong_usage_is_2),
         claim(verify_and_audit_of_a_good_log_are_0),
         claim(verify_and_audit_of_a_damaged_log_are_1),

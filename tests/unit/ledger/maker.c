@@ -217,6 +217,26 @@ struct position maker_outcome(struct maker *m, uint8_t name, struct position req
     return at;
 }
 
+struct position maker_free_outcome(struct maker *m, uint8_t name, struct position request,
+                                   uint8_t request_name, const char *integration,
+                                   enum record_class error_class)
+{
+    uint8_t id[16], cause[16];
+
+    memset(id, name, 16);
+    memset(cause, request_name, 16);
+    return maker_record(
+        m, &(struct record_parts){.kind = RECORD_OUTCOME,
+                                  .type = "payment.charge.ended",
+                                  .id = id,
+                                  .cause = cause,
+                                  .settles = request,
+                                  .attempt = 1,
+                                  .integration = integration_hash(integration),
+                                  .status = error_class ? STATUS_FAILED : STATUS_SUCCESS,
+                                  .error_class = error_class});
+}
+
 struct position maker_ack(struct maker *m, const char *group, struct position first,
                           uint32_t count, enum record_class error_class)
 {

@@ -26,6 +26,11 @@ struct position maker_fact(struct maker *maker, uint8_t name, const char *type,
 struct position maker_outcome(struct maker *maker, uint8_t name, struct position request,
                               uint8_t request_name, enum record_class error_class,
                               const char *error_msg);
+/* One of an integration, without a cost. */
+struct position maker_free_outcome(struct maker *maker, uint8_t name,
+                                   struct position request, uint8_t request_name,
+                                   const char *integration,
+                                   enum record_class error_class);
 struct position maker_ack(struct maker *maker, const char *group, struct position first,
                           uint32_t count, enum record_class error_class);
 struct position maker_retry(struct maker *maker, const char *group, struct position at,

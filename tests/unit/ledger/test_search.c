@@ -12,6 +12,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
+#include "lib/ledger/cost.h"
 #include "tests/unit/ledger/maker.h"
 
 enum { BLOCKS = 60, EVENTS_MAX = 9, LOGS = 6, OPEN_MAX = 1024 };
@@ -188,6 +189,72 @@ static void ask_everything(struct ledger *with, struct ledger *without)
                     }
 }
 
+/* --- costs --- */
+
+enum { COSTS_MAX = 256 };
+
+struct sums {
+    struct {
+        char name[96];
+        uint64_t calls;
+        int64_t micros;
+    } list[COSTS_MAX];
+    size_t n;
+};
+
+static void add_cost(void *user, const struct ledger_cost *cost)
+{
+    struct sums *sums = user;
+    char name[96];
+    size_t at = 0;
+
+    snprintf(name, sizeof(name), "%s %s %s %d %d",
+             cost->integration ? cost->integration : "-", cost->operation, cost->currency,
+             cost->is_actual, cost->is_success);
+    while (at < sums->n && strcmp(sums->list[at].name, name) != 0)
+        at++;
+    assert_true(at < COSTS_MAX);
+    if (at == sums->n)
+        strcpy(sums->list[sums->n++].name, name);
+    sums->list[at].calls += cost->calls;
+    sums->list[at].micros += cost->micros;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void ask_costs(struct ledger *ledger, uint64_t since_us, struct sums *sums)
+{
+    memset(sums, 0, sizeof(*sums));
+    assert_int_equal(ledger_costs(ledger, since_us, 0, add_cost, sums), 0);
+    qsort(sums->list, sums->n, sizeof(*sums->list), by_name);
+}
+
+static void costs_are_the_same_with_views_without_and_while_they_lag(void **state)
+{
+    struct sums with, without;
+
+    (void)state;
+    for (uint32_t seed = 1; seed <= 2 * LOGS; seed++) {
+        struct maker *m = maker_new(true);
+        if (seed > LOGS)
+            maker_stop_views_at(m, 30 + seed);
+        tell_story(m, seed);
+        struct ledger *plain = maker_ledger_without_views(m);
+        for (uint64_t since_us = 0; since_us <= 60000000; since_us += 60000000) {
+            ask_costs(maker_ledger(m), since_us, &with);
+            ask_costs(plain, since_us, &without);
+            assert_int_equal(with.n, without.n);
+            assert_true(since_us || with.n > 0);
+            assert_memory_equal(&with, &without, sizeof(with));
+        }
+        ledger_close(plain);
+        maker_free(m);
+    }
+}
+
 static void every_question_has_the_same_answer_with_views_and_without(void **state)
 {
     (void)state;
@@ -234,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_question_has_the_same_answer_with_views_and_without),
         cmocka_unit_test(views_that_lag_behind_give_the_same_answers),
+        cmocka_unit_test(costs_are_the_same_with_views_without_and_while_they_lag),
         cmocka_unit_test(views_deleted_and_rebuilt_in_one_go_give_the_same_answers),
     };
 
