@@ -173,7 +173,7 @@ bool dealing_in_doubt(const struct dealing *d)
         return true;
     if (!d->operation || strcmp(repeat, "safe") == 0)
         return false;
-    if (d->by->error_class == CLASS_poison)
+    if (d->by->error_class == CLASS_poison || (d->by->flags & RECORD_DOUBT))
         return true;
     /* What is never sent twice ends unknown where it is in doubt. What has a key may have
      * had its effect with any attempt, its own or that of a request whose key it kept. */

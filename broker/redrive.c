@@ -25,8 +25,8 @@ enum {
 struct plan {
     struct dealing dealing;
     bool again;      /* the person insists */
-    bool keeps_key;  /* the service's idempotency key */
-    bool has_no_key; /* nothing of the kind is sent */
+    bool keeps_key;  /* the service's idempotency key, and with it the doubt */
+    const char *key; /* what is said about it; NULL: nothing */
     bool is_done;    /* asked again after a reconnect */
     uint64_t key_us; /* when the key may have been used first */
     uint8_t id[16];  /* of the new event */
@@ -79,34 +79,52 @@ static bool judge_past(struct plan *plan)
     return true;
 }
 
-/* The service's key: kept where there is doubt and it lives. */
+/* When the service's key may have been used first. */
+static uint64_t key_time_us(const struct dealing *d)
+{
+    int64_t since;
+
+    return attrs_find_int(record_attrs(d->event), d->event->attr_len, ATTR_CALL_KEY_TIME,
+                          &since)
+               ? (uint64_t)since
+               : d->event_block->block->timestamp_us;
+}
+
+static bool refuse_doubt(struct plan *plan, bool is_keyed, uint64_t lifetime_us)
+{
+    if (is_keyed)
+        return refuse(plan,
+                      "it may have had its effect, and the service has forgotten its "
+                      "idempotency key (lifetime %" PRIu64 " s): look it up there, then "
+                      "resolve it; --again takes a new key and risks doing it twice",
+                      lifetime_us / 1000000);
+    return refuse(plan, "it may have had its effect, and the service takes no key that "
+                        "would keep it from a second one: look it up there, then resolve "
+                        "it; --again risks doing it twice");
+}
+
+/* The service's key: kept where there is doubt and it lives.  Where the connector can ask
+ * the service whether it happened, a redrive takes the doubt over in any case, and the
+ * connector asks. */
 static bool judge_key(struct core *core, struct plan *plan)
 {
     const struct dealing *d = &plan->dealing;
     const char *repeat = js_text(d->operation, "repeat", d->operation ? "never" : "safe");
     uint64_t lifetime_us = (uint64_t)js_int(d->operation, "key_lifetime_s", 0) * 1000000;
-    int64_t since;
+    bool is_keyed = strcmp(repeat, "keyed") == 0;
 
-    plan->has_no_key = strcmp(repeat, "keyed") != 0;
+    plan->key = is_keyed ? "new" : "none";
     if (strcmp(repeat, "safe") == 0 || !dealing_in_doubt(d))
         return true;
-    if (plan->has_no_key)
-        return plan->again ||
-               refuse(plan,
-                      "it may have had its effect, and the service takes no key that "
-                      "would keep it from a second one: look it up there, then "
-                      "resolve it; --again risks doing it twice");
-    plan->key_us = attrs_find_int(record_attrs(d->event), d->event->attr_len,
-                                  ATTR_CALL_KEY_TIME, &since)
-                       ? (uint64_t)since
-                       : d->event_block->block->timestamp_us;
-    plan->keeps_key = core->wall_us < plan->key_us + lifetime_us;
-    return plan->keeps_key || plan->again ||
-           refuse(plan,
-                  "it may have had its effect, and the service has forgotten its "
-                  "idempotency key (lifetime %" PRIu64 " s): look it up there, then "
-                  "resolve it; --again takes a new key and risks doing it twice",
-                  lifetime_us / 1000000);
+    plan->key_us = key_time_us(d);
+    if (is_keyed && core->wall_us < plan->key_us + lifetime_us)
+        plan->key = "kept";
+    else if (js_bool(d->operation, "lookup", false))
+        plan->key = "lookup";
+    else
+        return plan->again || refuse_doubt(plan, is_keyed, lifetime_us);
+    plan->keeps_key = true;
+    return true;
 }
 
 static bool judge(struct core *core, struct plan *plan, const struct json *item)
@@ -255,7 +273,7 @@ static struct json *one(struct core *core, struct act *act, const struct json *i
     if (!good)
         js_set_text(o, "why", plan.why);
     else if (!plan.is_done && !dealing_is_delivery(&plan.dealing))
-        js_set_text(o, "key", plan.has_no_key ? "none" : plan.keeps_key ? "kept" : "new");
+        js_set_text(o, "key", plan.key);
     dealing_close(&plan.dealing);
     return o;
 }

@@ -19,9 +19,9 @@
 #include "lib/ledger/ledger.h"
 
 enum {
-    PIECE = 64,         /* items the broker takes at once */
+    PIECE = 64,        /* items the broker takes at once */
     PAGE_ROWS = 20000, /* rows of the log looked up at once */
-    IDS_MAX = 10000,    /* on one command line */
+    IDS_MAX = 10000,   /* on one command line */
 };
 
 struct redriving {
@@ -32,6 +32,20 @@ struct redriving {
 };
 
 /* --- what the broker said --- */
+
+static const char *about_key(const char *key)
+{
+    static const struct {
+        const char *key, *text;
+    } rows[] = {{"kept", ", with the first one's idempotency key"},
+                {"new", ", with an idempotency key of its own"},
+                {"lookup", ", after asking the service whether it happened"}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        if (strcmp(rows[i].key, key) == 0)
+            return rows[i].text;
+    return "";
+}
 
 static void print(struct redriving *r, const struct json *item, const struct json *said)
 {
@@ -60,9 +74,8 @@ static void print(struct redriving *r, const struct json *item, const struct jso
         printf(": %s", why);
     else if (!r->is_dry)
         printf(" as %s", new);
-    if (key && strcmp(key, "none") != 0)
-        printf("%s", strcmp(key, "kept") == 0 ? ", with the first one's idempotency key"
-                                              : ", with an idempotency key of its own");
+    if (key)
+        printf("%s", about_key(key));
     putchar('\n');
 }
 

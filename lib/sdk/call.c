@@ -226,16 +226,15 @@ static const char *doubt_about(const struct call *call, uint64_t now_us)
 {
     const struct sb_operation *o = call->operation;
     const struct sb_event *event = &call->event;
-    bool is_first = event->attempt <= 1 && !event->in_doubt &&
-                    key_time_us(event) == event->committed_us;
+    /* A redrive that keeps a key takes over the doubt of the request it is made of. */
+    bool in_doubt = event->in_doubt || key_time_us(event) != event->committed_us;
 
-    if (is_first || o->repeat == SB_REPEAT_SAFE)
+    if ((event->attempt <= 1 && !in_doubt) || o->repeat == SB_REPEAT_SAFE)
         return NULL;
     if (o->repeat == SB_REPEAT_NEVER)
-        return event->in_doubt
-                   ? "an earlier attempt ended without an answer and may have "
-                     "had its effect; it must not be sent twice"
-                   : NULL;
+        return in_doubt ? "an earlier attempt ended without an answer and may have "
+                          "had its effect; it must not be sent twice"
+                        : NULL;
     return lifetimes(call, now_us)
                ? "an earlier attempt may have had its effect, and the "
                  "lifetime of its idempotency key is over"

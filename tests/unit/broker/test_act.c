@@ -22,6 +22,8 @@ enum { CONNECTOR = 1, CLIENT = 2, CONSUMER = 3, OTHER = 4, LIFETIME_S = 3600 };
 static const char manifest[] =
     "{\"name\":\"payment\",\"operations\":["
     "{\"name\":\"charge\",\"repeat\":\"keyed\",\"key_lifetime_s\":3600},"
+    "{\"name\":\"pay\",\"repeat\":\"keyed\",\"key_lifetime_s\":3600,\"lookup\":true},"
+    "{\"name\":\"wire\",\"repeat\":\"never\",\"lookup\":true},"
     "{\"name\":\"send\",\"repeat\":\"never\"},{\"name\":\"find\",\"repeat\":\"safe\"}]}";
 static const char *const orders[] = {"order.>"};
 static const struct core_group groups[] = {
@@ -515,6 +517,11 @@ static void which_key_a_redrive_has_follows_from_how_it_failed(void **state)
         {"send", CLASS_exhausted, 3, 0, false, "none"},
         {"send", CLASS_unknown, 1, 0, false, NULL},
         {"send", CLASS_unknown, 1, 0, true, "none"},
+        {"pay", CLASS_unknown, 1, 0, false, "kept"},
+        {"pay", CLASS_unknown, 1, LIFETIME_S + 1, false, "lookup"},
+        {"pay", CLASS_permanent, 1, LIFETIME_S + 1, false, "new"},
+        {"wire", CLASS_unknown, 1, 0, false, "lookup"},
+        {"wire", CLASS_permanent, 1, 0, false, "none"},
         {"find", CLASS_unknown, 1, 0, false, "none"},
         {"find", CLASS_exhausted, 3, LIFETIME_S + 1, false, "none"},
     };

@@ -302,6 +302,49 @@ static void doubt_stops_what_must_not_be_sent_twice(void **state)
     }
 }
 
+/* A redrive that keeps the key "first", used first `age_us` ago. */
+static struct call *redriven(const char *type, uint64_t age_us, uint8_t flags)
+{
+    struct buf attrs = BUF_NULL;
+
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_CALL_KEY, "first");
+    attrs_int(&attrs, ATTR_CALL_KEY_TIME, (int64_t)(NOW_US - age_us));
+    struct call *call = deliver(&integration, (struct delivery){.type = type,
+                                                                .data = "{}",
+                                                                .flags = flags,
+                                                                .attrs = attrs.bytes,
+                                                                .attr_len = attrs.len});
+    buf_fini(&attrs);
+    return call;
+}
+
+static void a_redrive_sends_the_key_it_keeps_and_takes_the_doubt_over(void **state)
+{
+    const uint64_t hour_us = 3600000000u;
+    struct http_call_options o;
+
+    (void)state;
+    struct call *call = redriven("t.keyed.requested", hour_us - 1, RECORD_BY_BROKER);
+    assert_true(call_begin(call, NOW_US));
+    call_http(call, &o);
+    assert_string_equal(header(&o, "Idempotency-Key"), "first");
+    call_free(call);
+    call = redriven("t.keyed.requested", hour_us, RECORD_BY_BROKER);
+    assert_false(call_begin(call, NOW_US)); /* its lifetime counts from the first use */
+    assert_int_equal(call_class(call), CLASS_unknown);
+    call_free(call);
+    call = redriven("t.once.requested", 1, RECORD_BY_BROKER);
+    assert_false(call_begin(call, NOW_US));
+    assert_int_equal(call_class(call), CLASS_unknown);
+    call_free(call);
+    call = redriven("t.keyed.requested", 1, 0); /* not the broker's word: nobody's */
+    assert_true(call_begin(call, NOW_US));
+    call_http(call, &o);
+    assert_string_not_equal(header(&o, "Idempotency-Key"), "first");
+    call_free(call);
+}
+
 static void foreign_ids_of_two_sources_have_two_keys(void **state)
 {
     (void)state;
@@ -749,6 +792,7 @@ int main(void)
         cmocka_unit_test(what_nobody_declares_fails_and_says_so),
         cmocka_unit_test(no_attempt_starts_past_the_deadline),
         cmocka_unit_test(doubt_stops_what_must_not_be_sent_twice),
+        cmocka_unit_test(a_redrive_sends_the_key_it_keeps_and_takes_the_doubt_over),
         cmocka_unit_test(foreign_ids_of_two_sources_have_two_keys),
         cmocka_unit_test(every_kind_of_answer_has_its_result),
         cmocka_unit_test(retry_after_is_read_in_all_its_forms),
