@@ -419,6 +419,8 @@ void accept_publish(struct core *core, struct session *session, const struct mes
             refusal_note(core, REFUSAL_RIGHT, session->name, batch.detail);
         session_refuse(core, session->peer, m->ref, batch.error, batch.detail,
                        info->may_retry ? 200 : 0);
+        if (batch.error == ERR_window_exceeded) /* it does not count what is unanswered */
+            session_end(core, session, "published beyond its window");
     } else {
         stage_batch_count(core, &place_of, batch.stored);
         batch.reply->number = m->ref;

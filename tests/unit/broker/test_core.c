@@ -425,6 +425,31 @@ static void a_schedule_fires_once_and_tells_what_was_missed(void **state)
     close_fixture(&f);
 }
 
+static void a_publisher_beyond_its_window_loses_its_session(void **state)
+{
+    struct record_parts fact = {.kind = RECORD_FACT, .type = "order.created"};
+    struct fixture f;
+    char *data = mem_alloc(RECORD_DATA_MAX);
+
+    (void)state;
+    open_with(&f, &plain);
+    fact.data = data;
+    fact.data_len = RECORD_DATA_MAX;
+    for (int i = 0; i < 9; i++)
+        publish(&f, CLIENT, fact, false);
+    expect_silence(&f, CLIENT);
+    publish(&f, CLIENT, fact, false);
+    expect_refused(&f, CLIENT, "window_exceeded");
+    publish(&f, CLIENT, fact, false);
+    expect_refused(&f, CLIENT, "not_joined");
+    world_settle(&f.world);
+    assert_int_equal(status(&f, "facts"), 9); /* what was taken stays */
+    join(&f, CLIENT, "client", "app", NULL);
+    expect(&f, CLIENT, MSG_WELCOME);
+    free(data);
+    close_fixture(&f);
+}
+
 static void a_full_log_refuses_intake_and_takes_outcomes(void **state)
 {
     struct fixture f;
@@ -702,6 +727,7 @@ int main(void)
         cmocka_unit_test(a_deadline_passes_without_a_connector),
         cmocka_unit_test(an_event_that_kills_its_sessions_alone_is_poison),
         cmocka_unit_test(a_schedule_fires_once_and_tells_what_was_missed),
+        cmocka_unit_test(a_publisher_beyond_its_window_loses_its_session),
         cmocka_unit_test(a_full_log_refuses_intake_and_takes_outcomes),
         cmocka_unit_test(a_paused_integration_delivers_nothing_until_resumed),
         cmocka_unit_test(an_observer_replays_what_is_committed_and_goes_on),
