@@ -96,8 +96,10 @@ struct json *ledger_row_json(const struct ledger_row *row);
 /* The outcome of a row as JSON {id,type,status,...,data}; NULL when pending. */
 struct json *ledger_outcome_json(const struct ledger_row *row);
 /* A request with its attempts, its outcome and what it caused: {row..., attempts:[...],
- * outcome, late:[...], followed:[...]}; of a fact, `attempts` and `settled_by`: [{group,
- * status, timestamp, error_class, error_msg}]. NULL: no such id. */
+ * starts:[...], outcome, late:[...], followed:[...]}; of a fact, `attempts` and
+ * `settled_by`: [{group, status, timestamp, error_class, error_msg}]. `starts` are of
+ * operations that may not be repeated. What followed has the same form again, to a depth
+ * of 8 and 500 events in all; beyond these they are rows only. NULL: no such id. */
 struct json *ledger_trace(struct ledger *ledger, const char *id);
 
 /* What was accepted is what the running totals in the block headers say; what became of

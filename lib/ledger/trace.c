@@ -9,11 +9,20 @@
 #include "lib/ledger/state.h"
 #include "proto/attrs.h"
 
+enum {
+    DEPTH_MAX = 8,    /* of what followed what followed; deeper ones are rows only */
+    EVENTS_MAX = 500, /* told with all that belongs to them; further ones are rows only */
+};
+
 struct trace {
     struct ledger *ledger;
     struct position at, outcome; /* outcome.block 0: none yet */
-    struct json *attempts, *late, *settled_by, *followed;
+    struct json *attempts, *starts, *late, *settled_by, *followed;
+    unsigned depth;
+    unsigned *left; /* of EVENTS_MAX */
 };
+
+static struct json *build(struct trace *t);
 
 static void set_time(struct json *object, const char *name, uint64_t time_us)
 {
@@ -68,6 +77,16 @@ static void take_ack(struct trace *t, const struct block *b, const struct record
                 js_set_text(note(t, b, r, c.group), "status", status_name(c.result)));
 }
 
+/* An attempt of an operation that may not be repeated was about to begin. */
+static void take_start(struct trace *t, const struct block *b, const struct record *r)
+{
+    struct control_start c;
+
+    memcpy(&c, record_data(r), sizeof(c));
+    if (c.block == t->at.block && c.index == t->at.index)
+        js_push(t->starts, note(t, b, r, c.group));
+}
+
 static void gather_deliveries(struct trace *t)
 {
     uint64_t n = t->at.block;
@@ -81,6 +100,9 @@ static void gather_deliveries(struct trace *t)
                 take_retry(t, b, r);
             else if (r->kind == RECORD_ACK && r->data_len >= sizeof(struct control_ack))
                 take_ack(t, b, r);
+            else if (r->kind == RECORD_START &&
+                     r->data_len >= sizeof(struct control_start))
+                take_start(t, b, r);
         }
     }
 }
@@ -104,6 +126,15 @@ static void take_follower(struct trace *t, const struct record *r, struct positi
 
     if (is_late && position_compare(at, t->outcome) == 0)
         return;
+    if (!is_late && r->kind != RECORD_OUTCOME && t->depth < DEPTH_MAX && *t->left) {
+        struct trace next = {
+            .ledger = t->ledger, .at = at, .depth = t->depth + 1, .left = t->left};
+        --*t->left;
+        struct json *story = build(&next);
+        if (story)
+            js_push(t->followed, story);
+        return;
+    }
     hit.fate = settle_by_search(t->ledger, r, at);
     row_tell(t->ledger, &hit, push_row, is_late ? t->late : t->followed);
 }
@@ -155,6 +186,7 @@ static struct json *build(struct trace *t)
     if (!both.row)
         return NULL;
     t->attempts = js_array();
+    t->starts = js_array();
     t->late = js_array();
     t->settled_by = js_array();
     t->followed = js_array();
@@ -167,6 +199,7 @@ static struct json *build(struct trace *t)
         gather_followers(t, t->outcome.block, id);
     }
     js_set(both.row, "attempts", t->attempts);
+    js_set(both.row, "starts", t->starts);
     js_set(both.row, "outcome", both.outcome ? both.outcome : js_null());
     js_set(both.row, "late", t->late);
     js_set(both.row, "settled_by", t->settled_by);
@@ -175,7 +208,8 @@ static struct json *build(struct trace *t)
 
 struct json *ledger_trace(struct ledger *ledger, const char *id)
 {
-    struct trace t = {.ledger = ledger};
+    unsigned left = EVENTS_MAX;
+    struct trace t = {.ledger = ledger, .left = &left};
 
     ledger_refresh(ledger);
     if (!ledger_locate(ledger, id, &t.at))

@@ -336,7 +336,13 @@ static void trace_tells_attempts_and_outcome(void **state)
     tell_story();
     assert_int_equal(run(cmd_trace, &out, "trace 01010101-0101-0101-0101-010101010101"),
                      CLI_DONE);
-    assert_says(&out, "attempt 1 ended without an outcome: 503 from provider");
+    assert_says(&out, "request payment.charge.requested Success\n"
+                      "|  id          01010101-0101-0101-0101-010101010101\n");
+    assert_says(&out, "\n|- +1.000s    attempt 1 ended without an outcome: 503 from "
+                      "provider\n");
+    assert_says(&out,
+                "\n`- +1.000s    outcome payment.charge.succeeded Success, attempts "
+                "2, cost 0.0029 USD estimated\n     id          0b0b0b0b-");
     assert_says(&out, "payment.charge.succeeded");
     assert_int_equal(
         run(cmd_trace, &out, "trace --json 0b0b0b0b-0b0b-0b0b-0b0b-0b0b0b0b0b0b"),

@@ -417,6 +417,45 @@ static void trace_tells_the_whole_story(void **state)
     assert_null(ledger_trace(maker_ledger(m), maker_id(77)));
 }
 
+/* A request again because of one before, and a fact because of its outcome. */
+static struct position because_of(struct maker *m, uint8_t name, uint8_t cause_name,
+                                  enum record_kind kind)
+{
+    uint8_t id[16], cause[16];
+
+    memset(id, name, 16);
+    memset(cause, cause_name, 16);
+    return maker_record(
+        m, &(struct record_parts){
+               .kind = kind, .type = "a.b.requested", .id = id, .cause = cause});
+}
+
+static void trace_goes_on_with_what_followed_what_followed(void **state)
+{
+    struct maker *m = *state;
+    struct position p = maker_request(m, 1, "a.b.requested", NULL, NULL);
+    maker_seal(m);
+    maker_outcome(m, 11, p, 1, CLASS_exhausted, "503");
+    maker_seal(m);
+    p = because_of(m, 2, 1, RECORD_REQUEST);
+    maker_seal(m);
+    maker_outcome(m, 12, p, 2, CLASS_none, NULL);
+    maker_seal(m);
+    because_of(m, 3, 12, RECORD_FACT);
+    for (uint8_t n = 3; n < 20; n++) /* deeper than anybody reads */
+        because_of(m, (uint8_t)(n + 1), n, RECORD_FACT);
+    maker_seal(m);
+    struct json *t = ledger_trace(maker_ledger(m), maker_id(1));
+    assert_string_equal(js_text(t, "followed.0.outcome.status", ""), "Success");
+    assert_string_equal(js_text(t, "followed.0.followed.0.kind", ""), "fact");
+    const struct json *deep = t;
+    unsigned depth = 0;
+    for (; js_count(js_get(deep, "followed")); depth++)
+        deep = js_get(deep, "followed.0");
+    assert_int_equal(depth, 9);
+    js_free(t);
+}
+
 static void trace_of_a_fact_names_the_groups_that_settled_it(void **state)
 {
     struct maker *m = *state;
@@ -460,6 +499,7 @@ int main(void)
         claim(what_was_removed_by_age_is_not_missing),
         claim(audit_and_query_agree),
         claim(trace_tells_the_whole_story),
+        claim(trace_goes_on_with_what_followed_what_followed),
         claim(trace_of_a_fact_names_the_groups_that_settled_it),
     };
 
