@@ -10,7 +10,9 @@
 #include "gateway/event.h"
 #include "gateway/gateway.h"
 #include "gateway/group.h"
+#include "gateway/integration.h"
 #include "gateway/metrics.h"
+#include "gateway/openapi.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/redrive.h"
@@ -45,6 +47,8 @@ static const struct route routes[] = {
     {"GET", "/v1/audit", SCOPE_READ, query_audit},
     {"GET", "/v1/status", SCOPE_READ, query_status},
     {"POST", "/v1/redrive", SCOPE_ADMIN, redrive_handle},
+    {"GET", "/v1/integrations", SCOPE_READ, integration_list},
+    {"GET", "/v1/openapi.json", SCOPE_NONE, openapi_handle},
     {"GET", "/metrics", SCOPE_READ, metrics_handle},
     {"GET", "/healthz", SCOPE_NONE, query_health},
     {"GET", "/readyz", SCOPE_NONE, query_ready},

@@ -48,6 +48,7 @@ static const struct concern concerns[] = {
     {"log", NULL, R(LOGGER) | R(BROKER)},
     {"gateway", NULL, R(GATEWAY)},
     {"groups", NULL, R(BROKER)},
+    {"integrations", NULL, R(GATEWAY)}, /* it shows them */
     {"integrations", "connector", R(BROKER) | R(CONNECTOR)},
     {"integrations", "service", R(BROKER) | R(GATEWAY)},
     {"integrations", "default", R(BROKER)},

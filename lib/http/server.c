@@ -49,6 +49,7 @@ enum {
     STREAM_PIECE = 16 << 10,
     ADDRESS_SLOTS = 8192,
     RESERVE_MAX = 64 << 10, /* what a declared length alone may make us reserve */
+    THROW_AWAY_TIMES = 4,   /* body_max: read of a body that is too large, in all */
     RUNS_PER_TURN = 4,      /* of MHD_run before other sources get their turn */
 };
 
@@ -462,6 +463,17 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     *context = NULL;
 }
 
+/* A sender that does not wait for our word is sending already: what it sends is read and
+ * thrown away as far as that is bearable, so that it gets to read the 413. */
+static void take_too_large(struct http_request *request, uint64_t body_len)
+{
+    if (http_header(request, "Expect") ||
+        body_len > THROW_AWAY_TIMES * request->server->options.body_max)
+        refuse(request, 413);
+    else
+        request->is_too_large = true;
+}
+
 /* The head is there, the body is not: may it come? */
 static void check_head(struct http_request *request, const char *version)
 {
@@ -470,13 +482,11 @@ static void check_head(struct http_request *request, const char *version)
     if (strict_check(request->mhd, request->method, request->target, version))
         refuse(request, 400);
     else if (body_len > request->server->options.body_max)
-        refuse(request, 413);
+        take_too_large(request, body_len);
     else if (body_len > 0)
         buf_reserve(&request->body, body_len < RESERVE_MAX ? body_len : RESERVE_MAX);
 }
 
-/* Too large a body is read on for as long again, so that the sender gets to read the 413.
- */
 static enum MHD_Result take_body(struct http_request *request, const char *bytes,
                                  size_t n)
 {
@@ -488,7 +498,7 @@ static enum MHD_Result take_body(struct http_request *request, const char *bytes
     request->is_too_large = true;
     request->thrown_away += n;
     buf_fini(&request->body);
-    return request->thrown_away <= max + HEAD_MAX ? MHD_YES : MHD_NO;
+    return request->thrown_away <= THROW_AWAY_TIMES * max ? MHD_YES : MHD_NO;
 }
 
 static void hand_over(struct http_request *request)

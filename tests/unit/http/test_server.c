@@ -219,19 +219,38 @@ static void pipelined_requests_are_answered_in_order(void **state)
     buf_fini(&got);
 }
 
+/* A sender that asks first, and one that would send far too much, are told at once. */
 static void declared_body_over_the_limit_is_413_before_it_comes(void **state)
 {
     struct box *box = *state;
-    struct buf got = {0};
-    int fd = dial(box);
-    const char *head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4097\r\n\r\n";
-    put(fd, head, strlen(head));
-    assert_true(collect(box, fd, &got, NULL, 500));
-    assert_int_equal(status_of(&got), 413);
-    assert_non_null(strstr(buf_str(&got), "refused"));
+    static const char *const heads[] = {
+        "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
+        "4097\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 16385\r\n\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        struct buf got = {0};
+        int fd = dial(box);
+        put(fd, heads[i], strlen(heads[i]));
+        assert_true(collect(box, fd, &got, NULL, 500));
+        assert_int_equal(status_of(&got), 413);
+        assert_non_null(strstr(buf_str(&got), "refused"));
+        assert_int_equal(box->seen, 0);
+        close(fd);
+        buf_fini(&got);
+    }
+}
+
+/* A sender that is sending already gets to read it. */
+static void sent_body_over_the_limit_is_413_when_it_is_there(void **state)
+{
+    struct box *box = *state;
+    char text[2 * BODY_MAX + 100];
+    int head = snprintf(text, sizeof(text),
+                        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
+                        2 * BODY_MAX);
+    memset(text + head, 'x', 2 * BODY_MAX);
+    assert_int_equal(ask_bytes(box, text, (size_t)head + 2 * BODY_MAX), 413);
     assert_int_equal(box->seen, 0);
-    close(fd);
-    buf_fini(&got);
 }
 
 static void body_at_the_limit_is_taken(void **state)
@@ -584,6 +603,7 @@ int main(void)
         TEST(connection_serves_many_requests),
         TEST(pipelined_requests_are_answered_in_order),
         TEST(declared_body_over_the_limit_is_413_before_it_comes),
+        TEST(sent_body_over_the_limit_is_413_when_it_is_there),
         TEST(body_at_the_limit_is_taken),
         TEST(chunked_body_over_the_limit_is_413),
         TEST(slow_sender_is_cut_at_the_deadline),
