@@ -55,6 +55,11 @@ const struct cli_command cli_commands[] = {
      cmd_token},
     {"config", "check | reference", "check the configuration; print what may stand in it",
      cmd_config},
+    {"connector",
+     "new NAME [--lang c|python] [-o DIR] | check ADDRESS|PROGRAM [--provider P] | run "
+     "PROGRAM --once FILE [--dry-run]",
+     "for authors: make a connector, try it with the conformance kit, try one event",
+     cmd_connector},
     {"log",
      "[--service S] [--type PATTERN] [--integration I] [--status pending|success|failed] "
      "[--class C] [--since T] [--until T] [--key K] [--cause ID] [--limit N] [--cursor "

@@ -1,0 +1,90 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli/connector/service.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/http/server.h"
+
+enum { BODY_MAX = 2 << 20 };
+
+static void keep_header(void *user, const char *name, const char *value)
+{
+    struct fake_service *service = user;
+
+    buf_format(&service->headers, "%s: %s\n", name, value);
+}
+
+static void keep(struct fake_service *service, const struct http_request *request)
+{
+    size_t n;
+    const void *body = http_body(request, &n);
+
+    service->requests++;
+    snprintf(service->method, sizeof(service->method), "%s", http_method(request));
+    buf_clear(&service->target);
+    buf_text(&service->target, http_target(request));
+    buf_clear(&service->headers);
+    http_each_header(request, keep_header, service);
+    buf_clear(&service->body);
+    if (n)
+        buf_add(&service->body, body, n);
+}
+
+static void on_request(void *user, struct http_request *request)
+{
+    struct fake_service *service = user;
+    const struct service_answer *a = &service->answer;
+    const struct http_header headers[] = {
+        {a->retry_after ? "Retry-After" : NULL, a->retry_after}, {NULL, NULL}};
+    const struct http_reply reply = {.status = a->status,
+                                     .content_type = "application/json",
+                                     .body = a->body ? a->body : "{}",
+                                     .body_len = strlen(a->body ? a->body : "{}"),
+                                     .headers = headers};
+
+    keep(service, request);
+    if (!a->is_cut) {
+        http_reply(request, &reply);
+        return;
+    }
+    http_stream_start(request, &reply); /* a head, and then nothing */
+    http_stream_end(request, /* abort= */ true);
+}
+
+int service_open(struct fake_service *service, struct loop *loop, char *error,
+                 size_t error_size)
+{
+    *service = (struct fake_service){.answer.status = 200};
+    service->server =
+        http_server_new(loop,
+                        &(struct http_server_options){.address = "127.0.0.1",
+                                                      .body_max = BODY_MAX,
+                                                      .on_request = on_request,
+                                                      .user = service},
+                        error, error_size);
+    return service->server ? 0 : -1;
+}
+
+void service_close(struct fake_service *service)
+{
+    http_server_free(service->server);
+    buf_fini(&service->target);
+    buf_fini(&service->headers);
+    buf_fini(&service->body);
+    *service = (struct fake_service){0};
+}
+
+void service_header(const struct fake_service *service, const char *name, char *ret,
+                    size_t size)
+{
+    const char *at = service->headers.len ? (const char *)service->headers.bytes : "";
+    size_t n = strlen(name);
+
+    ret[0] = 0;
+    for (; *at; at += strcspn(at, "\n") + 1)
+        if (strncasecmp(at, name, n) == 0 && at[n] == ':')
+            snprintf(ret, size, "%.*s", (int)strcspn(at + n + 2, "\n"), at + n + 2);
+}

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: The signalbox authors
+# SPDX-License-Identifier: Apache-2.0
+"""An author elsewhere makes a connector, builds it, checks it and tries it, in C and in Python, with what is installed and nothing else."""
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+
+import harness
+import pytest
+
+PREFIX = harness.BUILD / "prefix"
+
+
+def environment():
+    found = list(PREFIX.glob("lib/**/signalbox.pc"))
+    assert len(found) == 1, f"signalbox.pc is not installed below {PREFIX}"
+    return {**os.environ, "PATH": f"{PREFIX / 'bin'}:/usr/bin:/bin", "PKG_CONFIG_PATH": str(found[0].parent)}
+
+
+def run(*command, cwd, check=True, timeout=180):
+    done = subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
+    assert not check or done.returncode == 0, f"{command}: {done.returncode}: {done.stdout[-4000:]}{done.stderr[-2000:]}"
+    return done
+
+
+def scenarios(text):
+    """[(result, operation, claim)] of `connector check --json`."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [(line["result"], line.get("operation"), line["scenario"]) for line in lines]
+
+
+class Service(http.server.BaseHTTPRequestHandler):
+    """What a new connector calls: it makes things, and refuses one name."""
+    seen = []
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        Service.seen.append((self.headers["Authorization"], self.headers["Idempotency-Key"], body))
+        good = body["name"] != "refused"
+        answer = json.dumps({"id": "t_7", "name": body["name"]} if good else {"error": {"message": "no such name"}}).encode()
+        self.send_response(200 if good else 422)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def service():
+    Service.seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The C connector, as the first page of its README says; the time it took."""
+    directory = tmp_path_factory.mktemp("author")
+    start = time.monotonic()
+    run("signalbox", "connector", "new", "weather", cwd=directory)
+    run("meson", "setup", "build", cwd=directory / "weather")
+    run("meson", "test", "-C", "build", cwd=directory / "weather")
+    print(f"from nothing to a connector that conforms: {time.monotonic() - start:.1f} s")
+    return directory / "weather"
+
+
+def test_a_connector_in_c_is_made_built_and_conforms(made):
+    done = run("signalbox", "connector", "check", "build/signalbox-weather", "--json", cwd=made)
+    results = scenarios(done.stdout)
+    assert all(result != "FAILED" for result, _, _ in results)
+    assert sum(result == "ok" for result, _, _ in results) >= 20
+    assert {operation for _, operation, _ in results} == {None, "create", "get"}
+
+
+def test_a_dry_run_shows_the_request_and_no_credential(made):
+    done = run("signalbox", "connector", "run", "build/signalbox-weather", "--once", "event.json", "--dry-run", cwd=made)
+    request = json.loads(done.stdout)
+    assert (request["method"], request["target"], request["body"]) == ("POST", "/v1/things", {"name": "test"})
+    assert set(request["headers"]["Authorization"]) == {"*"}
+
+
+@pytest.mark.parametrize("name, status", [("test", 0), ("refused", 1)])
+def test_one_event_is_tried_against_the_service(made, service, tmp_path, name, status):
+    (tmp_path / "key").write_text("a-key-of-the-author\n")
+    case = {"operation": "create", "data": {"name": name}, "base_url": f"http://127.0.0.1:{service}", "secrets": {"api_key": f"file:{tmp_path}/key"}}
+    (tmp_path / "case.json").write_text(json.dumps(case))
+    done = run("signalbox", "connector", "run", made / "build/signalbox-weather", "--once", tmp_path / "case.json", cwd=tmp_path, check=False)
+    assert done.returncode == status, done.stderr
+    outcome = json.loads(done.stdout)
+    if status == 0:
+        assert outcome["status"] == "Success" and outcome["data"] == {"id": "t_7"}
+    else:
+        assert outcome["status"] == "Failed" and outcome["error_class"] == "permanent" and "no such name" in outcome["error_msg"]
+    assert Service.seen[0][0] == "Bearer a-key-of-the-author" and Service.seen[0][1]
+
+
+def test_a_secret_that_is_needed_is_asked_for(made):
+    done = run("signalbox", "connector", "run", "build/signalbox-weather", "--once", "event.json", cwd=made, check=False)
+    assert done.returncode == 1 and "the secret `api_key`: it is needed" in done.stderr
+
+
+def test_a_connector_in_python_is_made_and_conforms(tmp_path, service):
+    start = time.monotonic()
+    run("signalbox", "connector", "new", "tide", "--lang", "python", "-o", "elsewhere", cwd=tmp_path)
+    run("/usr/bin/python3", "-m", "unittest", cwd=tmp_path / "elsewhere")
+    print(f"from nothing to a connector in Python that conforms: {time.monotonic() - start:.1f} s")
+    (tmp_path / "key").write_text("a-key")
+    (tmp_path / "case.json").write_text(json.dumps({"operation": "create", "data": {"name": "test"}, "secrets": {"api_key": f"file:{tmp_path}/key"},
+                                                    "options": {"base_url": f"http://127.0.0.1:{service}"}}))
+    done = run("signalbox", "connector", "run", "/usr/bin/python3", "elsewhere/tide.py", "--once", "case.json", cwd=tmp_path)
+    assert json.loads(done.stdout)["data"] == {"id": "t_7"}
+    assert Service.seen[0][0] == "Bearer a-key"
+
+
+def test_what_is_there_is_not_written_over(tmp_path):
+    run("signalbox", "connector", "new", "tide", cwd=tmp_path)
+    done = run("signalbox", "connector", "new", "tide", cwd=tmp_path, check=False)
+    assert done.returncode == 1 and "File exists" in done.stderr
+    for bad in (["new", "Tide!"], ["new", "tide", "--lang", "cobol"], ["mend", "tide"], ["run", "x"], ["check", "/no/such/program"]):
+        assert run("signalbox", "connector", *bad, cwd=tmp_path, check=False).returncode in (1, 2)
+
+
+# What is broken in the source, and the claim that has to fail.
+FAULTS = {
+    "a refusal is taken for a success": ("return sb_default(outcome", "return SB_DONE; return sb_default(outcome", "its failed branch"),
+    "input is not looked at": ("if (!name || !*name)", "if (name == (const char *)1)", "bad input is refused"),
+    "no key is said to live": (".key_lifetime_s = 24 * 3600,", "", "it joins"),
+    "it ends in the middle": ("const char *id = sb_text(sb_answer_json(answer), \"id\");\n\n    (void)event;\n    if (!id)\n        return sb_unclear(outcome, \"the answer has no id\");",
+                              "__builtin_trap(); const char *id = 0; (void)event; (void)answer;", "its succeeded branch"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_kit_finds_what_is_broken(made, tmp_path, fault):
+    before, after, claim = FAULTS[fault]
+    for name in ("weather.c", "meson.build"):
+        shutil.copy(made / name, tmp_path)
+    source = (tmp_path / "weather.c").read_text()
+    assert before in source, "the template has changed: mend this test"
+    (tmp_path / "weather.c").write_text(source.replace(before, after, 1))
+    run("meson", "setup", "build", cwd=tmp_path)
+    run("ninja", "-C", "build", cwd=tmp_path)
+    done = run("signalbox", "connector", "check", "build/signalbox-weather", "--json", cwd=tmp_path, check=False)
+    if claim == "it joins":  # it does not even say what it can do
+        assert done.returncode == 1 and "key_lifetime_s" in done.stderr
+        return
+    assert done.returncode == 1, done.stdout
+    assert any(result == "FAILED" and claim in scenario for result, _, scenario in scenarios(done.stdout)), done.stdout
+
+
+@pytest.mark.parametrize("name", ["payment", "exec"])
+def test_our_own_conform(tmp_path, name):
+    program = ["/usr/bin/python3", str(harness.ROOT / "docs/examples/exec_connector.py"), "stock.db"] if name == "exec" else [harness.program(f"signalbox-{name}")]
+    done = run("signalbox", "connector", "check", *program, cwd=tmp_path)
+    assert "it conforms" in done.stdout
