@@ -24,6 +24,7 @@ class WithCounter(harness.System):
     def write_config(self):
         made = json.loads(subprocess.run([harness.program("signalbox"), "key", "new", "counter", "-o", str(self.directory / "counter.key"), "--json"],
                                          capture_output=True, text=True, check=True).stdout)
+        self.public_key = made["public_key"]
         self.extra = (f'bus: {{ listen: "127.0.0.1:{self.bus_port}", peers: {{ counter: {{ public_key: "{made["public_key"]}", role: connector, '
                       'integration: words } } }\n')
         super().write_config()
@@ -76,6 +77,21 @@ def test_it_goes_on_through_a_broker_that_is_killed(system):
     audit = system.settled()
     assert audit["unaccounted"] == 0 and audit["pending"] == 0
     assert answers.count(200) + answers.count(202) + answers.count(503) == 60
+
+
+def test_with_another_key_in_its_entry_it_is_put_out_and_with_its_own_it_comes_back(system):
+    path = system.home / "signalbox.yaml"
+    text = path.read_text()
+    other = json.loads(system.cli("key", "new", "other", "-o", str(system.directory / "other.key"), "--json").stdout)["public_key"]
+    path.write_text(text.replace(system.public_key, other))
+    assert "bus.peers.counter.public_key: " in system.cli("reload").stdout
+    harness.wait_for("it is kept out", lambda: "PEER_REFUSED" in system.said(), 30)
+    assert system.count({"text": "held"}, wait="1s")[0] == 202
+    path.write_text(text)
+    system.cli("reload")
+    audit = system.settled(60)  # it has tried all the time
+    assert audit["unaccounted"] == 0
+    assert system.count({"text": "back again"})[1]["data"] == {"words": 2, "letters": 9}
 
 
 def test_what_it_held_when_it_was_killed_is_done_by_the_next(system):

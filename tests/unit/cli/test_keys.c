@@ -148,6 +148,85 @@ static void each_gets_its_own_and_nothing_else(void **state)
     keys_free(keys);
 }
 
+/* The same place with a bus between hosts; `bus` is the content of that section. */
+static void configure_bus(struct place *p, const char *bus)
+{
+    struct buf errors = BUF_NULL;
+    _free_ char *path = mem_format("%s/signalbox.yaml", p->dir);
+    _free_ char *text = mem_format(
+        "bus: { %s }\nintegrations:\n"
+        "  one: { connector: payment, secrets: { api_key: vault:one_key },\n"
+        "    webhooks: [{ path: in, scheme: stripe, secrets: [vault:one_hook] }] }\n",
+        bus);
+
+    config_free(p->config);
+    p->config = config_parse(path, text, strlen(text), &errors);
+    if (!p->config)
+        print_error("%s\n", buf_str(&errors));
+    assert_non_null(p->config);
+    buf_fini(&errors);
+}
+
+#define PUBLIC "0123456789abcdefghijABCDEFGHIJ.-:+=^!/*?"
+
+static void make_bus_key(struct place *p, const char *text)
+{
+    _free_ char *file = mem_format("%s/bus.key", p->dir);
+
+    (void)remove(file);
+    assert_true(secretfile_create(file, text, strlen(text), p->error, sizeof(p->error)));
+}
+
+static void the_key_of_a_link_goes_to_its_end_only(void **state)
+{
+    struct place *p = *state;
+
+    make_bus_key(p, PUBLIC); /* any forty characters */
+    configure_bus(p, "listen: \"127.0.0.1:7070\", peers: { far: { public_key: \"" PUBLIC
+                     "\", role: connector, integration: one } }");
+    struct keys *keys = read_keys(p, NULL);
+    struct json *broker = parsed(keys_for_broker(keys)),
+                *gateway = parsed(keys_for_gateway(keys)),
+                *one = parsed(
+                    keys_for_connector(keys, config_integration(p->config, "one")));
+    assert_string_equal(member(broker, "curve"), PUBLIC);
+    assert_null(member(gateway, "curve"));
+    assert_null(member(one, "curve"));
+    assert_null(member(one, "api_key")); /* that one is on the other host */
+    assert_string_equal(member(gateway, "webhook.one.in"), "whsec_one");
+    js_free(broker);
+    js_free(gateway);
+    js_free(one);
+    keys_free(keys);
+
+    configure_bus(p, "connect: \"127.0.0.1:7070\", broker_key: \"" PUBLIC "\"");
+    keys = read_keys(p, NULL);
+    one = parsed(keys_for_connector(keys, config_integration(p->config, "one")));
+    gateway = parsed(keys_for_gateway(keys));
+    assert_string_equal(member(one, "curve"), PUBLIC);
+    assert_non_null(member(one, "api_key"));
+    assert_null(member(gateway, "webhook.one.in")); /* webhooks come in elsewhere */
+    js_free(one);
+    js_free(gateway);
+    keys_free(keys);
+}
+
+static void a_link_without_its_key_says_what_makes_one(void **state)
+{
+    struct place *p = *state;
+
+    configure_bus(p, "listen: \"127.0.0.1:7070\"");
+    assert_null(keys_read(p->config, NULL, p->error, sizeof(p->error)));
+    assert_non_null(strstr(p->error, "`signalbox key server` makes one"));
+    make_bus_key(p, "obviously-no-key");
+    assert_null(keys_read(p->config, NULL, p->error, sizeof(p->error)));
+    assert_non_null(strstr(p->error, "bus.key: it holds no key"));
+    assert_null(strstr(p->error, "obviously"));
+    configure_bus(p, "connect: \"127.0.0.1:7070\", broker_key: \"" PUBLIC "\"");
+    assert_null(keys_read(p->config, NULL, p->error, sizeof(p->error)));
+    assert_non_null(strstr(p->error, "`signalbox key new NAME` makes one"));
+}
+
 static void keys_of_the_bus_last_as_long_as_the_supervisor(void **state)
 {
     struct place *p = *state;
@@ -221,6 +300,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_gets_its_own_and_nothing_else),
+        TEST(the_key_of_a_link_goes_to_its_end_only),
+        TEST(a_link_without_its_key_says_what_makes_one),
         TEST(keys_of_the_bus_last_as_long_as_the_supervisor),
         TEST(an_old_version_is_handed_over_until_it_ends),
         TEST(everything_that_is_missing_is_named),

@@ -164,6 +164,56 @@ static void data_elsewhere_takes_its_files_with_it(void **state)
     config_free(c);
 }
 
+#define KEY_A "0123456789abcdefghijABCDEFGHIJ.-:+=^!/*?"
+#define KEY_B "abcdefghij0123456789ABCDEFGHIJ.-:+=^!/*?"
+
+static void peers_of_other_hosts_have_their_entries(void **state)
+{
+    struct config *c = good("groups: { billing: { types: [\"order.>\"] } }\n"
+                            "integrations: { stripe: { connector: payment }, local: { "
+                            "connector: payment } }\n"
+                            "bus:\n"
+                            "  listen: 10.0.0.1:7070\n"
+                            "  live: \"[::1]:7071\"\n"
+                            "  peers:\n"
+                            "    app: { public_key: \"" KEY_A
+                            "\", publish: [\"order.*\"], groups: [billing] }\n"
+                            "    far: { public_key: \"" KEY_B
+                            "\", role: connector, integration: stripe }\n");
+    char *listen = config_bus_listen(c), *live = config_live_listen(c);
+
+    (void)state;
+    assert_string_equal(listen, "tcp://10.0.0.1:7070");
+    assert_string_equal(live, "tcp://[::1]:7071");
+    assert_string_equal(c->bus.key_file, "/etc/signalbox/bus.key");
+    const struct config_peer *app = config_peer_of_key(c, KEY_A);
+    assert_string_equal(app->name, "app");
+    assert_string_equal(app->role, "client");
+    assert_string_equal(app->publish[0], "order.*");
+    assert_string_equal(app->groups[0], "billing");
+    assert_false(app->observe);
+    assert_string_equal(config_peer_of_key(c, KEY_B)->integration, "stripe");
+    assert_null(config_peer_of_key(c, "0123456789012345678901234567890123456789"));
+    assert_true(config_is_elsewhere(c, "stripe"));
+    assert_false(config_is_elsewhere(c, "local"));
+    free(listen);
+    free(live);
+    config_free(c);
+}
+
+static void a_host_of_connectors_knows_the_brokers(void **state)
+{
+    struct config *c =
+        good("bus: { connect: broker.example.com:7070, broker_key: \"" KEY_A "\" }\n");
+    char *bus = config_bus_endpoint(c), *listen = config_bus_listen(c);
+
+    (void)state;
+    assert_string_equal(bus, "tcp://broker.example.com:7070");
+    assert_null(listen);
+    free(bus);
+    config_free(c);
+}
+
 static void endpoints_are_in_the_run_directory(void **state)
 {
     struct config *c = good("run: /r\n");
@@ -260,6 +310,8 @@ int main(void)
         cmocka_unit_test(an_empty_file_has_all_defaults),
         cmocka_unit_test(an_integration_has_defaults),
         cmocka_unit_test(data_elsewhere_takes_its_files_with_it),
+        cmocka_unit_test(peers_of_other_hosts_have_their_entries),
+        cmocka_unit_test(a_host_of_connectors_knows_the_brokers),
         cmocka_unit_test(endpoints_are_in_the_run_directory),
         cmocka_unit_test(a_difference_names_each_path),
         cmocka_unit_test(the_reference_names_every_key_of_the_full_example),
