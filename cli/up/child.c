@@ -272,6 +272,14 @@ void child_restart(struct child *child)
         child_start(child);
 }
 
+void child_reload(struct child *child)
+{
+    if (child->pid > 0 && child->state == CHILD_READY)
+        kill(child->pid, SIGHUP);
+    else if (child->pid > 0)
+        child_restart(child); /* it may have read the old one, and not listen yet */
+}
+
 void child_kill(struct child *child)
 {
     if (child->pid > 0)

@@ -51,6 +51,9 @@ void child_start(struct child *child);
 void child_stop(struct child *child);
 /* Ask it to end and start it again at once. */
 void child_restart(struct child *child);
+/* Have it read the configuration again: SIGHUP, or a restart while it does not serve yet.
+ * Nothing when it does not run. */
+void child_reload(struct child *child);
 void child_kill(struct child *child);
 /* Call after SIGCHLD: takes note when it has ended. */
 void child_reap(struct child *child);

@@ -43,7 +43,10 @@ struct concern {
 };
 #define R(role) (1u << ROLE_##role)
 static const struct concern concerns[] = {
-    {"bus", NULL, R(BROKER) | R(CONNECTOR)},
+    {"bus", "listen", R(BROKER)},
+    {"bus", "live", R(BROKER)},
+    {"bus", "connect", R(CONNECTOR)},
+    {"bus", "broker_key", R(CONNECTOR)},
     {"log_format", NULL, R(LOGGER) | R(BROKER) | R(GATEWAY) | R(CONNECTOR)},
     {"log", NULL, R(LOGGER) | R(BROKER)},
     {"gateway", NULL, R(GATEWAY)},
@@ -357,6 +360,13 @@ static void arm_expiry(struct supervisor *s)
         loop_timer_stop(s->expiry_timer);
 }
 
+/* bus.peers is taken by the running broker: nobody has to join anew for another's entry.
+ */
+static bool has_new_peers(const char *diff)
+{
+    return strncmp(diff, "bus.peers.", 10) == 0 || strstr(diff, "\nbus.peers.");
+}
+
 /* Does `line` ("section.name.key...: before -> after") concern the member? */
 static bool concerns_member(const char *line, const struct member *member)
 {
@@ -369,6 +379,8 @@ static bool concerns_member(const char *line, const struct member *member)
             (void)sscanf(rest, ".%79[^.:].%39[a-z_]", name, key);
         if (member->role == ROLE_CONNECTOR && strcmp(name, member->integration) != 0)
             return false;
+    } else {
+        (void)sscanf(rest, ".%39[a-z_]", key);
     }
     for (size_t i = 0; i < sizeof(concerns) / sizeof(*concerns); i++) {
         const struct concern *c = &concerns[i];
@@ -443,6 +455,8 @@ static void apply(struct supervisor *s, struct buf *diff)
             buf_format(diff, "(%s: other secrets)\n", child_name(member->child));
         if (has_new || is_meant)
             child_restart(member->child);
+        else if (member->role == ROLE_BROKER && has_new_peers(buf_str(diff)))
+            child_reload(member->child);
     }
     for (size_t i = 0; i < s->config->n_integrations; i++) {
         const struct config_integration *in = &s->config->integrations[i];

@@ -87,8 +87,10 @@ def test_with_another_key_in_its_entry_it_is_put_out_and_with_its_own_it_comes_b
     assert "bus.peers.counter.public_key: " in system.cli("reload").stdout
     harness.wait_for("it is kept out", lambda: "PEER_REFUSED" in system.said(), 30)
     assert system.count({"text": "held"}, wait="1s")[0] == 202
+    broker = system.pids()["broker"]
     path.write_text(text)
     system.cli("reload")
+    assert system.pids()["broker"] == broker  # entries are taken by the one that runs
     audit = system.settled(60)  # it has tried all the time
     assert audit["unaccounted"] == 0
     assert system.count({"text": "back again"})[1]["data"] == {"words": 2, "letters": 9}
