@@ -23,6 +23,13 @@ uint32_t views_service(const char *name, size_t n)
     return hash ? hash : 1;
 }
 
+/* Can the attribute be there?  Its number would be, as a byte. Spares most records the
+ * walk. */
+static bool may_have(const struct record *r, enum attr attr)
+{
+    return r->attr_len && memchr(record_attrs(r), (int)attr, r->attr_len);
+}
+
 static struct views_open names_of(const struct record *r, uint32_t index)
 {
     struct views_open names = {.type = r->type_hash,
@@ -32,7 +39,7 @@ static struct views_open names_of(const struct record *r, uint32_t index)
     const char *service;
     size_t n;
 
-    if (r->attr_len &&
+    if (may_have(r, ATTR_SERVICE) &&
         attrs_find_text(record_attrs(r), r->attr_len, ATTR_SERVICE, &service, &n))
         names.service = views_service(service, n);
     return names;
@@ -91,7 +98,7 @@ static void add_cost(struct views *views, const struct record *r,
                               .status = r->status};
     const char *why; /* what does not read is no cost; the row shows none either */
 
-    if (r->attr_len)
+    if (may_have(r, ATTR_COST))
         attrs_walk(record_attrs(r), r->attr_len, take_cost, &cost, &why);
     if (!cost.reserved[0]) {
         cost.micros = 0;

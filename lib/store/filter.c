@@ -23,12 +23,20 @@ uint32_t filter_words(size_t items)
     return (uint32_t)((items * BITS_PER_ITEM + 63) / 64);
 }
 
+/* The i-th place of an item, without a division: the high half of a product. */
+static uint64_t place(uint64_t hash, int i, uint64_t bits)
+{
+    uint32_t step = (uint32_t)(hash >> 32) | 1;
+
+    return ((uint64_t)((uint32_t)hash + (uint32_t)i * step) * bits) >> 32;
+}
+
 bool filter_holds(const uint8_t *filter, uint32_t words, uint64_t hash)
 {
-    uint64_t bits = (uint64_t)words * 64, step = (hash >> 32) | 1;
+    uint64_t bits = (uint64_t)words * 64;
 
     for (int i = 0; words && i < PROBES; i++) {
-        uint64_t bit = (hash + (uint64_t)i * step) % bits;
+        uint64_t bit = place(hash, i, bits);
         if (!(filter[bit / 8] >> (bit % 8) & 1))
             return false;
     }
@@ -37,10 +45,10 @@ bool filter_holds(const uint8_t *filter, uint32_t words, uint64_t hash)
 
 void filter_add(uint8_t *filter, uint32_t words, uint64_t hash)
 {
-    uint64_t bits = (uint64_t)words * 64, step = (hash >> 32) | 1;
+    uint64_t bits = (uint64_t)words * 64;
 
     for (int i = 0; i < PROBES; i++) {
-        uint64_t bit = (hash + (uint64_t)i * step) % bits;
+        uint64_t bit = place(hash, i, bits);
         filter[bit / 8] |= (uint8_t)(1 << bit % 8);
     }
 }

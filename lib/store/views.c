@@ -30,7 +30,7 @@
 #include "lib/store/store.h"
 
 enum {
-    VIEWS_FORMAT = 2,
+    VIEWS_FORMAT = 3,
     TABLES = 8,
     BATCH_PAGES =
         16384, /* a write transaction is flushed when it may have changed so many pages */
