@@ -54,18 +54,18 @@ static bool check_outcome(struct core *core, struct result *result,
                           const struct record *r)
 {
     const struct session *session = result->session;
+    const struct route *route = route_get(core, r); /* NULL: the type is not legal */
 
     if (session->role != ROLE_CONNECTOR || !session->group)
         return refuse(result, ERR_bad_identity, "only a connector gives outcomes",
                       r->cause_block, r->cause_index);
     if (r->status == STATUS_PENDING ||
         (r->status == STATUS_FAILED) != (r->error_class != CLASS_none) ||
-        (r->flags & RECORD_BY_BROKER) || !record_type_ok(r))
+        (r->flags & (RECORD_BY_BROKER | RECORD_DOUBT)) || !route)
         return refuse(
             result, ERR_bad_frame,
             "an outcome has a legal type, and is Success, or Failed with a class",
             r->cause_block, r->cause_index);
-    const struct route *route = route_get(core, r);
     size_t n = strlen(session->group->connector);
     bool is_own = route->class == TYPE_OUTCOME && r->type_len > n &&
                   record_type(r)[n] == '.' &&

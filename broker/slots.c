@@ -66,16 +66,9 @@ struct slot *slot_make(struct group *group, uint64_t block, uint32_t count)
     return slot;
 }
 
-struct cell *slot_cell(struct slot *slot, uint32_t index)
+void slot_cells(struct slot *slot)
 {
-    if (!slot->cells)
-        slot->cells = mem_array(slot->count, sizeof(*slot->cells));
-    return &slot->cells[index];
-}
-
-struct cell *slot_look(const struct slot *slot, uint32_t index)
-{
-    return slot && slot->cells && index < slot->count ? &slot->cells[index] : NULL;
+    slot->cells = mem_array(slot->count, sizeof(*slot->cells));
 }
 
 void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_t index,
@@ -109,7 +102,8 @@ void cell_give(struct group *group, struct session *session, struct cell *cell,
     bool is_counted = cell->flags & CELL_FRESH;
 
     group->inflight += !is_counted;
-    if (!(cell->flags & CELL_ONCE) && start_is_once(group, r)) {
+    if (group->n_once_types > 0 && !(cell->flags & CELL_ONCE) &&
+        start_is_once(group, r)) {
         cell->flags |= CELL_ONCE;
         group->n_once++;
     }

@@ -45,12 +45,6 @@ bool start_is_once(const struct group *group, const struct record *r)
     return false;
 }
 
-bool start_is_due(const struct group *group, const struct cell *cell,
-                  const struct record *r)
-{
-    return !(cell->flags & (CELL_FRESH | CELL_DOUBT)) && start_is_once(group, r);
-}
-
 bool start_is_full(const struct group *group)
 {
     uint32_t most =

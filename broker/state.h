@@ -481,9 +481,18 @@ bool manifest_has(const struct manifest *manifest, const char *list, const char 
 /* slots.c */
 struct slot *slot_find(struct group *group, uint64_t block);
 struct slot *slot_make(struct group *group, uint64_t block, uint32_t count);
-struct cell *slot_cell(struct slot *slot, uint32_t index); /* allocates the cells */
-struct cell *slot_look(const struct slot *slot,
-                       uint32_t index); /* NULL: as it was made */
+void slot_cells(struct slot *slot); /* allocates them */
+static inline struct cell *slot_cell(struct slot *slot, uint32_t index)
+{
+    if (!slot->cells)
+        slot_cells(slot);
+    return &slot->cells[index];
+}
+/* NULL: as it was made. */
+static inline struct cell *slot_look(const struct slot *slot, uint32_t index)
+{
+    return slot && slot->cells && index < slot->count ? &slot->cells[index] : NULL;
+}
 void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_t index,
                  bool success);
 void slots_trim(struct group *group);
@@ -540,8 +549,12 @@ void start_types(struct core *core);
 /* Is it of an operation that may not be repeated? */
 bool start_is_once(const struct group *group, const struct record *r);
 /* Must a START be in the log before it is delivered? */
-bool start_is_due(const struct group *group, const struct cell *cell,
-                  const struct record *r);
+static inline bool start_is_due(const struct group *group, const struct cell *cell,
+                                const struct record *r)
+{
+    return group->n_once_types > 0 && !(cell->flags & (CELL_FRESH | CELL_DOUBT)) &&
+           start_is_once(group, r);
+}
 /* Has the group as many of these under way as it may? */
 bool start_is_full(const struct group *group);
 /* Stage the START. Delivery goes on when it is applied. */
