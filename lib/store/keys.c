@@ -131,5 +131,7 @@ int views_expire(struct views *views, uint64_t now_us, unsigned max)
             rc = mdb_cursor_del(cursor, 0);
     }
     mdb_cursor_close(cursor);
-    return rc && rc != MDB_NOTFOUND ? views_drop_batch(views, "expire", rc) : VIEWS_OK;
+    if (rc && rc != MDB_NOTFOUND)
+        return views_drop_batch(views, "expire", rc);
+    return done == max ? VIEWS_MORE : VIEWS_OK;
 }

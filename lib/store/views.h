@@ -21,8 +21,9 @@ struct views;
 
 enum views_result {
     VIEWS_OK = 0,
-    VIEWS_GAP = 1, /* the block does not follow the last applied one: views_clear, then
-                      apply from the log's start */
+    VIEWS_GAP = 1,  /* the block does not follow the last applied one: views_clear, then
+                       apply from the log's start */
+    VIEWS_MORE = 2, /* not all was done: come again */
     VIEWS_FAILED = -1, /* an error of disk or LMDB: close and open again, or go on
                           without; views_error() */
 };
@@ -57,7 +58,8 @@ uint64_t views_applied(struct views *views);
  */
 bool views_find_key(struct views *views, const uint8_t key[16], uint64_t now_us,
                     struct views_idempotency *ret);
-/* Remove keys that expired before now_us, at most `max`. */
+/* Remove keys that expired before now_us, at most `max`: VIEWS_MORE when so many were
+ * there. */
 int views_expire(struct views *views, uint64_t now_us, unsigned max);
 
 /* --- rows --- */

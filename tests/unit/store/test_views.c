@@ -293,7 +293,7 @@ static void expiry_takes_the_oldest_and_stops_at_its_bound(void **state)
         event(n, RECORD_REQUEST, STATUS_PENDING, 0, NULL);
     }
     assert_int_equal(apply(1, 1), VIEWS_OK);
-    assert_int_equal(views_expire(views, 2000, 40), VIEWS_OK);
+    assert_int_equal(views_expire(views, 2000, 40), VIEWS_MORE);
     for (int n = 1; n <= 100; n++) {
         memset(key, n, 16);
         bool is_there = views_find_key(views, key, 1, &entry);
@@ -301,6 +301,7 @@ static void expiry_takes_the_oldest_and_stops_at_its_bound(void **state)
         left += is_there;
     }
     assert_int_equal(left, 60);
+    assert_int_equal(views_expire(views, 2000, 100), VIEWS_OK);
 }
 
 static void block_that_does_not_follow_is_a_gap(void **state)
