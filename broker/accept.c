@@ -205,8 +205,11 @@ static int look_up(struct core *core, struct batch *batch, const struct record *
 
 /* --- one record after the other --- */
 
-static bool take_key(struct batch *batch, const struct record *r)
+static bool take_key(const struct core *core, struct batch *batch, const struct record *r)
 {
+    if (core->n_keys >= CORE_KEYS_MAX)
+        return refuse(batch, ERR_overloaded,
+                      "%zu idempotency keys wait for the log's views", core->n_keys);
     if (batch->key || r->data_len < sizeof(struct control_idempotency))
         return refuse(batch, ERR_bad_frame, "event %u: idempotency record out of place",
                       batch->events);
@@ -277,7 +280,7 @@ static bool take_records(struct core *core, struct batch *batch)
             return refuse(batch, ERR_bad_frame,
                           "offset %zu: a %s record is not for publishing", at,
                           kind_name(r->kind));
-        if (r->kind == RECORD_IDEMPOTENCY ? !take_key(batch, r)
+        if (r->kind == RECORD_IDEMPOTENCY ? !take_key(core, batch, r)
                                           : !take_event(core, batch, r))
             return false;
         at += r->len;

@@ -112,7 +112,8 @@ struct json *core_status(const struct core *core)
     js_set_bool(o, "full", core->head.is_full);
     js_set_int(js_set_int(o, "staged_bytes", (int64_t)core->staged_bytes), "waiters",
                (int64_t)core->n_waiters);
-    js_set_int(o, "cached_bytes", (int64_t)core->cache_bytes);
+    js_set_int(js_set_int(o, "cached_bytes", (int64_t)core->cache_bytes), "keys",
+               (int64_t)core->n_keys);
     js_set_int(o, "spare_bytes", (int64_t)core->head.spare_bytes);
     const char *pinned_by;
     js_set_int(o, "keep_from", (int64_t)core_keep_from(core, &pinned_by));

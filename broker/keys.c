@@ -8,6 +8,8 @@
 #include "broker/state.h"
 #include "lib/base/mem.h"
 
+enum { KEYS_MIN = 1024 }; /* places of the table; half of them are used at most */
+
 static size_t home(const struct core *core, const uint8_t key[16])
 {
     uint64_t hash;
@@ -38,6 +40,13 @@ bool key_value(struct core *core, const uint8_t key[16], struct core_key *ret)
     return entry->value.expires_us > core->wall_us;
 }
 
+/* Staged, or committed behind what the views hold. */
+static bool is_needed(const struct key_entry *entry, uint64_t views_applied)
+{
+    return entry->value.position.block == 0 ||
+           entry->value.position.block > views_applied;
+}
+
 static void rebuild(struct core *core, size_t cap, uint64_t drop_up_to)
 {
     struct key_entry *old = core->keys;
@@ -47,8 +56,7 @@ static void rebuild(struct core *core, size_t cap, uint64_t drop_up_to)
     core->cap_keys = cap;
     core->n_keys = 0;
     for (size_t i = 0; i < old_cap; i++)
-        if (old[i].is_used && (old[i].value.position.block == 0 ||
-                               old[i].value.position.block > drop_up_to))
+        if (old[i].is_used && is_needed(&old[i], drop_up_to))
             key_put(core, old[i].key, &old[i].value);
     free(old);
 }
@@ -62,7 +70,7 @@ void key_put(struct core *core, const uint8_t key[16], const struct core_key *va
         return;
     }
     if (core->n_keys * 2 >= core->cap_keys)
-        rebuild(core, core->cap_keys ? core->cap_keys * 2 : 1024, 0);
+        rebuild(core, core->cap_keys ? core->cap_keys * 2 : KEYS_MIN, 0);
     size_t at = home(core, key);
     while (core->keys[at].is_used)
         at = (at + 1) & (core->cap_keys - 1);
@@ -92,6 +100,11 @@ void key_drop(struct core *core, const uint8_t key[16])
 
 void keys_forget(struct core *core)
 {
-    if (core->n_keys > 0)
-        rebuild(core, core->cap_keys, core->views_applied);
+    size_t cap = KEYS_MIN, left = 0;
+
+    for (size_t i = 0; i < core->cap_keys; i++)
+        left += core->keys[i].is_used && is_needed(&core->keys[i], core->views_applied);
+    while (cap < left * 4)
+        cap *= 2;
+    rebuild(core, cap, core->views_applied); /* a peak's memory goes with it */
 }
