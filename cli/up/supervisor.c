@@ -66,6 +66,7 @@ static const struct concern concerns[] = {
     {"integrations", "mode", R(CONNECTOR)},
     {"integrations", "base_url", R(CONNECTOR)},
     {"integrations", "allow_private_network", R(CONNECTOR)},
+    {"integrations", "ca_file", R(CONNECTOR)},
     {"integrations", "options", R(CONNECTOR)},
     {"integrations", "added", R(BROKER) | R(GATEWAY)},
     {"integrations", "removed", R(BROKER) | R(GATEWAY)},

@@ -21,14 +21,22 @@ static const struct sb_provider providers[] = {
      .operations = resend_operations,
      .webhooks = resend_webhooks,
      .failures = resend_failures},
+    {.name = "smtp", /* no base_url: there is no mail server that is everybody's */
+     .options = smtp_options,
+     .secrets = smtp_secrets,
+     .operations = smtp_operations,
+     .failures = smtp_failures},
     {.name = NULL},
 };
+
+static const char *const publishes[] = {"email.bounced", NULL};
 
 static const struct sb_connector email = {
     .name = "email",
     .version = "1",
     .summary = "signalbox connector: mail (SendGrid, Resend, SMTP)",
     .providers = providers,
+    .publishes = publishes,
     .tests = "unit tests of requests and answers without a network; requests are held "
              "against SendGrid's OpenAPI description; the sandbox answers as the "
              "providers do, refusals and faults included",

@@ -5,11 +5,13 @@
 #define EMAIL_EMAIL_H
 #include <signalbox/connector.h>
 
-extern const struct sb_option sendgrid_options[], resend_options[];
-extern const struct sb_secret sendgrid_secrets[], resend_secrets[];
-extern const struct sb_operation sendgrid_operations[], resend_operations[];
+extern const struct sb_option sendgrid_options[], resend_options[], smtp_options[];
+extern const struct sb_secret sendgrid_secrets[], resend_secrets[], smtp_secrets[];
+extern const struct sb_operation sendgrid_operations[], resend_operations[],
+    smtp_operations[];
 extern const struct sb_webhook sendgrid_webhooks[], resend_webhooks[];
-extern const struct sb_failure_mode sendgrid_failures[], resend_failures[];
+extern const struct sb_failure_mode sendgrid_failures[], resend_failures[],
+    smtp_failures[];
 
 /* What the operation `send` says the same for every provider. */
 #define EMAIL_SEND                                                                       \

@@ -218,6 +218,37 @@ struct sb_json *sb_json_body(struct sb_request *request);
 void sb_body(struct sb_request *request, const char *content_type, const void *bytes,
              size_t n);
 
+/* --- a mail instead of an HTTP request ---
+ * For an integration whose base_url is smtp://host:587 (with STARTTLS) or
+ * smtps://host:465.  Without TLS nothing is sent, unless allow_private_network is set.
+ * The SDK writes the message: charset, encodings, MIME parts, and a Message-ID and a Date
+ * that are the same at every attempt: <sb_idempotency_key()@domain of the sender>.
+ * succeeded: the server has taken it for at least one recipient; failed: it has not, and
+ * sb_status is its reply's code (4xx: later perhaps, 5xx: no). */
+
+/* Instead of sb_call. The subject is one line. */
+void sb_mail(struct sb_request *request, const char *subject);
+/* Who: one FROM, at least one of the last three; "a@example.com" and the name before it
+ * (NULL: none).  BCC is in no header. */
+enum sb_mail_role {
+    SB_MAIL_FROM,
+    SB_MAIL_REPLY_TO,
+    SB_MAIL_TO,
+    SB_MAIL_CC,
+    SB_MAIL_BCC,
+};
+void sb_mail_address(struct sb_request *request, enum sb_mail_role role,
+                     const char *email, const char *name);
+/* The text; several are alternatives of the same, the best last ("text/plain",
+ * "text/html"). */
+void sb_mail_text(struct sb_request *request, const char *media_type, const char *text);
+/* A file; its bytes in base64. */
+void sb_mail_attach(struct sb_request *request, const char *filename,
+                    const char *media_type, const char *base64);
+/* Log in; the password is a secret. */
+void sb_mail_login(struct sb_request *request, const char *user,
+                   const char *password_secret);
+
 /* --- the answer --- */
 
 unsigned sb_status(const struct sb_answer *answer); /* 100 to 599 */
@@ -226,6 +257,10 @@ const char *sb_answer_header(const struct sb_answer *answer, const char *name);
 /* The body as JSON; NULL when it is none. */
 const struct sb_json *sb_answer_json(const struct sb_answer *answer);
 const void *sb_answer_raw(const struct sb_answer *answer, size_t *ret_len);
+/* Of a mail, where the raw answer is the text of the server's reply: the recipient number
+ * `index` that was refused, and the reply it got; NULL when there are fewer. */
+const char *sb_mail_refused(const struct sb_answer *answer, size_t index,
+                            unsigned *ret_code, const char **ret_text);
 
 /* --- the outcome --- */
 

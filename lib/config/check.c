@@ -74,7 +74,7 @@ static void check_purpose(const struct checking *c, const struct config_integrat
                           const struct node *node)
 {
     static const char *const need_connector[] = {
-        "schedules", "base_url", "default", "budget",   "prices",
+        "schedules", "base_url", "ca_file", "default",  "budget", "prices",
         "program",   "command",  "workers", "manifest", NULL};
 
     if (in->connector)

@@ -44,7 +44,7 @@ struct config_schedule {
 };
 enum order_policy { ORDER_NONE, ORDER_KEY };
 struct config_integration {
-    char *name, *connector /* NULL: webhooks only */, *provider, *service, *mode, *base_url, *owner, *note;
+    char *name, *connector /* NULL: webhooks only */, *provider, *service, *mode, *base_url, *ca_file, *owner, *note;
     char *program;          /* the connector's, where it is not beside ours; else NULL */
     char **command, *manifest; /* a program of any kind as the connector, ended by NULL; NULL: none */
     size_t n_command;

@@ -299,10 +299,13 @@ static const struct field integration_fields[] = {
      .choices = orders,
      .sentence = "`key`: requests of one key are handled in the log's order, one at a "
                  "time; one that fails holds up its key alone."},
-    {"base_url", FIELD_URL, AT(config_integration, base_url),
+    {"base_url", FIELD_SERVICE_URL, AT(config_integration, base_url),
      .sentence = "Where the provider's API is; left out: what the connector says."},
     {"allow_private_network", FIELD_BOOL, AT(config_integration, allow_private_network),
      .fallback = "false", .sentence = "Let calls go to private and loopback addresses."},
+    {"ca_file", FIELD_PATH, AT(config_integration, ca_file),
+     .sentence = "Certificates (PEM) that the service's must come from; left out: the "
+                 "system's."},
     {"secrets", FIELD_NAMED_SECRETS, COUNTED(config_integration, secrets, n_secrets),
      .sentence = "Credentials, by the name the connector gives them."},
     {"rotate_every", FIELD_DURATION, AT(config_integration, rotate_every_us),

@@ -11,20 +11,22 @@
 
 enum field_type {
     /* single values: lib/config/value.c */
-    FIELD_TEXT,     /* char * */
-    FIELD_NAME,     /* char *, text_is_name() */
-    FIELD_PATH,     /* char *, made absolute */
-    FIELD_URL,      /* char *, http:// or https://, no user, no query */
-    FIELD_CHOICE,   /* char *, one of `choices` */
-    FIELD_ENUM,     /* int, the index in `choices` */
-    FIELD_BOOL,     /* bool */
-    FIELD_COUNT,    /* uint32_t */
-    FIELD_SIZE,     /* uint64_t, bytes */
-    FIELD_DURATION, /* uint64_t, microseconds */
-    FIELD_RATE,     /* double, per second */
-    FIELD_MONEY,    /* struct money */
-    FIELD_KEY,      /* char *, of an encrypted link: 40 characters of Z85 */
-    FIELD_ADDRESS,  /* char * at offset, uint16_t at count_offset */
+    FIELD_TEXT, /* char * */
+    FIELD_NAME, /* char *, text_is_name() */
+    FIELD_PATH, /* char *, made absolute */
+    FIELD_URL,
+    FIELD_SERVICE_URL,
+    /* also of a mail server */ /* char *, http:// or https://, no user, no query */
+    FIELD_CHOICE,               /* char *, one of `choices` */
+    FIELD_ENUM,                 /* int, the index in `choices` */
+    FIELD_BOOL,                 /* bool */
+    FIELD_COUNT,                /* uint32_t */
+    FIELD_SIZE,                 /* uint64_t, bytes */
+    FIELD_DURATION,             /* uint64_t, microseconds */
+    FIELD_RATE,                 /* double, per second */
+    FIELD_MONEY,                /* struct money */
+    FIELD_KEY,                  /* char *, of an encrypted link: 40 characters of Z85 */
+    FIELD_ADDRESS,              /* char * at offset, uint16_t at count_offset */
     /* several: lib/config/bind.c; the array at offset, its size_t at count_offset */
     FIELD_TYPES,         /* char **: event type patterns */
     FIELD_NAMES,         /* char **: names */

@@ -112,11 +112,18 @@ static bool read_path(const struct field *field, const char *text,
 
 /* The host of a URL that has a scheme we speak, without user, query and fragment; NULL
  * otherwise. */
-static bool is_url(const char *text)
+/* What stands behind one of the schemes; NULL when it is none of them. */
+static const char *behind(const char *text, const char *const *schemes)
 {
-    const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
-                       : strncmp(text, "http://", 7) == 0 ? text + 7
-                                                          : NULL;
+    for (; *schemes; schemes++)
+        if (strncmp(text, *schemes, strlen(*schemes)) == 0)
+            return text + strlen(*schemes);
+    return NULL;
+}
+
+static bool is_url(const char *text, const char *const *schemes)
+{
+    const char *host = behind(text, schemes);
 
     if (!host || !isalnum((unsigned char)*host))
         if (!host || *host != '[')
@@ -127,16 +134,34 @@ static bool is_url(const char *text)
     return true;
 }
 
-static bool read_url(const struct field *field, const char *text,
-                     const struct value_places *places, void *base)
+static bool set_url(const struct field *field, const char *text,
+                    const char *const *schemes, void *base)
 {
-    (void)places;
-    if (!is_url(text) || strlen(text) > 1000)
+    if (!is_url(text, schemes) || strlen(text) > 1000)
         return false;
     char *url = mem_text(text);
     for (size_t n = strlen(url); n && url[n - 1] == '/'; n--)
         url[n - 1] = 0;
     return set_text(field, base, url);
+}
+
+static bool read_url(const struct field *field, const char *text,
+                     const struct value_places *places, void *base)
+{
+    static const char *const schemes[] = {"https://", "http://", NULL};
+
+    (void)places;
+    return set_url(field, text, schemes, base);
+}
+
+static bool read_service_url(const struct field *field, const char *text,
+                             const struct value_places *places, void *base)
+{
+    static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://",
+                                          NULL};
+
+    (void)places;
+    return set_url(field, text, schemes, base);
 }
 
 static void show_text(const struct field *field, const void *base, struct buf *out)
@@ -395,6 +420,10 @@ static const struct type types[FIELD_TYPE_COUNT] = {
     [FIELD_URL] =
         {"a URL such as https://api.example.com, without user, query and fragment",
          read_url, show_text, true},
+    [FIELD_SERVICE_URL] =
+        {"a URL such as https://api.example.com or "
+         "smtp://mail.example.com:587, without user, query and fragment",
+         read_service_url, show_text, true},
     [FIELD_CHOICE] = {"one of", read_choice, show_text, true},
     [FIELD_ENUM] = {"one of", read_enum, show_enum, false},
     [FIELD_BOOL] = {"true or false", read_bool, show_bool, false},

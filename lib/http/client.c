@@ -17,6 +17,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/http/address.h"
+#include "lib/http/mail.h"
 #include "lib/loop/loop.h"
 
 enum {
@@ -31,7 +32,8 @@ struct http_call {
     struct http_call *prev, *next; /* running, or idle (next only) */
     CURL *easy;
     struct curl_slist *request_headers;
-    char *method; /* libcurl reads it while the call runs */
+    char *method;      /* libcurl reads it while the call runs */
+    struct mail *mail; /* NULL: HTTP */
     size_t answer_max;
     struct buf body;
     struct buf headers; /* "name\0value\0"... of the final answer */
@@ -265,6 +267,7 @@ static void release(struct http_call *call)
         explicit_bzero(header->data, strlen(header->data)); /* credentials */
     curl_slist_free_all(call->request_headers);
     free(call->method);
+    mail_free(call->mail);
     buf_fini(&call->body);
     buf_fini(&call->headers);
     *call =
@@ -286,6 +289,21 @@ static void say_timeout(struct http_call *call)
                          : "looking up the name");
 }
 
+/* Of a mail there is more to know than libcurl's code. */
+static void judge_mail(struct http_call *call, CURLcode code)
+{
+    call->result = mail_judge(call->mail, code, &call->status);
+    if (call->result == HTTP_ANSWERED)
+        buf_text(&call->body, mail_reply(call->mail));
+    else if (call->result == HTTP_FORBIDDEN)
+        snprintf(call->error, sizeof(call->error),
+                 "the server does not offer TLS (see allow_private_network)");
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        say_timeout(call);
+    else
+        snprintf(call->error, sizeof(call->error), "%s", curl_easy_strerror(code));
+}
+
 static void judge(struct http_call *call, CURLcode code)
 {
     long status = 0;
@@ -301,6 +319,8 @@ static void judge(struct http_call *call, CURLcode code)
                                       "called (see allow_private_network)"
                                     : "the base_url is not an https:// address (http:// "
                                       "needs allow_private_network)");
+    } else if (call->mail) {
+        judge_mail(call, code);
     } else if (call->is_too_large || code == CURLE_FILESIZE_EXCEEDED) {
         call->result = HTTP_TOO_LARGE;
         snprintf(call->error, sizeof(call->error), "the answer is larger than the limit");
@@ -421,6 +441,13 @@ static void set_body(struct http_call *call, const struct http_call_options *opt
     curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method);
 }
 
+static void set_request(struct http_call *call, const struct http_call_options *options)
+{
+    call->method = mem_text(options->method);
+    set_headers(call, options);
+    set_body(call, options);
+}
+
 static struct http_call *call_get(struct http_client *client)
 {
     struct http_call *call = client->idle;
@@ -453,15 +480,19 @@ struct http_call *http_client_call(struct http_client *client,
     call->on_done = options->on_done;
     call->user = options->user;
     call->answer_max = options->answer_max ? options->answer_max : HTTP_ANSWER_MAX;
-    call->method = mem_text(options->method);
     set_constants(call);
-    set_headers(call, options);
-    set_body(call, options);
+    if (options->mail)
+        call->mail = mail_new(call->easy, options, client->allow_private_network);
+    else
+        set_request(call, options);
     curl_easy_setopt(call->easy, CURLOPT_URL, options->url);
     /* what is declared; what comes without a length is counted in take_body */
     curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->answer_max);
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)((timeout_us + 999) / 1000));
-    curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, options->is_once ? 1L : 0L);
+    /* libcurl never sends a mail again; and closing a connection to a mail server waits for
+     * its goodbye, so that they are kept */
+    curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT,
+                     options->is_once && !options->mail ? 1L : 0L);
     curl_multi_add_handle(client->multi, call->easy);
     if (!loop_timer_is_set(client->tick))
         loop_timer_in(client->tick, TICK_US);
@@ -557,6 +588,12 @@ const void *http_call_body(const struct http_call *call, size_t *ret_len)
 {
     *ret_len = call->body.len;
     return call->body.len ? call->body.bytes : (const uint8_t *)"";
+}
+
+const char *http_call_refused(const struct http_call *call, size_t index,
+                              unsigned *ret_code, const char **ret_text)
+{
+    return call->mail ? mail_refused(call->mail, index, ret_code, ret_text) : NULL;
 }
 
 const char *http_call_error(const struct http_call *call)

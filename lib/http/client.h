@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* client - HTTP out: calls on the loop; the only place that knows libcurl
+/* client - HTTP out, and mail: calls on the loop; with mail.c the only place that knows
+ * libcurl
  *
  * HTTP/1.1 over verified TLS, no redirects, no proxy from the environment, no cookies, no
  * netrc.  Verification cannot be switched off.  The address that is dialled is judged
@@ -35,10 +36,21 @@ struct http_field {
     const char *name, *value;
 };
 
+/* A mail instead of an HTTP request, to an smtp:// or smtps:// URL; the body is the
+ * message. STARTTLS is required, but with allow_private_network used where it is offered.
+ */
+struct http_mail {
+    const char *sender; /* of the envelope, as all addresses: "a@example.com" */
+    const char *const *recipients;
+    size_t n_recipients;
+    const char *user, *password; /* NULL: no login */
+};
+
 /* All is copied. */
 struct http_call_options {
-    const char *method;
+    const char *method; /* of a mail: not looked at */
     const char *url;
+    const struct http_mail *mail; /* NULL: HTTP */
     const struct http_field *headers;
     size_t n_headers;
     const void *body; /* NULL: none */
@@ -53,8 +65,9 @@ struct http_call_options {
 };
 
 enum http_result {
-    HTTP_ANSWERED,  /* a whole answer of any status */
-    HTTP_NOT_SENT,  /* no byte of the request went out: name, connection, TLS */
+    HTTP_ANSWERED,  /* a whole answer of any status; of a mail: the deciding reply */
+    HTTP_NOT_SENT,  /* no byte of the request went out: name, connection, TLS; of a mail:
+                       its end did not */
     HTTP_NO_ANSWER, /* it went out, at least in part, and no whole answer came */
     HTTP_TOO_LARGE, /* the answer is over a limit */
     HTTP_FORBIDDEN, /* the URL or the address is not one that may be called */
@@ -78,5 +91,10 @@ unsigned http_call_status(const struct http_call *call); /* 0 unless HTTP_ANSWER
 const char *http_call_header(const struct http_call *call, const char *name);
 const void *http_call_body(const struct http_call *call,
                            size_t *ret_len); /* a NUL stands behind it */
+/* Of a mail: the recipient number `index` that was refused, and the reply it got; NULL
+ * when there are fewer.  The body is then the deciding reply's text, the status its code.
+ */
+const char *http_call_refused(const struct http_call *call, size_t index,
+                              unsigned *ret_code, const char **ret_text);
 /* Why there is no answer, for people. */
 const char *http_call_error(const struct http_call *call);

@@ -11,6 +11,7 @@
 #include "lib/base/text.h"
 #include "lib/base/trace.h"
 #include "lib/sdk/call_state.h"
+#include "lib/sdk/mail.h"
 #include "lib/sdk/program.h"
 #include "lib/sdk/provider.h"
 #include "proto/attrs.h"
@@ -100,6 +101,7 @@ static void request_fini(struct sb_request *request)
     buf_fini(&request->form);
     buf_fini(&request->body);
     free(request->method);
+    mail_draft_free(request->mail);
     free(request->content_type);
     free(request->mistake);
 }
@@ -311,6 +313,17 @@ static void add_trace(struct call *call)
             (struct http_field){"tracestate", event->tracestate};
 }
 
+static bool assemble_mail(struct call *call, const char **ret_why)
+{
+    const struct sb_event *event = &call->event;
+    struct sb_request *request = &call->request;
+
+    call->url = mem_text(call->integration->base_url);
+    mail_draft_envelope(request->mail, &call->envelope);
+    return mail_draft_write(request->mail, event->stable_id, event->committed_us,
+                            &request->body, ret_why);
+}
+
 bool call_assemble(struct call *call, bool is_keyed, uint64_t now_us,
                    const char **ret_why)
 {
@@ -320,6 +333,8 @@ bool call_assemble(struct call *call, bool is_keyed, uint64_t now_us,
         assemble_line(call, is_keyed, now_us);
         return true;
     }
+    if (request->mail && !request->mistake && !request->method)
+        return assemble_mail(call, ret_why);
     const char *base = call->integration->base_url ? call->integration->base_url : "";
     size_t n = strlen(base);
     if (request->mistake || !request->method) {
@@ -404,6 +419,7 @@ void call_http(const struct call *call, struct http_call_options *ret_options)
     *ret_options = (struct http_call_options){
         .method = request->method,
         .url = call->url,
+        .mail = request->mail ? &call->envelope : NULL,
         .headers = call->fields,
         .n_headers = call->n_fields,
         .body = request->body.len ? request->body.bytes : NULL,

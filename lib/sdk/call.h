@@ -19,6 +19,7 @@
 #include "proto/record.h"
 
 struct json;
+struct mail_draft;
 struct worker_answer;
 
 enum {
@@ -73,8 +74,9 @@ struct sb_request {
         char *name, *value;
     } headers[CALL_HEADERS_MAX];
     size_t n_headers;
-    bool is_line;  /* `json` is a question to a worker */
-    char *mistake; /* the first one */
+    struct mail_draft *mail; /* NULL: no mail */
+    bool is_line;            /* `json` is a question to a worker */
+    char *mistake;           /* the first one */
 };
 
 struct sb_answer {

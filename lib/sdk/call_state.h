@@ -12,6 +12,7 @@ struct call {
     const struct sb_webhook *webhook;
     struct sb_request request;
     char *url;
+    struct http_mail envelope; /* of a mail */
     struct http_field fields[CALL_HEADERS_MAX + 4];
     size_t n_fields;
     char *idempotency_key;

@@ -184,7 +184,8 @@ static int start_runtime(struct process *p, const struct config_integration *c,
     p->http = http_client_new(
         p->run->loop,
         &(struct http_client_options){.connections_max = concurrency,
-                                      .allow_private_network = c->allow_private_network});
+                                      .allow_private_network = c->allow_private_network,
+                                      .ca_file = c->ca_file});
     p->runtime = runtime_new(
         p->run->loop, p->http, &p->integration, concurrency,
         &(struct runtime_bus){.user = p, .result = bus_result, .started = bus_started});

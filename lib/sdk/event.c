@@ -139,6 +139,13 @@ const struct sb_json *sb_answer_json(const struct sb_answer *answer)
     return (const struct sb_json *)answer->json;
 }
 
+const char *sb_mail_refused(const struct sb_answer *answer, size_t index,
+                            unsigned *ret_code, const char **ret_text)
+{
+    return answer->http ? http_call_refused(answer->http, index, ret_code, ret_text)
+                        : NULL;
+}
+
 const void *sb_answer_raw(const struct sb_answer *answer, size_t *ret_len)
 {
     return http_call_body(answer->http, ret_len);

@@ -3,6 +3,8 @@
 /* The request part of include/signalbox/connector.h.  A mistake is kept, not returned:
  * the author writes a list of what the request is, and the call ends Failed/permanent
  * with the first thing that was wrong in it. */
+#include "lib/sdk/request.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,10 +18,7 @@
 #include "lib/sdk/call.h"
 #include "lib/sdk/form.h"
 
-static void mistake(struct sb_request *request, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void mistake(struct sb_request *request, const char *format, ...)
+void request_mistake(struct sb_request *request, const char *format, ...)
 {
     char text[300];
     va_list args;
@@ -32,7 +31,7 @@ static void mistake(struct sb_request *request, const char *format, ...)
     request->mistake = mem_text(text);
 }
 
-static bool is_printable(const char *text)
+bool request_is_printable(const char *text)
 {
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
@@ -49,11 +48,12 @@ static bool is_token(const char *text)
 void sb_call(struct sb_request *request, const char *method, const char *path)
 {
     if (request->method)
-        mistake(request, "sb_call was used twice");
-    else if (!is_token(method) || *path != '/' || !is_printable(path) ||
+        request_mistake(request, "sb_call was used twice");
+    else if (!is_token(method) || *path != '/' || !request_is_printable(path) ||
              strpbrk(path, " ?#"))
-        mistake(request, "sb_call needs a method and a path that begins with / and has "
-                         "no space, ? or #");
+        request_mistake(request,
+                        "sb_call needs a method and a path that begins with / and has "
+                        "no space, ? or #");
     else {
         request->method = mem_text(method);
         buf_text(&request->path, path);
@@ -63,7 +63,7 @@ void sb_call(struct sb_request *request, const char *method, const char *path)
 void sb_segment(struct sb_request *request, const char *text)
 {
     if (!*text || strcmp(text, ".") == 0 || strcmp(text, "..") == 0) {
-        mistake(request, "a part of the path would be \"%s\"", text);
+        request_mistake(request, "a part of the path would be \"%s\"", text);
         return;
     }
     buf_text(&request->path, "/");
@@ -74,7 +74,7 @@ void sb_segment(struct sb_request *request, const char *text)
 static void add_header(struct sb_request *request, const char *name, char *value)
 {
     if (request->n_headers == CALL_HEADERS_MAX) {
-        mistake(request, "more than %d headers", CALL_HEADERS_MAX);
+        request_mistake(request, "more than %d headers", CALL_HEADERS_MAX);
         free(value);
         return;
     }
@@ -87,34 +87,37 @@ void sb_header(struct sb_request *request, const char *name, const char *value)
     static const char *const ours[] = {"Host", "Content-Length", "Transfer-Encoding",
                                        "Connection", "Expect"};
 
-    if (!is_token(name) || !is_printable(value)) {
-        mistake(request,
-                "a header's name or value has characters that are not allowed there");
+    if (!is_token(name) || !request_is_printable(value)) {
+        request_mistake(
+            request,
+            "a header's name or value has characters that are not allowed there");
         return;
     }
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
         if (strcasecmp(ours[i], name) == 0) {
-            mistake(request, "the header %s is not the connector's to set", ours[i]);
+            request_mistake(request, "the header %s is not the connector's to set",
+                            ours[i]);
             return;
         }
     add_header(request, name, mem_text(value));
 }
 
-/* The value of a secret; NULL, with the mistake noted, when it cannot be used. */
-static const char *secret(struct sb_request *request, const char *name)
+const char *request_secret(struct sb_request *request, const char *name)
 {
     const struct integration *integration = request->integration;
     const char *value =
         integration->secret ? integration->secret(integration->secret_user, name) : NULL;
 
     if (!value || !*value)
-        mistake(request, "the secret \"%s\" of the integration %s is not configured",
-                name, integration->name);
-    else if (!is_printable(value))
-        mistake(request,
-                "the secret \"%s\" of the integration %s contains a line break or "
-                "another control character",
-                name, integration->name);
+        request_mistake(request,
+                        "the secret \"%s\" of the integration %s is not configured", name,
+                        integration->name);
+    else if (!request_is_printable(value))
+        request_mistake(
+            request,
+            "the secret \"%s\" of the integration %s contains a line break or "
+            "another control character",
+            name, integration->name);
     else
         return value;
     return NULL;
@@ -122,7 +125,7 @@ static const char *secret(struct sb_request *request, const char *name)
 
 void sb_bearer(struct sb_request *request, const char *name)
 {
-    const char *value = secret(request, name);
+    const char *value = request_secret(request, name);
 
     if (value)
         add_header(request, "Authorization", mem_format("Bearer %s", value));
@@ -130,17 +133,18 @@ void sb_bearer(struct sb_request *request, const char *name)
 
 void sb_secret_header(struct sb_request *request, const char *header, const char *name)
 {
-    const char *value = secret(request, name);
+    const char *value = request_secret(request, name);
 
     if (value && !is_token(header))
-        mistake(request, "a header's name has characters that are not allowed there");
+        request_mistake(request,
+                        "a header's name has characters that are not allowed there");
     else if (value)
         add_header(request, header, mem_text(value));
 }
 
 void sb_secret_query(struct sb_request *request, const char *field, const char *name)
 {
-    const char *value = secret(request, name);
+    const char *value = request_secret(request, name);
 
     if (value)
         form_field(&request->query, field, value);
@@ -151,7 +155,7 @@ static void basic(struct sb_request *request, const char *user, const char *pass
     struct buf plain = BUF_NULL, encoded = BUF_NULL;
 
     if (strchr(user, ':')) {
-        mistake(request, "a user name of HTTP Basic has a colon");
+        request_mistake(request, "a user name of HTTP Basic has a colon");
         return;
     }
     buf_format(&plain, "%s:%s", user, password);
@@ -165,7 +169,8 @@ static void basic(struct sb_request *request, const char *user, const char *pass
 
 void sb_basic(struct sb_request *request, const char *user, const char *password_secret)
 {
-    const char *password = password_secret ? secret(request, password_secret) : "";
+    const char *password =
+        password_secret ? request_secret(request, password_secret) : "";
 
     if (password)
         basic(request, user, password);
@@ -173,7 +178,7 @@ void sb_basic(struct sb_request *request, const char *user, const char *password
 
 void sb_basic_user(struct sb_request *request, const char *user_secret)
 {
-    const char *user = secret(request, user_secret);
+    const char *user = request_secret(request, user_secret);
 
     if (user)
         basic(request, user, "");
@@ -186,7 +191,7 @@ static struct buf *fields(struct sb_request *request)
     const char *method = request->method ? request->method : "POST";
 
     if (!request->method)
-        mistake(request, "sb_call must come before fields");
+        request_mistake(request, "sb_call must come before fields");
     if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
         strcmp(method, "DELETE") == 0)
         return &request->query;
@@ -235,8 +240,9 @@ struct sb_json *sb_json_body(struct sb_request *request)
 void sb_body(struct sb_request *request, const char *content_type, const void *bytes,
              size_t n)
 {
-    if (!is_printable(content_type)) {
-        mistake(request, "a content type has characters that are not allowed there");
+    if (!request_is_printable(content_type)) {
+        request_mistake(request,
+                        "a content type has characters that are not allowed there");
         return;
     }
     free(request->content_type);

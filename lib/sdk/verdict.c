@@ -175,6 +175,21 @@ static void apply_rules(struct call *call, const struct http_call *answer)
         call_conclude(call, CALL_FAILED, CLASS_permanent);
 }
 
+/* The code of a mail server's reply says all: 4xx is later perhaps, 5xx no, and either
+ * that nothing was taken. */
+static void apply_mail_rules(struct call *call, const struct http_call *answer)
+{
+    unsigned status = http_call_status(answer);
+
+    if (!*call->outcome.message)
+        snprintf(call->outcome.message, sizeof(call->outcome.message),
+                 "the mail server answered %u", status);
+    if (status < 500)
+        call_conclude(call, CALL_RETRY, CLASS_none);
+    else
+        call_conclude(call, CALL_FAILED, CLASS_permanent);
+}
+
 static void end_without_answer(struct call *call, const struct http_call *answer)
 {
     const char *why = http_call_error(answer);
@@ -216,7 +231,9 @@ static void end_with_answer(struct call *call, const struct http_call *http)
     enum sb_verdict verdict =
         (is_good ? o->succeeded : o->failed)(&call->event, &answer, &call->outcome);
 
-    if (!is_good && verdict == SB_DEFAULT)
+    if (!is_good && verdict == SB_DEFAULT && call->request.mail)
+        apply_mail_rules(call, http);
+    else if (!is_good && verdict == SB_DEFAULT)
         apply_rules(call, http);
     else
         call_take_verdict(call, verdict);

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SIGNALBOX_BUILD", ROOT / "build-check/gcc")).resolve()
 PROGRAMS = {"signalbox": "cli", "signalbox-broker": "broker", "signalbox-logger": "logger", "signalbox-gateway": "gateway",
-            "signalbox-payment": "connectors", "signalbox-exec": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
+            "signalbox-payment": "connectors", "signalbox-exec": "connectors", "signalbox-email": "connectors", "signalbox-messaging": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
             "signalbox-once": "tests/system"}
 WEBHOOK_SECRET = "whsec_test_of_the_system_tests"
 API_KEY = "sk_test_of_the_system_tests"
@@ -359,6 +359,15 @@ class System:
         headers = {"Idempotency-Key": key} if key else {}
         status, _, body = self.api("POST", f"/v1/calls/payment/charge?wait={wait}" + (f"&deadline={deadline}" if deadline else ""), data, headers, timeout)
         return status, json.loads(body)
+
+    def call(self, operation, data, wait="10s", integration=None, timeout=70):
+        """(status, answer) of `connector.operation` over HTTP; the first one may come before its connector has joined."""
+        path = f"/v1/calls/{operation.replace('.', '/')}?wait={wait}" + (f"&integration={integration}" if integration else "")
+
+        def answer():
+            status, _, body = self.api("POST", path, data, {}, timeout)
+            return None if status == 404 and b"no_handler" in body else (status, json.loads(body))
+        return wait_for(f"a connector handles {operation}", answer)
 
     def cli(self, *args, check=True, **more):
         done = subprocess.run([program("signalbox", self.build), *args, "-c", str(self.home / "signalbox.yaml")], capture_output=True, text=True,

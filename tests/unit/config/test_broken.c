@@ -158,6 +158,8 @@ static const struct broken broken[] = {
      "one of test, live; did you mean `test`?"},
     {"a URL with a password", STRIPE "    base_url: https://me:secret@api.example.com\n",
      "4:15", "without user"},
+    {"a mail server as the public address",
+     "gateway: { public_url: smtp://mail.example.com }\n", "1:24", "a URL such as"},
     {"a URL of another kind", STRIPE "    base_url: ftp://api.example.com\n", "4:15",
      "expected a URL"},
     {"no URL at all", "gateway: { public_url: example.com }\n", "1:24", "expected a URL"},

@@ -41,7 +41,8 @@ static char *values[] = {(char[]){"Option <option@example.com>"}, (char[]){"400"
         .base_url = (base), .secret = secret                                             \
     }
 static const struct integration sendgrid = INTEGRATION(0, "https://api.sendgrid.com"),
-                                resend = INTEGRATION(1, "https://api.resend.com");
+                                resend = INTEGRATION(1, "https://api.resend.com"),
+                                smtp = INTEGRATION(2, "smtp://mail.example.com:587");
 static const struct integration priced = {.connector = &email,
                                           .provider = &providers[0],
                                           .name = "mail",
@@ -60,6 +61,7 @@ static void the_tables_are_right_and_fit_an_integration(void **state)
     assert_true(manifest_fits(&sendgrid, &errors));
     assert_true(manifest_fits(&resend, &errors));
     assert_true(manifest_fits(&priced, &errors));
+    assert_true(manifest_fits(&smtp, &errors));
     buf_fini(&errors);
 }
 
@@ -323,6 +325,135 @@ static void sendgrids_window_says_how_long_to_wait(void **state)
     call_free(past);
 }
 
+/* --- a mail server --- */
+
+static char *login_names[] = {(char[]){"user"}};
+static char *login_values[] = {(char[]){"shop"}};
+
+static const char *password(void *user, const char *name)
+{
+    (void)user;
+    return strcmp(name, "password") == 0 ? KEY : NULL;
+}
+
+static void smtp_is_handed_this_message(void **state)
+{
+    (void)state;
+    struct call *call = deliver(&smtp, (struct delivery){.type = SEND, .data = FULL});
+    struct http_call_options o;
+
+    if (!call_begin(call, NOW_US))
+        fail_msg("%s", call_message(call));
+    call_http(call, &o);
+    assert_string_equal(o.url, "smtp://mail.example.com:587");
+    assert_string_equal(o.mail->sender, "shop@example.com");
+    assert_int_equal(o.mail->n_recipients, 4);
+    assert_string_equal(o.mail->recipients[3], "d@example.com");
+    assert_null(o.mail->user);
+    _free_ char *message = mem_copy(o.body, o.body_len);
+    assert_string_equal(
+        message, "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n"
+                 "From: \"The Shop\" <shop@example.com>\r\n"
+                 "Reply-To: r@example.com\r\n"
+                 "To: a@example.com,\r\n \"B\" <b@example.com>\r\n"
+                 "Cc: c@example.com\r\n"
+                 "Subject: =?UTF-8?B?R3LDvMOfZQ==?=\r\n"
+                 "Message-ID: <" EVENT "@example.com>\r\n"
+                 "MIME-Version: 1.0\r\n"
+                 "Content-Type: multipart/mixed; boundary=\"=_m_" EVENT "\"\r\n\r\n"
+                 "\r\n--=_m_" EVENT "\r\n"
+                 "Content-Type: multipart/alternative; boundary=\"=_a_" EVENT "\"\r\n\r\n"
+                 "\r\n--=_a_" EVENT "\r\n"
+                 "Content-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+                 "T\r\n"
+                 "\r\n--=_a_" EVENT "\r\n"
+                 "Content-Type: text/html; charset=utf-8\r\n"
+                 "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+                 "<p>T</p>"
+                 "\r\n--=_a_" EVENT "--\r\n"
+                 "\r\n--=_m_" EVENT "\r\n"
+                 "Content-Type: application/pdf\r\n"
+                 "Content-Disposition: attachment; filename=\"a.pdf\"\r\n"
+                 "Content-Transfer-Encoding: base64\r\n\r\n"
+                 "AAEC\r\n"
+                 "\r\n--=_m_" EVENT "--\r\n");
+    call_free(call);
+}
+
+static void a_login_takes_the_password_from_the_secrets(void **state)
+{
+    (void)state;
+    struct integration with = smtp, without = smtp;
+    with.option_names = without.option_names = login_names;
+    with.option_values = without.option_values = login_values;
+    with.n_options = without.n_options = 1;
+    with.secret = password;
+    struct call *call = deliver(&with, (struct delivery){.type = SEND, .data = MAIL});
+    const struct trial_refusal missing = {MAIL,
+                                          "\"password\" of the integration mail is"};
+    struct http_call_options o;
+
+    assert_true(call_begin(call, NOW_US));
+    call_http(call, &o);
+    assert_string_equal(o.mail->user, "shop");
+    assert_string_equal(o.mail->password, KEY);
+    call_free(call);
+    trial_refusals(&without, SEND, &missing, 1);
+}
+
+static void mail_servers_answers_have_their_results(void **state)
+{
+    (void)state;
+    static const struct trial_answer cases[] = {
+        {{.status = 250, .body = "queued"}, CALL_SUCCESS, CLASS_none, ""},
+        {{.status = 550, .refused = {{"a@example.com", 550, "no such user"}}},
+         CALL_FAILED,
+         CLASS_permanent,
+         "every recipient; a@example.com (550): no such user"},
+        {{.status = 450, .refused = {{"a@example.com", 450, "busy"}}},
+         CALL_RETRY,
+         CLASS_none,
+         "refuses a@example.com for now (450): busy"},
+        {{.status = 552, .body = "too large"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "refused the mail (552): too large"},
+        {{.status = 421, .body = "later"}, CALL_RETRY, CLASS_none, "now (421): later"},
+        {{.status = 535, .body = "bad " KEY},
+         CALL_FAILED,
+         CLASS_permanent,
+         "the secret \"password\" of the integration mail"},
+        {{.result = HTTP_NOT_SENT, .error = "gone"}, CALL_RETRY, CLASS_none, "not sent"},
+        {{.result = HTTP_NO_ANSWER, .error = "gone"}, CALL_FAILED, CLASS_unknown, "gone"},
+        {{.result = HTTP_FORBIDDEN, .error = "no TLS"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "no TLS"},
+    };
+
+    trial_answers(&smtp, SEND, MAIL, cases, COUNT(cases), KEY);
+}
+
+static void who_was_refused_is_named_and_published(void **state)
+{
+    (void)state;
+    struct call *call = trial_answered(
+        &smtp, SEND,
+        "{\"from\":\"f@example.com\",\"to\":[\"a@example.com\",\"b@example.com\"]," REST
+        "}",
+        (struct http_call){.status = 250, .refused = {{"b@example.com", 450, "busy"}}});
+
+    assert_string_equal(trial_said(call, "message_id"), "<" EVENT "@example.com>");
+    assert_int_equal(js_int(call_outcome(call)->data, "recipients", 0), 1);
+    assert_string_equal(trial_said(call, "refused.0.recipient"), "b@example.com");
+    assert_int_equal(call_outcome(call)->n_facts, 1);
+    assert_string_equal(call_outcome(call)->facts[0].type, "email.bounced");
+    assert_string_equal(js_text(call_outcome(call)->facts[0].data, "kind", ""),
+                        "temporary");
+    call_free(call);
+}
+
 /* --- webhooks --- */
 
 static void sendgrids_events_become_the_domains(void **state)
@@ -407,6 +538,10 @@ int main(void)
         cmocka_unit_test(resends_answers_have_their_results),
         cmocka_unit_test(a_success_names_the_message_and_its_cost_where_a_price_is_given),
         cmocka_unit_test(sendgrids_window_says_how_long_to_wait),
+        cmocka_unit_test(smtp_is_handed_this_message),
+        cmocka_unit_test(a_login_takes_the_password_from_the_secrets),
+        cmocka_unit_test(mail_servers_answers_have_their_results),
+        cmocka_unit_test(who_was_refused_is_named_and_published),
         cmocka_unit_test(sendgrids_events_become_the_domains),
         cmocka_unit_test(resends_events_become_the_domains),
         cmocka_unit_test(what_is_no_event_of_the_provider_fails),

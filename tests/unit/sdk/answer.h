@@ -13,6 +13,11 @@ struct http_call {
     unsigned status;
     const char *body, *error;
     struct http_field headers[8];
+    struct {
+        const char *address;
+        unsigned code;
+        const char *text;
+    } refused[4]; /* recipients of a mail */
 };
 
 enum http_result http_call_result(const struct http_call *call)
@@ -37,6 +42,16 @@ const void *http_call_body(const struct http_call *call, size_t *ret_len)
 {
     *ret_len = call->body ? strlen(call->body) : 0;
     return call->body ? call->body : "";
+}
+
+const char *http_call_refused(const struct http_call *call, size_t index,
+                              unsigned *ret_code, const char **ret_text)
+{
+    if (index >= 4 || !call->refused[index].address)
+        return NULL;
+    *ret_code = call->refused[index].code;
+    *ret_text = call->refused[index].text;
+    return call->refused[index].address;
 }
 
 const char *http_call_error(const struct http_call *call)
