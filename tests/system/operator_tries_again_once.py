@@ -51,9 +51,9 @@ def test_a_failure_in_doubt_keeps_its_key_so_the_redrive_is_one_effect(tmp_path)
         assert system.charge(wait="0", deadline="1h")[0] == 202
         assert system.settled(60)["failed"] == 1
         failed = system.log("--status", "failed")[0]
-        assert failed["error_class"] == "exhausted", failed
+        assert failed["error_class"] == "unknown", failed
         assert list(system.sandbox.effects().values()) == [1]
-        status, said = redrive(system, "--class", "exhausted", "--since", "1h")
+        status, said = redrive(system, "--class", "unknown", "--since", "1h")
         assert (status, len(said), said[0]["key"]) == (0, 1, "kept")
         assert system.settled(60)["unaccounted"] == 0
         row = next(row for row in system.log() if row["id"] == said[0]["redrive"])
