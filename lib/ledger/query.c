@@ -32,6 +32,7 @@ void query_add(struct query *q, const struct hit *hit)
     if (q->n_hits == q->cap_hits) {
         if (q->filter->oldest_first && q->limit < SIZE_MAX / 4 &&
             q->n_hits > 2 * q->limit + 1024) {
+            query_sort(q); /* not every way finds the newest first */
             size_t drop =
                 q->n_hits - q->limit -
                 1; /* only the oldest are wanted, and one to know there are more */
@@ -200,7 +201,7 @@ long ledger_query(struct ledger *ledger, const struct ledger_filter *filter, led
         wanted.status = STATUS_FAILED; /* nothing else has a class */
     ledger_refresh(ledger);
     if (set_range(&q) == 0) {
-        if (ledger->applied && !filter->oldest_first)
+        if (ledger->applied)
             search(&q);
         else
             back(&q);

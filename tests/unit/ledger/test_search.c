@@ -121,14 +121,16 @@ static void answer(struct ledger *ledger, const struct ledger_filter *filter,
 {
     struct ledger_filter page = *filter;
     char *cursor = NULL;
+    long told;
 
     do {
         char *before = cursor;
         page.cursor = before;
-        if (ledger_query(ledger, &page, write_row, out, &cursor) < 0)
+        if ((told = ledger_query(ledger, &page, write_row, out, &cursor)) < 0)
             fail_msg("%s", ledger_error(ledger));
         free(before);
-    } while (cursor);
+    } while (cursor && told > 0); /* of the oldest first there is always a cursor */
+    free(cursor);
 }
 
 static void ask_both(struct ledger *with, struct ledger *without,
@@ -184,6 +186,7 @@ static void ask_everything(struct ledger *with, struct ledger *without)
                                                    .integration = more[i].integration,
                                                    .since_us = more[i].since_us,
                                                    .until_us = more[i].until_us,
+                                                   .oldest_first = roll(2),
                                                    .limit = 1 + roll(20)};
                         ask_both(with, without, &f);
                     }
