@@ -48,6 +48,7 @@ struct sb_client {
     char group_why[300]; /* the group was refused; "" else */
     bool is_rejected;
     struct buf batch, answers;
+    unsigned n_answers, ahead;
     struct flight *flights;
     size_t n_flights;
     bool was_refused; /* since the last commit; refusal[] says which rule */

@@ -104,10 +104,10 @@ void client_forget_waiting(struct sb_client *client)
 void sb_client_subscribe(struct sb_client *client, const char *group, unsigned ahead)
 {
     client->group_why[0] = 0;
-    peer_subscribe(client->peer, group,
-                   ahead == 0                 ? CLIENT_AHEAD
-                   : ahead > CLIENT_AHEAD_MAX ? CLIENT_AHEAD_MAX
-                                              : ahead);
+    client->ahead = ahead == 0                 ? CLIENT_AHEAD
+                    : ahead > CLIENT_AHEAD_MAX ? CLIENT_AHEAD_MAX
+                                               : ahead;
+    peer_subscribe(client->peer, group, client->ahead);
 }
 
 int sb_client_next(struct sb_client *client, unsigned timeout_ms,
@@ -151,6 +151,7 @@ void client_send_answers(struct sb_client *client)
     client->flights = flight;
     client->n_flights++;
     buf_clear(&client->answers);
+    client->n_answers = 0;
 }
 
 static void add_answer(struct sb_client *client, enum record_kind kind,
@@ -169,7 +170,8 @@ static void add_answer(struct sb_client *client, enum record_kind kind,
                                                         .data = data,
                                                         .data_len = n});
     buf_fini(&attrs);
-    if (client->answers.len >= ANSWERS_BYTES)
+    /* Half of them are sent while the application handles the other half. */
+    if (++client->n_answers * 2 >= client->ahead || client->answers.len >= ANSWERS_BYTES)
         client_send_answers(client);
 }
 
