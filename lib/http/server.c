@@ -88,6 +88,7 @@ struct http_request {
     bool is_waiting;   /* counted in server->waiting */
     bool is_too_large; /* a chunked body over the limit: the rest is thrown away */
     bool is_ended, is_aborted; /* of a stream */
+    bool is_last;              /* of its connection */
     const char *method, *path;
     void *user;
     unsigned tag;
@@ -331,8 +332,9 @@ void http_reply(struct http_request *request, const struct http_reply *reply)
         return;
     assert(request->state == REQUEST_OWNED);
     request->state = REQUEST_REPLIED;
-    queue_response(request, reply->status,
-                   make_response(reply, NULL, request->server->is_stopping));
+    queue_response(
+        request, reply->status,
+        make_response(reply, NULL, request->is_last || request->server->is_stopping));
 }
 
 /* An answer of the server's own, after which the connection is closed. */
@@ -478,6 +480,9 @@ static void take_too_large(struct http_request *request, uint64_t body_len)
 static void check_head(struct http_request *request, const char *version)
 {
     const char *length = http_header(request, "Content-Length");
+    /* libmicrohttpd takes a lone LF for the end of a chunk's line. Who reads it otherwise
+     * sees the body end elsewhere; so nothing behind such a body is a request. */
+    request->is_last = http_header(request, "Transfer-Encoding") != NULL;
     uint64_t body_len = length ? strtoull(length, NULL, 10) : 0;
     if (strict_check(request->mhd, request->method, request->target, version))
         refuse(request, 400);

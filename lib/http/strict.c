@@ -98,6 +98,8 @@ const char *strict_check(struct MHD_Connection *connection, const char *method,
 {
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
         return "the protocol version is not HTTP/1.1 or 1.0";
+    if (!is_token(method, strlen(method)))
+        return "the method is not a token";
     if (strstr(target, "%00") || has_control(target))
         return "the target holds a NUL or a control character";
     if ((uintptr_t)version - (uintptr_t)method != strlen(method) + strlen(target) + 2)
