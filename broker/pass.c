@@ -67,13 +67,13 @@ static uint64_t count_below(const struct group *group, uint64_t below)
 static void pass(struct core *core, struct group *group, uint64_t below)
 {
     uint64_t n = count_below(group, below);
-    struct json *data = js_set_text(js_object(), "name", group->name);
     struct buf text = BUF_NULL;
     char said[200];
 
     if (n == 0 || group->passing >= below)
         return;
     group->passing = below;
+    struct json *data = js_set_text(js_object(), "name", group->name);
     js_set_int(js_set_int(data, "below", (int64_t)below), "events", (int64_t)n);
     js_write(data, 0, &text);
     struct record_parts parts = {.kind = RECORD_NOTE,

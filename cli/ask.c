@@ -61,7 +61,11 @@ int ask(struct asking *asking, const char *command, struct json *args)
     (void)peer_admin(asking->bus.peer, command, buf_str(&text));
     buf_fini(&text);
     if (!bus_wait(&asking->bus, clock_steady_us() + ANSWER_US))
-        return cli_fail(CLI_UNREACHABLE, "the broker does not answer");
+        return cli_fail(CLI_UNREACHABLE,
+                        strcmp(command, "status") == 0
+                            ? "the broker does not answer"
+                            : "the broker did not say in time whether it was "
+                              "done; asking once more is safe");
     if (asking->is_good)
         return CLI_DONE;
     const char *why = js_text(asking->answer, "detail", "it gives no reason");
