@@ -19,4 +19,9 @@ extern const struct sb_failure_mode sendgrid_failures[], resend_failures[],
     .transition = "mail: written -> accepted for delivery",                              \
     .transition_failed = "mail: written -> not sent",                                    \
     .degrade = "keep the mail and send it later, or through another integration"
+
+#define EMAIL_EXAMPLE                                                                    \
+    "{\"from\":\"Shop "                                                                  \
+    "<shop@example.com>\",\"to\":[\"a@example.com\"],\"subject\":\"Your "                \
+    "order\",\"text\":\"Thank you\"}"
 #endif

@@ -121,7 +121,9 @@ static enum sb_verdict send_failed(const struct sb_event *event,
 const struct sb_operation resend_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_KEYED, .key_lifetime_s = KEY_LIFETIME_S, .price = mail_price,
+     .example = EMAIL_EXAMPLE,
      .price_text = "per mail accepted, in tiers of a monthly plan",
+     .example_answer = "{\"id\":\"49a3999c-0ce1-4ea6-ab68-afcd6dc2e794\"}",
      .test = "to delivered@resend.dev, bounced@resend.dev or complained@resend.dev, at "
              "Resend and in signalbox's sandbox"},
     {.name = NULL},

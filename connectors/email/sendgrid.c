@@ -148,7 +148,7 @@ static enum sb_verdict send_failed(const struct sb_event *event,
 
 const struct sb_operation sendgrid_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
-     .repeat = SB_REPEAT_NEVER, .price = mail_price,
+     .repeat = SB_REPEAT_NEVER, .price = mail_price, .example = EMAIL_EXAMPLE,
      .price_text = "per mail accepted and recipient, in tiers of a monthly plan",
      .test = "with the option sandbox_mode SendGrid checks the mail and sends none; in "
              "signalbox's sandbox the recipient decides, see docs/guide/email.md"},

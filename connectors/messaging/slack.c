@@ -138,6 +138,9 @@ const struct sb_operation slack_operations[] = {
      SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_NEVER,
      .price_text = "none",
+     .example = "{\"to\":\"C0123456789\",\"text\":\"hello\"}",
+     .example_answer =
+         "{\"ok\":true,\"channel\":\"C0123456789\",\"ts\":\"1503435956.000247\"}",
      .degrade = "tell people another way, or later",
      .test = "to a channel of its own; in signalbox's sandbox the channel decides, see "
              "docs/guide/messaging.md"},

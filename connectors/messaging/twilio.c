@@ -19,9 +19,9 @@ const struct sb_option twilio_options[] = {
     {"account_sid", SB_TEXT, NULL, true, "the account (AC...), from the console"},
     {"api_key_sid", SB_TEXT, NULL, false,
      "an API key (SK...), where auth_token is that key's secret and not the account's"},
-    {"from", SB_TEXT, NULL, false, "the number that sends (+15551234567)"},
-    {"messaging_service_sid", SB_TEXT, NULL, false,
-     "or a messaging service (MG...) that chooses one"},
+    {"from", SB_TEXT, NULL, true,
+     "the number that sends (+15551234567), or a messaging service (MG...) that chooses "
+     "one"},
     {"status_callback", SB_TEXT, NULL, false,
      "the public address of the webhook that hears what becomes of a message"},
     {"segment_price", SB_INT, NULL, false,
@@ -57,25 +57,19 @@ static enum sb_verdict send_request(const struct sb_event *event,
 {
     const struct sb_json *data = sb_data(event);
     const char *account = sb_option(event, "account_sid"),
-               *key = sb_option(event, "api_key_sid"), *from = sb_option(event, "from"),
-               *service = sb_option(event, "messaging_service_sid");
+               *key = sb_option(event, "api_key_sid"), *from = sb_option(event, "from");
+    bool is_service = strncmp(from, "MG", 2) == 0;
 
     if (text_check(event, TEXT_MAX, outcome) != SB_DONE)
         return SB_FAILED;
     if (!is_number(sb_text(data, "to")))
         return sb_fail(outcome, "to must be a number like +15551234567 (E.164)");
-    if (!from == !service)
-        return sb_fail(outcome,
-                       "integrations.%s.options: give either from or "
-                       "messaging_service_sid",
-                       sb_integration(event));
     sb_call(request, "POST", "/2010-04-01/Accounts");
     sb_segment(request, account);
     sb_segment(request, "Messages.json");
     sb_basic(request, key ? key : account, "auth_token");
     sb_field(request, "To", sb_text(data, "to"));
-    sb_field(request, "From", from);
-    sb_field(request, "MessagingServiceSid", service);
+    sb_field(request, is_service ? "MessagingServiceSid" : "From", from);
     sb_field(request, "Body", sb_text(data, "text"));
     sb_field(request, "StatusCallback", sb_option(event, "status_callback"));
     return SB_DONE;
@@ -204,6 +198,9 @@ const struct sb_operation twilio_operations[] = {
      .price_text =
          "per part of a message (160 characters, 70 where one is not in the GSM "
          "alphabet), by country; told by Twilio only later",
+     .example = "{\"to\":\"+15551234567\",\"text\":\"hello\"}",
+     .example_answer =
+         "{\"sid\":\"SM1\",\"status\":\"queued\",\"num_segments\":\"1\",\"price\":null}",
      .degrade = "tell people another way, or later",
      .test =
          "with test credentials and Twilio's magic numbers, which signalbox's sandbox "

@@ -317,6 +317,7 @@ static void judge(struct http_call *call, CURLcode code)
         snprintf(call->error, sizeof(call->error), "%s",
                  call->is_forbidden ? "the service's address is one that may not be "
                                       "called (see allow_private_network)"
+                 : call->mail       ? "the base_url is not an smtp:// or smtps:// address"
                                     : "the base_url is not an https:// address (http:// "
                                       "needs allow_private_network)");
     } else if (call->mail) {
@@ -489,8 +490,8 @@ struct http_call *http_client_call(struct http_client *client,
     /* what is declared; what comes without a length is counted in take_body */
     curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->answer_max);
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)((timeout_us + 999) / 1000));
-    /* libcurl never sends a mail again; and closing a connection to a mail server waits for
-     * its goodbye, so that they are kept */
+    /* libcurl never sends a mail again; and closing a connection to a mail server waits
+     * for its goodbye, so that they are kept */
     curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT,
                      options->is_once && !options->mail ? 1L : 0L);
     curl_multi_add_handle(client->multi, call->easy);

@@ -58,6 +58,8 @@ static void the_tables_are_right_and_fit_an_integration(void **state)
     assert_true(manifest_fits(&slack, &errors));
     assert_true(manifest_fits(&twilio, &errors));
     assert_true(manifest_fits(&priced, &errors));
+    assert_false(manifest_fits(&senderless, &errors));
+    assert_non_null(strstr(buf_str(&errors), "sms.options.from is needed"));
     buf_fini(&errors);
 }
 
@@ -119,13 +121,11 @@ static void bad_input_fails_before_any_call_and_names_the_member(void **state)
     };
     static const struct trial_refusal nowhere = {"{\"text\":\"x\"}",
                                                  "to must be a channel"};
-    static const struct trial_refusal nobody = {TO_TWILIO, "either from or"};
 
     trial_refusals(&slack, SEND, any, COUNT(any));
     trial_refusals(&twilio, SEND, any, COUNT(any));
     trial_refusals(&twilio, SEND, numbers, COUNT(numbers));
     trial_refusals(&slack, SEND, &nowhere, 1);
-    trial_refusals(&senderless, SEND, &nobody, 1);
 }
 
 static void texts_over_the_limit_are_refused(void **state)
