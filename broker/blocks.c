@@ -9,8 +9,6 @@
 #include "broker/state.h"
 #include "lib/base/mem.h"
 
-enum { READ_CACHE = 8 }; /* older blocks read from the log and kept for the next look */
-
 struct block_ref *block_ref_new(size_t cap)
 {
     struct block_ref *ref = mem_alloc(sizeof(*ref));

@@ -28,9 +28,8 @@ enum {
     CORE_STAGED_MAX = 64 << 20, /* uncommitted bytes; above: PUBLISH refused `overloaded`,
                                    RESULT still taken */
     CORE_OUTSTANDING_MAX = 4,   /* blocks on their way to the logger */
-    CORE_CACHE_MAX =
-        64
-        << 20, /* committed blocks kept for the tail; older ones are read from the log */
+    CORE_CACHE_MAX = 16 << 20, /* committed blocks kept for groups near the log's end; who
+                                  is further behind reads them from the log */
     CORE_DELIVER_MAX =
         256
         << 10, /* bytes of records in one DELIVER (a larger single event goes alone) */

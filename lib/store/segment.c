@@ -398,6 +398,18 @@ static void read_ahead(const MDB_val *value)
         (void)madvise((void *)from, end - from, MADV_WILLNEED); /* a hint */
 }
 
+/* The pages that were read stay in the kernel's cache, not in this process: who reads a
+ * backlog of gigabytes does not grow by them. */
+static void let_go(const MDB_val *value)
+{
+    const uintptr_t in_page = PAGES_SIZE - 1;
+    uintptr_t from = (uintptr_t)value->mv_data & ~in_page,
+              end = ((uintptr_t)value->mv_data + value->mv_size + in_page) & ~in_page;
+
+    if (value->mv_size > AHEAD_MIN)
+        (void)madvise((void *)from, end - from, MADV_DONTNEED); /* a hint */
+}
+
 int segment_fetch(struct segment *segment, uint64_t number, size_t limit, struct buf *out)
 {
     MDB_val key = {.mv_size = sizeof(number), .mv_data = &number}, value;
@@ -420,6 +432,7 @@ int segment_fetch(struct segment *segment, uint64_t number, size_t limit, struct
         value.mv_size = value.mv_size < limit ? value.mv_size : limit;
         read_ahead(&value);
         buf_add(out, value.mv_data, value.mv_size);
+        let_go(&value);
     }
     mdb_txn_abort(txn);
     return result;
