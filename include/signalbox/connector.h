@@ -199,6 +199,13 @@ void sb_secret_header(struct sb_request *request, const char *name, const char *
  * ends. */
 void sb_secret_query(struct sb_request *request, const char *name, const char *secret);
 
+/* Authorization: Bearer with an access token of OAuth 2 client credentials (RFC
+ * 6749, 4.4). The SDK gets it at token_url with these two secrets and the scope (NULL:
+ * none), keeps it in memory, gets it anew shortly before its end and, once, when the
+ * service answers 401. However many calls want it, it is asked for once. */
+void sb_oauth(struct sb_request *request, const char *token_url, const char *id_secret,
+              const char *secret_secret, const char *scope);
+
 /* Fields: in the body as application/x-www-form-urlencoded, in the query with GET, HEAD
  * and DELETE.  Brackets in `name` nest ("shipping[address][line1]"), all else is
  * percent-encoded, space as %20.  NULL as text: no field. */
@@ -214,6 +221,8 @@ void sb_query(struct sb_request *request, const char *name, const char *text);
 /* The body is JSON: the object to fill with sb_put_*.  Not together with fields in the
  * body. */
 struct sb_json *sb_json_body(struct sb_request *request);
+/* The body is this JSON value, copied. */
+void sb_json(struct sb_request *request, const struct sb_json *value);
 /* A body of any kind. */
 void sb_body(struct sb_request *request, const char *content_type, const void *bytes,
              size_t n);

@@ -100,14 +100,31 @@ static void request_fini(struct sb_request *request)
     buf_fini(&request->query);
     buf_fini(&request->form);
     buf_fini(&request->body);
+    credential_fini(&request->oauth);
     free(request->method);
     mail_draft_free(request->mail);
     free(request->content_type);
     free(request->mistake);
 }
 
+static void wipe(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+static void token_drop(struct call *call)
+{
+    wipe(call->token);
+    wipe(call->authorization);
+    call->token = call->authorization = NULL;
+}
+
 void call_request_reset(struct call *call)
 {
+    token_drop(call);
+    call->is_token_refused = call->was_token_refused = false;
     request_fini(&call->request);
     if (call->url)
         explicit_bzero(call->url, strlen(call->url)); /* a key may be in it */
@@ -428,6 +445,33 @@ void call_http(const struct call *call, struct http_call_options *ret_options)
         .answer_max = o->answer_max,
         .is_once = o->repeat == SB_REPEAT_NEVER && !call->is_asking,
     };
+}
+
+const struct credential *call_oauth(const struct call *call)
+{
+    return call->request.oauth.token_url ? &call->request.oauth : NULL;
+}
+
+void call_set_token(struct call *call, const char *token)
+{
+    if (call->authorization) /* refused before: its field is the last one */
+        call->n_fields--;
+    token_drop(call);
+    call->is_token_refused = false;
+    call->token = mem_text(token);
+    call->authorization = mem_format("Bearer %s", token);
+    call->fields[call->n_fields++] =
+        (struct http_field){"Authorization", call->authorization};
+}
+
+const char *call_token(const struct call *call)
+{
+    return call->token;
+}
+
+bool call_is_token_refused(const struct call *call)
+{
+    return call->is_token_refused;
 }
 
 bool call_is_line(const struct call *call)

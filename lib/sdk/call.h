@@ -16,6 +16,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/form.h"
 #include "lib/http/client.h"
+#include "lib/sdk/credential.h"
 #include "proto/record.h"
 
 struct json;
@@ -75,6 +76,7 @@ struct sb_request {
     } headers[CALL_HEADERS_MAX];
     size_t n_headers;
     struct mail_draft *mail; /* NULL: no mail */
+    struct credential oauth; /* without token_url: no access token is needed */
     bool is_line;            /* `json` is a question to a worker */
     char *mistake;           /* the first one */
 };
@@ -127,6 +129,16 @@ void call_http(const struct call *call, struct http_call_options *ret_options);
  * is to be made, as call_http and call_pause_us now say. */
 bool call_end(struct call *call, const struct http_call *answer, uint64_t now_us);
 
+/* The credential whose access token the HTTP call needs; NULL: none. call_set_token comes
+ * before call_http then. */
+const struct credential *call_oauth(const struct call *call);
+void call_set_token(struct call *call, const char *token);
+const char *call_token(const struct call *call);
+/* After call_end: is a further call to be made because the service refused the token? */
+bool call_is_token_refused(const struct call *call);
+/* As call_end: there is no token, so nothing was sent. */
+bool call_end_without_token(struct call *call, const char *why, bool may_retry,
+                            uint64_t now_us);
 /* Is it a line to a worker that is to be sent, instead of an HTTP call? */
 bool call_is_line(const struct call *call);
 /* The line (without its end), and how long it may take; the text lives as long as the

@@ -16,6 +16,9 @@ struct call {
     struct http_field fields[CALL_HEADERS_MAX + 4];
     size_t n_fields;
     char *idempotency_key;
+    char *token, *authorization; /* of a request with an access token */
+    bool is_token_refused;       /* and the call is made again with a newer one, once */
+    bool was_token_refused;
     struct sb_outcome outcome;
     enum call_result result;
     enum record_class class;

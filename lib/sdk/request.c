@@ -150,6 +150,19 @@ void sb_secret_query(struct sb_request *request, const char *field, const char *
         form_field(&request->query, field, value);
 }
 
+void sb_oauth(struct sb_request *request, const char *token_url, const char *id_secret,
+              const char *secret_secret, const char *scope)
+{
+    const char *id = request_secret(request, id_secret),
+               *password = request_secret(request, secret_secret);
+
+    if (!id || !password)
+        return;
+    credential_fini(&request->oauth);
+    request->oauth = (struct credential){mem_text(token_url), mem_text(id),
+                                         mem_text(password), mem_text(scope)};
+}
+
 static void basic(struct sb_request *request, const char *user, const char *password)
 {
     struct buf plain = BUF_NULL, encoded = BUF_NULL;
@@ -235,6 +248,12 @@ struct sb_json *sb_json_body(struct sb_request *request)
     if (!request->json)
         request->json = js_object();
     return (struct sb_json *)request->json;
+}
+
+void sb_json(struct sb_request *request, const struct sb_json *value)
+{
+    js_free(request->json);
+    request->json = value ? js_copy((const struct json *)value) : NULL;
 }
 
 void sb_body(struct sb_request *request, const char *content_type, const void *bytes,

@@ -8,20 +8,16 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/http/client.h"
 #include "lib/loop/loop.h"
 #include "lib/sdk/call.h"
-#include "lib/sdk/table.h"
-#include "lib/worker/worker.h"
+#include "lib/sdk/carry.h"
 
 /* One delivery in hand. */
 struct job {
     struct job *prev, *next;
     struct runtime *runtime;
     struct call *call;
-    struct http_call *http;   /* NULL while it waits */
-    struct worker_call *line; /* the same, of a worker's */
-    struct loop_timer *pause; /* before a lookup; NULL: there was none so far */
+    struct carry *carry; /* NULL while it waits */
 };
 
 struct queue {
@@ -41,9 +37,7 @@ struct batch {
 
 struct runtime {
     struct loop *loop;
-    struct http_client *http;
-    struct workers *workers; /* NULL: there are none */
-    struct table deaths;     /* position -> how many workers ended at it */
+    struct carrier carrier;
     const struct integration *integration;
     struct runtime_bus bus;
     unsigned concurrency;
@@ -86,7 +80,6 @@ static struct job *queue_find(const struct queue *queue, struct position positio
 
 static void job_free(struct job *job)
 {
-    loop_timer_free(job->pause);
     call_free(job->call);
     free(job);
 }
@@ -94,10 +87,7 @@ static void job_free(struct job *job)
 static void drop(struct queue *queue, struct job *job)
 {
     queue_take(queue, job);
-    if (job->http)
-        http_client_abort(job->http);
-    if (job->line)
-        workers_abort(job->line);
+    carry_drop(job->carry);
     job_free(job);
 }
 
@@ -232,89 +222,20 @@ static void finish(struct runtime *runtime, struct job *job)
 
 static void pump(struct runtime *runtime);
 
-static void send_call(struct job *job);
-
-/* After an answer: a further call, or the end. */
-static void go_on(struct job *job, bool has_more)
+static void carried(void *user, bool has_more)
 {
+    struct job *job = user;
     struct runtime *runtime = job->runtime;
 
+    job->carry = NULL;
     if (has_more) {
-        send_call(job);
+        job->carry = carry_start(&runtime->carrier, job->call, carried, job);
         return;
     }
     queue_take(&runtime->running, job);
     finish(runtime, job);
     pump(runtime);
     check_stopped(runtime);
-}
-
-static void answered(void *user, const struct http_call *answer)
-{
-    struct job *job = user;
-
-    job->http = NULL;
-    go_on(job, call_end(job->call, answer, loop_wall_us(job->runtime->loop)));
-}
-
-/* Each worker has one event at a time, so what a worker died of is known. */
-static unsigned count_death(struct runtime *runtime, struct position position)
-{
-    uint64_t *known = table_get(&runtime->deaths, position.block, position.index);
-    uint64_t deaths = known ? *known + 1 : 1;
-
-    if (runtime->deaths.len >= RUNTIME_DEATHS_MAX)
-        table_fini(&runtime->deaths); /* each may then die so often again */
-    table_put(&runtime->deaths, position.block, position.index, deaths);
-    return (unsigned)deaths;
-}
-
-static void line_answered(void *user, const struct worker_answer *answer)
-{
-    struct job *job = user;
-    struct runtime *runtime = job->runtime;
-    struct position position = call_position(job->call);
-    unsigned deaths = answer->result == WORKER_ENDED ? count_death(runtime, position) : 0;
-
-    job->line = NULL;
-    if (answer->result == WORKER_ANSWERED || deaths >= CALL_DEATHS_MAX)
-        table_drop(&runtime->deaths, position.block, position.index);
-    go_on(job, call_end_line(job->call, answer, deaths, loop_wall_us(runtime->loop)));
-}
-
-static void send_line(struct job *job)
-{
-    struct worker_call_options options = {
-        .id = call_id(job->call), .on_done = line_answered, .user = job};
-
-    options.line = call_line(job->call, &options.len, &options.timeout_us);
-    job->line = workers_call(job->runtime->workers, &options);
-}
-
-static void send_now(void *user)
-{
-    struct job *job = user;
-    struct http_call_options options;
-
-    if (call_is_line(job->call)) {
-        send_line(job);
-        return;
-    }
-    call_http(job->call, &options);
-    options.on_done = answered;
-    options.user = job;
-    job->http = http_client_call(job->runtime->http, &options);
-}
-
-static void send_call(struct job *job)
-{
-    if (!call_pause_us(job->call)) {
-        send_now(job);
-        return;
-    }
-    if (!job->pause)
-        job->pause = loop_timer_new(job->runtime->loop, send_now, job);
-    loop_timer_in(job->pause, call_pause_us(job->call));
 }
 
 static void start(struct runtime *runtime, struct job *job)
@@ -326,7 +247,7 @@ static void start(struct runtime *runtime, struct job *job)
         return;
     }
     queue_add(&runtime->running, job);
-    send_call(job);
+    job->carry = carry_start(&runtime->carrier, job->call, carried, job);
 }
 
 static void pump(struct runtime *runtime)
@@ -413,7 +334,7 @@ struct runtime *runtime_new(struct loop *loop, struct http_client *http,
     struct runtime *runtime = mem_alloc(sizeof(*runtime));
 
     runtime->loop = loop;
-    runtime->http = http;
+    carrier_init(&runtime->carrier, loop, http);
     runtime->integration = integration;
     runtime->bus = *bus;
     runtime->concurrency = concurrency ? concurrency : RUNTIME_CONCURRENCY;
@@ -424,7 +345,7 @@ struct runtime *runtime_new(struct loop *loop, struct http_client *http,
 
 void runtime_set_workers(struct runtime *runtime, struct workers *workers)
 {
-    runtime->workers = workers;
+    runtime->carrier.workers = workers;
 }
 
 void runtime_free(struct runtime *runtime)
@@ -439,7 +360,7 @@ void runtime_free(struct runtime *runtime)
     }
     if (runtime->open)
         batch_free(runtime->open);
-    table_fini(&runtime->deaths);
+    carrier_fini(&runtime->carrier);
     loop_timer_free(runtime->flush);
     loop_timer_free(runtime->lease);
     free(runtime);

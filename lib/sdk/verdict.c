@@ -271,8 +271,34 @@ static bool end_lookup(struct call *call, const struct http_call *http, uint64_t
     return lookup_end(call, verdict, wished_pause_us(http, now_us), now_us);
 }
 
+/* 401 to an access token means that nothing was done: it may have ended early, so a newer
+ * one is tried, once. */
+static bool wants_newer_token(struct call *call, const struct http_call *http)
+{
+    if (!call->token || call->was_token_refused ||
+        http_call_result(http) != HTTP_ANSWERED || http_call_status(http) != 401)
+        return false;
+    call->is_token_refused = call->was_token_refused = true;
+    call->pause_us = 0;
+    return true;
+}
+
+bool call_end_without_token(struct call *call, const char *why, bool may_retry,
+                            uint64_t now_us)
+{
+    snprintf(call->outcome.message, sizeof(call->outcome.message), "%s", why);
+    if (call->is_asking)
+        return lookup_end(call, may_retry ? SB_RETRY : SB_UNKNOWN, /* pause_us= */ 0,
+                          now_us);
+    call_conclude(call, may_retry ? CALL_RETRY : CALL_FAILED,
+                  may_retry ? CLASS_none : CLASS_permanent);
+    return false;
+}
+
 bool call_end(struct call *call, const struct http_call *http, uint64_t now_us)
 {
+    if (wants_newer_token(call, http))
+        return true;
     if (call->is_asking)
         return end_lookup(call, http, now_us);
     if (http_call_result(http) != HTTP_ANSWERED)

@@ -52,6 +52,14 @@ void call_redact(const struct integration *integration, char *text, size_t n)
     }
 }
 
+/* The access token too, which is no secret of the integration but as good as one. */
+static void redact(const struct call *call, char *text, size_t n)
+{
+    call_redact(call->integration, text, n);
+    if (call->token)
+        cover(text, n, call->token, strlen(call->token));
+}
+
 static void outcome_type(const struct call *call, char ret_type[RECORD_TYPE_MAX + 1])
 {
     const char *type = call->event.type;
@@ -101,7 +109,7 @@ static void write_outcome(struct call *call, uint64_t now_us, struct buf *out)
     outcome_attrs(call, &attrs);
     if (call->outcome.data)
         js_write(call->outcome.data, 0, &data);
-    call_redact(call->integration, (char *)data.bytes, data.len);
+    redact(call, (char *)data.bytes, data.len);
     id_new(now_us, id);
     struct record_parts parts = {
         .kind = RECORD_OUTCOME,
@@ -145,7 +153,7 @@ static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
         attrs_begin(&attrs);
         attrs_text(&attrs, ATTR_TRACEPARENT, call->event.traceparent);
         js_write(fact->data, 0, &data);
-        call_redact(call->integration, (char *)data.bytes, data.len);
+        redact(call, (char *)data.bytes, data.len);
         id_derive(call->event.id, i, id);
         struct record_parts parts = {
             .kind = RECORD_FACT,
@@ -204,7 +212,7 @@ void call_write(struct call *call, uint64_t now_us, struct buf *out)
 {
     size_t before = out->len;
 
-    call_redact(call->integration, call->outcome.message, strlen(call->outcome.message));
+    redact(call, call->outcome.message, strlen(call->outcome.message));
     if (call->result == CALL_RETRY) {
         write_retry(call, out);
         return;

@@ -1,0 +1,207 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "shared.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_MAX = 4000 /* bytes of a body that is no JSON and is kept */ };
+
+/* --- where --- */
+
+/* Is a part of a path one that stays below its parent? %2e is a dot to many servers. */
+static bool part_stays(const char *part, size_t n)
+{
+    size_t dots = 0;
+
+    for (size_t i = 0; i < n; dots++) {
+        if (part[i] == '.')
+            i++;
+        else if (i + 2 < n + 0 && part[i] == '%' && part[i + 1] == '2' &&
+                 (part[i + 2] == 'e' || part[i + 2] == 'E'))
+            i += 3;
+        else
+            return true;
+    }
+    return dots == 0 || dots > 2;
+}
+
+static bool path_stays(const char *path)
+{
+    for (const char *at = path; *at == '/';) {
+        size_t n = strcspn(++at, "/");
+        if ((n == 0 && at[n]) || !part_stays(at, n))
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+bool http_begin(struct sb_request *request, const char *method, const char *path,
+                struct sb_outcome *outcome)
+{
+    if (!path || *path != '/' || strlen(path) > HTTP_PATH_MAX || strpbrk(path, " ?#\\")) {
+        sb_fail(outcome,
+                "path must begin with / and have no space, ?, # or \\, in at most "
+                "%d bytes; parameters go into query",
+                HTTP_PATH_MAX);
+        return false;
+    }
+    if (!path_stays(path)) {
+        sb_fail(outcome,
+                "path has an empty part, \".\" or \"..\": it would leave base_url");
+        return false;
+    }
+    sb_call(request, method, path);
+    return true;
+}
+
+/* --- who --- */
+
+static bool needs(const struct sb_event *event, const char *option,
+                  struct sb_outcome *outcome)
+{
+    const char *value = sb_option(event, option);
+
+    if (value && *value)
+        return true;
+    sb_fail(outcome, "the option %s of the integration %s is needed with auth: %s",
+            option, sb_integration(event), sb_option(event, "auth"));
+    return false;
+}
+
+static bool by_none(const struct sb_event *event, struct sb_request *request,
+                    struct sb_outcome *outcome)
+{
+    (void)event, (void)request, (void)outcome;
+    return true;
+}
+
+static bool by_bearer(const struct sb_event *event, struct sb_request *request,
+                      struct sb_outcome *outcome)
+{
+    (void)event, (void)outcome;
+    sb_bearer(request, "token");
+    return true;
+}
+
+static bool by_basic(const struct sb_event *event, struct sb_request *request,
+                     struct sb_outcome *outcome)
+{
+    if (!needs(event, "user", outcome))
+        return false;
+    sb_basic(request, sb_option(event, "user"), "password");
+    return true;
+}
+
+static bool by_header(const struct sb_event *event, struct sb_request *request,
+                      struct sb_outcome *outcome)
+{
+    if (!needs(event, "auth_header", outcome))
+        return false;
+    sb_secret_header(request, sb_option(event, "auth_header"), "token");
+    return true;
+}
+
+static bool by_oauth(const struct sb_event *event, struct sb_request *request,
+                     struct sb_outcome *outcome)
+{
+    if (!needs(event, "token_url", outcome))
+        return false;
+    sb_oauth(request, sb_option(event, "token_url"), "client_id", "client_secret",
+             sb_option(event, "scope"));
+    return true;
+}
+
+bool http_credential(const struct sb_event *event, struct sb_request *request,
+                     struct sb_outcome *outcome)
+{
+    static const struct {
+        const char *name;
+        bool (*fn)(const struct sb_event *, struct sb_request *, struct sb_outcome *);
+    } styles[] = {{"none", by_none},
+                  {"bearer", by_bearer},
+                  {"basic", by_basic},
+                  {"header", by_header},
+                  {"oauth2", by_oauth}};
+    const char *wanted = sb_option(event, "auth");
+
+    for (size_t i = 0; i < sizeof(styles) / sizeof(styles[0]); i++)
+        if (strcmp(styles[i].name, wanted) == 0)
+            return styles[i].fn(event, request, outcome);
+    sb_fail(
+        outcome,
+        "the option auth of the integration %s is %.40s; expected none, bearer, basic, "
+        "header or oauth2",
+        sb_integration(event), wanted);
+    return false;
+}
+
+/* --- what --- */
+
+bool http_query(const struct sb_json *query, struct sb_request *request,
+                struct sb_outcome *outcome)
+{
+    const char *name;
+    const struct sb_json *value;
+
+    for (size_t i = 0; (value = sb_member(query, i, &name)); i++) {
+        char number_text[32];
+        int64_t number;
+        bool flag;
+        if (sb_text(value, "")) {
+            sb_query(request, name, sb_text(value, ""));
+        } else if (sb_int(value, "", &number)) {
+            snprintf(number_text, sizeof(number_text), "%" PRId64, number);
+            sb_query(request, name, number_text);
+        } else if (sb_bool(value, "", &flag)) {
+            sb_query(request, name, flag ? "true" : "false");
+        } else {
+            sb_fail(outcome,
+                    "query.%.60s must be a text, a whole number, or true or false", name);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- what comes back --- */
+
+void http_result(const struct sb_answer *answer, struct sb_outcome *outcome)
+{
+    static const struct {
+        const char *header, *member;
+    } kept[] = {
+        {"Content-Type", "content_type"}, {"Location", "location"}, {"ETag", "etag"}};
+    struct sb_json *result = sb_result(outcome);
+    char text[TEXT_MAX + 1];
+    size_t n;
+    const void *raw = sb_answer_raw(answer, &n);
+
+    sb_put_int(result, "status", sb_status(answer));
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        sb_put_text(result, kept[i].member, sb_answer_header(answer, kept[i].header));
+    if (sb_answer_json(answer)) {
+        sb_put(result, "body", sb_answer_json(answer));
+    } else if (n && n <= TEXT_MAX && !memchr(raw, 0, n)) {
+        memcpy(text, raw, n);
+        text[n] = 0;
+        sb_put_text(result, "body", text); /* what is not UTF-8 is left out */
+    }
+}
+
+enum sb_verdict http_failed(const struct sb_event *event, const struct sb_answer *answer,
+                            struct sb_outcome *outcome)
+{
+    static const char *const where[] = {"error.message", "message", "error_description",
+                                        "detail",        "title",   "error"};
+    const char *said = NULL;
+
+    (void)event;
+    http_result(answer, outcome);
+    for (size_t i = 0; !said && i < sizeof(where) / sizeof(where[0]); i++)
+        said = sb_text(sb_answer_json(answer), where[i]);
+    return sb_default(outcome, "the service answered %u%s%.300s", sb_status(answer),
+                      said ? ": " : "", said ? said : "");
+}
