@@ -20,6 +20,7 @@ PROGRAMS = {
     "connectors/email/signalbox-email.8.scd": "connectors/signalbox-email",
     "connectors/exec/signalbox-exec.8.scd": "connectors/signalbox-exec",
     "connectors/messaging/signalbox-messaging.8.scd": "connectors/signalbox-messaging",
+    "connectors/http/signalbox-http.8.scd": "connectors/signalbox-http",
     "connectors/payment/signalbox-payment.8.scd": "connectors/signalbox-payment",
     "sandbox/signalbox-sandbox.8.scd": "sandbox/signalbox-sandbox",
 }
