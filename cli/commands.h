@@ -29,3 +29,4 @@ int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_token(struct cli *cli, int argc, char **argv);
 int cmd_trace(struct cli *cli, int argc, char **argv);
 int cmd_up(struct cli *cli, int argc, char **argv);
+int cmd_webhooks(struct cli *cli, int argc, char **argv);

@@ -26,6 +26,9 @@ const struct cli_command cli_commands[] = {
     {"publish", "TYPE [--data JSON|@FILE|-] [--key K] [--count N]", "events of your own",
      cmd_publish},
     {"status", "", "processes, groups with what is pending, the log", cmd_status},
+    {"webhooks", "",
+     "every endpoint: its address, what was accepted last, what was refused and why",
+     cmd_webhooks},
     {"simulate",
      "ENDPOINT EVENT [--data JSON|@FILE|-] [--fault "
      "duplicate|reorder|stale|bad-signature|wrong-secret|tampered]",

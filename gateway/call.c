@@ -174,6 +174,7 @@ static void reply_outcome(struct call *call, const struct record *outcome,
     js_set(body, "event_type", js_copy(js_get(body, "type")));
     js_set_text(body, "outcome", status_name(outcome->status));
     js_set_text(body, "class", class_name(outcome->error_class));
+    js_set_text(body, "class_meaning", class_sentence(outcome->error_class));
     _free_ char *why = mem_text(js_text(body, "error_msg", NULL));
     problem_reply_with(request, ERR_call_failed, why, 0, body);
 }

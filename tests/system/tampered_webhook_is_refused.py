@@ -59,6 +59,23 @@ def test_the_operator_learns_why(shared):
     assert harness.WEBHOOK_SECRET not in shared.said()
 
 
+def test_the_operator_sees_each_endpoint_with_its_last_refusal(shared):
+    body = harness.stripe_event("charge.refunded")
+    good = json.loads(shared.webhook(body)[2])["ids"][0]
+    shared.webhook(body, harness.stripe_signature(body, "whsec_of_somebody_else"))
+
+    def endpoint():
+        row = json.loads(shared.cli("webhooks", "--json").stdout)
+        accepted, refused = row["last_accepted"] or {}, row["last_refused"] or {}
+        return row if accepted.get("id") == good and "matches none of 1 secret" in refused.get("why", "") else None
+    row = harness.wait_for("both are in the log", endpoint, 10)
+    assert (row["path"], row["scheme"], row["integration"]) == ("stripe", "stripe", "stripe")
+    assert row["url"] == f"http://127.0.0.1:{shared.port}/webhooks/stripe"
+    assert row["last_accepted"]["type"] == "stripe.charge.refunded"
+    text = shared.cli("webhooks").stdout
+    assert row["url"] in text and "last refused" in text and harness.WEBHOOK_SECRET not in text
+
+
 def test_a_duplicate_is_answered_well_and_stored_once(shared):
     body = harness.stripe_event(payment_status="paid")
     before = accepted(shared)
