@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "lib/ledger/seal.h"
 #include "lib/store/store.h"
 #include "lib/store/views.h"
 #include "logger/housekeeper.h"
@@ -157,6 +158,18 @@ static uint64_t first_block_after(uint64_t keep_from)
     return first;
 }
 
+static void complete_segments_are_sealed_before_they_go(void **state)
+{
+    struct seals seals;
+
+    (void)state;
+    assert_int_equal(first_block_after(3), 3);
+    assert_int_equal(seals_read(dir, &seals, error, sizeof(error)), 0);
+    assert_true(seals.n >= 1);
+    assert_int_equal(seals.list[0].block, 2);
+    seals_fini(&seals);
+}
+
 static void expired_segments_go(void **state)
 {
     (void)state;
@@ -184,6 +197,7 @@ int main(void)
         CLAIM(views_that_lag_catch_up_at_the_next_start),
         CLAIM(views_of_another_log_are_built_anew),
         CLAIM(removed_views_are_built_anew),
+        CLAIM(complete_segments_are_sealed_before_they_go),
         CLAIM(expired_segments_go),
         CLAIM(a_segment_the_broker_needs_stays),
         CLAIM(nothing_goes_until_the_broker_has_spoken),
