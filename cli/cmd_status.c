@@ -66,6 +66,31 @@ static void print_groups(const struct json *groups)
     }
 }
 
+/* Who was kept out or wanted more than it may, since the broker started; nothing when
+ * nobody. */
+static void print_refused(const struct json *refused)
+{
+    static const struct {
+        const char *name, *words;
+    } kinds[] = {
+        {"strangers", "strangers"},
+        {"bad_frames", "frames that are none of ours"},
+        {"hellos", "peers that are not who they say"},
+        {"without_right", "acts without the right"},
+        {"results_not_held", "answers for events not held"},
+    };
+    const char *before = "refused: ";
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        int64_t n = js_int(refused, kinds[i].name, 0);
+        if (n > 0)
+            printf("%s%" PRId64 " %s", before, n, kinds[i].words);
+        before = n > 0 ? ", " : before;
+    }
+    if (*before == ',')
+        printf("\n");
+}
+
 static void print_broker(const struct json *broker)
 {
     printf("\nlog: block %" PRId64 ", %" PRId64 " requests, %" PRId64 " facts, %" PRId64
@@ -75,6 +100,7 @@ static void print_broker(const struct json *broker)
            js_bool(broker, "full", false) ? "; full: intake is refused" : "");
     printf("kept: from block %" PRId64 " on, for %s\n", js_int(broker, "keep_from", 0),
            js_text(broker, "pinned_by", "nothing"));
+    print_refused(js_get(broker, "refused"));
     print_groups(js_get(broker, "groups"));
     holds_print(js_get(broker, "groups"), clock_wall_us());
 }

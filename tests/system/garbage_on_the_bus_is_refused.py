@@ -167,6 +167,7 @@ def test_who_is_kept_out_is_counted(shared):
         s.sendall(GREETING + READY)
         harness.wait_for("it is counted", lambda: shared.refused()["strangers"] > before)
     assert "PEER_REFUSED" in shared.said()
+    assert " strangers" in shared.cli("status").stdout
 
 
 # --- maps that are bombs ---

@@ -23,7 +23,7 @@
 
 /* One process plays both ends, over ipc in a directory of its own. */
 struct end {
-    int frames, links_up, links_down, writable, topics, misaligned;
+    int frames, links_up, links_down, writable, topics, misaligned, kept_out;
     char last[256];
     size_t last_len;
     struct wire_peer peer;
@@ -74,6 +74,12 @@ static void on_link(void *user, bool is_up)
         end->links_down++;
 }
 
+static void on_failed(void *user, const char *why)
+{
+    assert_non_null(why);
+    ((struct end *)user)->kept_out++;
+}
+
 static void on_writable(void *user)
 {
     ((struct end *)user)->writable++;
@@ -118,6 +124,7 @@ static struct wire_socket *open_end(struct stage *stage, struct end *end,
         .on_frame = on_frame,
         .on_topic = on_topic,
         .on_link = on_link,
+        .on_failed = on_failed,
         .on_writable = on_writable,
         .user = end,
     };
@@ -416,6 +423,7 @@ static void a_peer_of_another_user_is_refused(void **state)
     assert_int_equal(stage->a.frames, 0);
     assert_int_equal(wire_dropped(stage->a.socket),
                      0); /* refused at the door, not later */
+    assert_true(stage->a.kept_out >= 1);
     close(fd);
     fd = connect_zmtp(stage); /* the same as ourselves */
     write_raw(fd, "\0\5howdy", 7);
