@@ -109,7 +109,7 @@ struct json *core_status(const struct core *core)
     js_set_int(js_set_int(o, "requests", (int64_t)core->requests_total), "facts",
                (int64_t)core->facts_total);
     js_set_int(o, "outcomes", (int64_t)core->outcomes_total);
-    js_set_bool(o, "full", core->head.is_full);
+    js_set_bool(js_set_bool(o, "full", core->head.is_full), "short", core->room <= 0);
     js_set_int(js_set_int(o, "staged_bytes", (int64_t)core->staged_bytes), "waiters",
                (int64_t)core->n_waiters);
     js_set_int(js_set_int(o, "cached_bytes", (int64_t)core->cache_bytes), "keys",

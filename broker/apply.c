@@ -116,6 +116,8 @@ static void apply_outcome(struct core *core, struct walk *walk, const struct rec
     }
     if (is_first_outcome(group, slot, r))
         gate_settled(core, group, walk->block->timestamp_us, r);
+    if (group && r->len > group->outcome_max)
+        group->outcome_max = r->len;
     if (slot)
         slot_settle(core, group, r->cause_block, r->cause_index,
                     r->status == STATUS_SUCCESS);

@@ -33,9 +33,14 @@ enum {
     CORE_DELIVER_MAX =
         256
         << 10, /* bytes of records in one DELIVER (a larger single event goes alone) */
-    CORE_UNSETTLED_MAX = 65536, /* events of a group between attempts or parked behind
-                                   their key; at it the group takes nothing new from the
-                                   log until some of them are settled */
+    CORE_UNSETTLED_MAX = 65536,  /* events of a group between attempts or parked behind
+                                    their key; at it the group takes nothing new from the
+                                    log until some of them are settled */
+    CORE_OUTCOME_RESERVE = 4096, /* bytes of log that a delivery keeps free for its
+                                    outcome; more where the group has had a longer one */
+    CORE_ROOM_KEPT = 3 << 20,    /* bytes of log that deliveries never count on: the
+                                    largest result. Below: nothing new is delivered,
+                                    results are taken */
     CORE_ONCE_MAX = 32, /* operations that may not be repeated under way in an integration
                            without a limit of its own; the next waits */
     CORE_SESSIONS_MAX = 4096, /* above: HELLO refused `overloaded` */

@@ -18,6 +18,7 @@ enum {
 struct delivery {
     struct session *session;
     uint32_t events;
+    int64_t events_max; /* as credit and the log's room allow */
     uint64_t bytes;
 };
 
@@ -28,11 +29,26 @@ static bool can_take(const struct session *session, const struct group *group)
            session->credit_bytes > 0;
 }
 
+/* What the log must have room for when one of the group's deliveries is settled. */
+static int64_t reserve_of(const struct group *group)
+{
+    return group->is_handler ? group->outcome_max : sizeof(struct record) * 2;
+}
+
+/* What is delivered must find room in the log for its outcome. */
+static void measure_room(struct core *core)
+{
+    core->room = (int64_t)(core->head.segment_room + core->head.spare_bytes) -
+                 (int64_t)core->staged_bytes - CORE_ROOM_KEPT;
+    for (size_t i = 0; i < core->n_groups; i++)
+        core->room -= core->groups[i]->inflight * reserve_of(core->groups[i]);
+}
+
 static struct session *pick(const struct core *core, const struct group *group)
 {
     struct session *best = NULL;
 
-    for (size_t i = 0; i < core->n_sessions; i++) {
+    for (size_t i = 0; i < core->n_sessions && core->room >= reserve_of(group); i++) {
         struct session *session = core->sessions[i];
         if (can_take(session, group) &&
             (!best || session->credit_events > best->credit_events))
@@ -43,14 +59,17 @@ static struct session *pick(const struct core *core, const struct group *group)
 
 static bool is_full(const struct delivery *d)
 {
-    return d->bytes >= CORE_DELIVER_MAX ||
-           (int64_t)d->events >= d->session->credit_events ||
+    return d->bytes >= CORE_DELIVER_MAX || (int64_t)d->events >= d->events_max ||
            (int64_t)d->bytes >= d->session->credit_bytes;
 }
 
 static void begin(struct core *core, struct delivery *d, struct session *session)
 {
-    *d = (struct delivery){.session = session};
+    int64_t room = core->room / reserve_of(session->group);
+
+    *d = (struct delivery){
+        .session = session,
+        .events_max = session->credit_events < room ? session->credit_events : room};
     message_begin(&core->frame, MSG_DELIVER, 0);
 }
 
@@ -60,6 +79,7 @@ static void finish(struct core *core, struct delivery *d)
         return;
     message_end(&core->frame)->count = d->events;
     d->session->credit_events -= d->events;
+    core->room -= d->events * reserve_of(d->session->group);
     d->session->credit_bytes -= (int64_t)d->bytes;
     send_frame(core, d->session->peer);
     *d = (struct delivery){0};
@@ -312,7 +332,7 @@ static void try_suspects(struct core *core, struct group *group)
     if (!solo)
         return;
     solo->is_draining = solo->inflight > 0;
-    if (solo->is_draining || solo->credit_events <= 0)
+    if (solo->is_draining || solo->credit_events <= 0 || core->room < reserve_of(group))
         return;
     begin(core, &d, solo);
     while (!is_alone && !is_full(&d) && d.events < CORE_SUSPECTS_TOGETHER &&
@@ -417,6 +437,7 @@ void dispatch_all(struct core *core)
     if (!core->is_started)
         return;
     core->dispatched_us = core->steady_us;
+    measure_room(core);
     for (size_t i = 0; i < core->n_groups; i++)
         dispatch_group(core, core->groups[i]);
     replay_all(core);

@@ -44,6 +44,7 @@ struct group *group_add(struct core *core, const char *name)
     group->name = mem_text(name);
     group->hash = integration_hash(name);
     group->attempts = 8;
+    group->outcome_max = CORE_OUTCOME_RESERVE;
     core->groups = mem_resize(core->groups, (core->n_groups + 1) * sizeof(*core->groups));
     core->groups[core->n_groups++] = group;
     return group;

@@ -158,6 +158,8 @@ struct group {
     struct queue suspects; /* were started when a session died */
     struct lanes lanes;
     struct gate_state gate;
+    uint32_t outcome_max; /* bytes: the longest outcome there was, at least
+                             CORE_OUTCOME_RESERVE */
     uint32_t inflight;
     uint32_t n_once; /* of these and those about to be delivered, operations that may
                         not be repeated */
@@ -411,6 +413,7 @@ struct core {
     size_t n_keys, cap_keys;
     uint64_t views_applied;
 
+    int64_t room; /* bytes of log that are free, and not kept for what is under way */
     uint64_t dispatched_us; /* steady: what was due then and stayed waits for something
                                else than the clock */
     uint64_t next_sweep_us; /* steady: leases, deadlines */

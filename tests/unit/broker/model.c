@@ -534,6 +534,7 @@ static void step(struct model *model, uint8_t op, uint8_t how)
             world_relink(&model->world);
         else
             model->world.segment_room = how & 2 ? 1 << 20 : 1 << 30;
+        model->world.spare_bytes = (how & 12) == 12 ? 0 : 1 << 30;
         break;
     default:
         garbage(model, how);
@@ -546,7 +547,8 @@ static void step(struct model *model, uint8_t op, uint8_t how)
  */
 static void heal(struct model *model)
 {
-    model->world.segment_room = 1 << 30;
+    model->world.segment_room = model->world.spare_bytes = 1 << 30;
+    world_relink(&model->world);
     for (size_t i = 0; i < PEERS; i++)
         join(model, &model->peers[i]);
     for (int round = 0; round < 400; round++) {

@@ -471,6 +471,41 @@ static void a_full_log_refuses_intake_and_takes_outcomes(void **state)
     close_fixture(&f);
 }
 
+/* What is delivered has room in the log for its outcome, whatever becomes of the disk:
+ * with little left nothing new goes out, and results are taken. */
+static void a_log_that_is_short_delivers_only_what_it_can_settle(void **state)
+{
+    enum { FITS = 5 };
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    for (int i = 0; i < 2 * FITS; i++) {
+        publish(&f, CLIENT, charge, false);
+        world_settle(&f.world);
+        expect(&f, CLIENT, MSG_PUBLISHED);
+    }
+    f.world.spare_bytes = 0;
+    f.world.segment_room = CORE_ROOM_KEPT + FITS * CORE_OUTCOME_RESERVE;
+    world_relink(&f.world);
+    subscribe(&f, CONNECTOR, "stripe", 100);
+    const struct message *m = expect(&f, CONNECTOR, MSG_DELIVER);
+    uint32_t delivered = m->count;
+    struct slice at = *(const struct slice *)message_body(m);
+    assert_in_range(delivered, FITS - 1, FITS); /* the SUBSCRIBE takes a little, too */
+    expect_silence(&f, CONNECTOR);
+    assert_int_equal(status(&f, "groups.0.inflight"), delivered);
+    f.world.segment_room = 1000;
+    succeed(&f, at);
+    world_settle(&f.world);
+    expect(&f, CONNECTOR, MSG_SETTLED);
+    expect_silence(&f, CONNECTOR);
+    f.world.segment_room = 1 << 30;
+    world_relink(&f.world);
+    assert_int_equal(expect(&f, CONNECTOR, MSG_DELIVER)->count, 2 * FITS - delivered);
+    close_fixture(&f);
+}
+
 static void a_paused_integration_delivers_nothing_until_resumed(void **state)
 {
     static const char *const commands[] = {"pause", "resume"};
@@ -729,6 +764,7 @@ int main(void)
         cmocka_unit_test(a_schedule_fires_once_and_tells_what_was_missed),
         cmocka_unit_test(a_publisher_beyond_its_window_loses_its_session),
         cmocka_unit_test(a_full_log_refuses_intake_and_takes_outcomes),
+        cmocka_unit_test(a_log_that_is_short_delivers_only_what_it_can_settle),
         cmocka_unit_test(a_paused_integration_delivers_nothing_until_resumed),
         cmocka_unit_test(an_observer_replays_what_is_committed_and_goes_on),
         cmocka_unit_test(a_result_that_may_not_be_said_settles_nothing),

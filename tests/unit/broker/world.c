@@ -11,7 +11,8 @@
 #include "proto/attrs.h"
 
 const char world_manifest[] = "{\"name\":\"payment\",\"operations\":[{\"name\":"
-                              "\"charge\"},{\"name\":\"transfer\",\"repeat\":\"never\"},{\"name\":\"refund\"},{\"name\":\"events\"}],"
+                              "\"charge\"},{\"name\":\"transfer\",\"repeat\":\"never\"},{"
+                              "\"name\":\"refund\"},{\"name\":\"events\"}],"
                               "\"webhooks\":[{\"event\":\"checkout.session.completed\","
                               "\"becomes\":\"payment.checkout.completed\"}],"
                               "\"publishes\":[\"payment.found\"]}";
@@ -88,7 +89,7 @@ static const struct core_ops ops = {do_send, do_append, do_read, do_find_key,
 static struct log_head head(const struct world *world)
 {
     struct log_head h = {.segment_room = world->segment_room,
-                         .spare_bytes = 1 << 30,
+                         .spare_bytes = world->spare_bytes,
                          .is_full = world->is_full};
 
     if (world->n_log > 0) {
@@ -127,6 +128,7 @@ void world_init(struct world *world, const struct core_config *config)
     *world = (struct world){.wall_us = 1700000000000000u,
                             .steady_us = 1000000000,
                             .segment_room = 1 << 30,
+                            .spare_bytes = 1 << 30,
                             .config = config};
     world->frames = mem_array(WORLD_FRAMES, sizeof(*world->frames));
     start(world);

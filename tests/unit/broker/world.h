@@ -39,7 +39,7 @@ struct world {
     uint64_t wall_us, steady_us;
     uint64_t dead_pids[64];
     size_t n_dead;
-    uint64_t segment_room;
+    uint64_t segment_room, spare_bytes;
     bool is_full;
     uint64_t n_replayed;
     bool log_replay_failed;
