@@ -137,17 +137,23 @@ void act_refuse(struct act *act, const char *format, ...)
     act->is_refused = true;
 }
 
-void act_note(struct core *core, struct act *act, const char *type, uint32_t integration,
-              const uint8_t *cause, const struct json *data)
+void act_stage(struct core *core, struct act *act, const char *type, uint32_t integration,
+               const uint8_t *cause, const struct json *data)
 {
     struct buf attrs = BUF_NULL, text = BUF_NULL;
+    uint8_t id[16];
 
+    id_new(core->wall_us, id);
     js_write(data, 0, &text);
     attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_SOURCE, "signalbox");
     attrs_text(&attrs, ATTR_ACTOR, act->actor);
-    struct record_parts parts = {.kind = RECORD_NOTE,
+    struct record_parts parts = {.kind = RECORD_FACT,
+                                 .flags = RECORD_JSON | RECORD_BY_BROKER,
                                  .type = type,
+                                 .id = id,
                                  .cause = cause,
+                                 .time_us = core->wall_us,
                                  .integration = integration,
                                  .attrs = attrs.bytes,
                                  .attr_len = attrs.len,
@@ -194,8 +200,8 @@ static void stage_pause(struct core *core, struct act *act, const struct group *
     text_time(core->wall_us, since);
     js_set_text(js_set_text(data, "since", since), "actor", act->actor);
     js_set_text(data, "reason", js_text(act->args, "reason", NULL));
-    act_note(core, act, paused ? "signalbox.paused" : "signalbox.resumed", group->hash,
-             NULL, data);
+    act_stage(core, act, paused ? "signalbox.paused" : "signalbox.resumed", group->hash,
+              NULL, data);
     js_free(data);
 }
 

@@ -82,14 +82,6 @@ static void apply_request(struct core *core, struct walk *walk, const struct rec
     }
 }
 
-static void apply_fact(struct core *core, struct walk *walk, const struct record *r)
-{
-    core->facts_total++;
-    if (walk->key)
-        remember_key(core, walk, r);
-    open_for_consumers(core, walk, r);
-}
-
 /* A later one is kept in the trace only. */
 static bool is_first_outcome(const struct group *group, const struct slot *slot,
                              const struct record *r)
@@ -329,6 +321,18 @@ static void apply_note(struct core *core, struct walk *walk, const struct record
         gate_noted(core, group_by_name(core, name), r, json);
     }
     js_free(json);
+}
+
+/* An act of a person is a fact like any other, and state besides. */
+static void apply_fact(struct core *core, struct walk *walk, const struct record *r)
+{
+    core->facts_total++;
+    if (walk->key)
+        remember_key(core, walk, r);
+    open_for_consumers(core, walk, r);
+    if ((r->flags & RECORD_BY_BROKER) &&
+        (note_is(r, "signalbox.paused") || note_is(r, "signalbox.resumed")))
+        apply_note(core, walk, r);
 }
 
 static void apply_session(struct core *core, struct walk *walk, const struct record *r)

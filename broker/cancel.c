@@ -37,14 +37,15 @@ static void end(struct core *core, struct act *act, const struct record *r,
 {
     unsigned attempts = slot_cell(slot, at.index)->attempts;
     const char *id = js_text(act->args, "id", "");
-    struct json *data = js_set_text(js_object(), "id", id);
+    struct json *data =
+        js_set_text(js_set_text(js_object(), "id", id), "actor", act->actor);
     _free_ char *text =
         attempts ? mem_format("cancelled by %s after %u attempts, any of which may have "
                               "had its effect",
                               act->actor, attempts)
                  : mem_format("cancelled by %s before any attempt", act->actor);
 
-    act_note(core, act, "signalbox.cancelled", group->hash, r->id, data);
+    act_stage(core, act, "signalbox.cancelled", group->hash, r->id, data);
     js_free(data);
     settle_by_broker(core, group, slot, at.index, CLASS_cancelled, text);
     act->body = js_set_text(js_object(), "cancelled", id);

@@ -649,9 +649,9 @@ struct act {
 };
 void act_refuse(struct act *act, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Stage a record of the act (RECORD_NOTE). */
-void act_note(struct core *core, struct act *act, const char *type, uint32_t integration,
-              const uint8_t *cause, const struct json *data);
+/* Stage a record of the act: a fact, so that it stands in the log and is published. */
+void act_stage(struct core *core, struct act *act, const char *type, uint32_t integration,
+               const uint8_t *cause, const struct json *data);
 /* The committed event that an object names by `block`, `index` and `id`. NULL with a
  * reason; *ret_block is a reference to be dropped. */
 const struct record *act_event(struct core *core, const struct json *where,

@@ -21,6 +21,7 @@
 #include "cli/commands.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -144,6 +145,7 @@ static void add_pause(const struct restoring *r, const char *name, struct buf *b
     struct json *data = js_set_text(js_object(), "name", name);
     struct buf attrs = BUF_NULL, text = BUF_NULL;
     char since[TEXT_TIME_SIZE];
+    uint8_t id[16];
     _free_ char *actor = ask_actor();
 
     text_time(clock_wall_us(), since);
@@ -151,20 +153,27 @@ static void add_pause(const struct restoring *r, const char *name, struct buf *b
     js_write(js_set_text(data, "reason", reason), 0, &text);
     js_free(data);
     attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_SOURCE, "signalbox");
     attrs_text(&attrs, ATTR_ACTOR, actor);
-    record_add(block, &(struct record_parts){.kind = RECORD_NOTE,
+    id_new(clock_wall_us(), id);
+    record_add(block, &(struct record_parts){.kind = RECORD_FACT,
+                                             .flags = RECORD_JSON | RECORD_BY_BROKER,
                                              .type = "signalbox.paused",
+                                             .id = id,
                                              .integration = integration_hash(name),
                                              .attrs = attrs.bytes,
                                              .attr_len = attrs.len,
                                              .data = text.bytes,
                                              .data_len = text.len});
-    ((struct block *)(void *)block->bytes)->count++;
+    struct block *b = (struct block *)(void *)block->bytes;
+    b->count++;
+    b->events++;
+    b->facts_total++;
     buf_fini(&attrs);
     buf_fini(&text);
 }
 
-/* A block that follows the last one and accepts nothing. */
+/* A block that follows the last one. */
 static void begin_block(struct store *store, struct buf *block)
 {
     struct log_head head;

@@ -74,8 +74,9 @@ struct control_checkpoint {
     /* the piece's bytes follow */
 } __attribute__((packed));
 
-/* RECORD_NOTE: a person's act or a change of state worth keeping (pause, resume, breaker). type = what, attribute
- * ACTOR = who, data = JSON. */
+/* RECORD_NOTE: a change of state worth keeping (a group's definition, a breaker's state, what a group passed). type =
+ * what, data = JSON. Checkpoints repeat in this form that a group is paused; a person's act itself is a fact
+ * (signalbox.paused, .resumed, .cancelled, .resolved) with RECORD_BY_BROKER and the attribute ACTOR. */
 
 /* RECORD_START: an attempt at an operation that may be repeated under no condition is about to be delivered. From
  * here on, until a RETRY without RECORD_DOUBT or a settlement, it may have had its effect. */

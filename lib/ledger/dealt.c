@@ -47,13 +47,14 @@ static bool find(struct ledger *ledger, const uint8_t name[16], uint64_t from,
     return false;
 }
 
-struct dealt dealt_with(struct ledger *ledger, const uint8_t id[16], uint64_t from)
+struct dealt dealt_with(struct ledger *ledger, const uint8_t id[16], uint32_t group,
+                        uint64_t from)
 {
     struct dealt dealt = {.kind = DEALT_NOT};
     uint8_t name[16];
 
     for (unsigned i = 0; i < DEALINGS_MAX; i++) {
-        dealing_name(id, /* group= */ 0, i, name);
+        dealing_name(id, group, i, name);
         if (!find(ledger, name, from, &dealt))
             break;
     }

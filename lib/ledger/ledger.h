@@ -50,7 +50,7 @@ struct ledger_row {
     const void *data; /* of the request or fact; of the outcome in `outcome` rows */
     size_t data_len;
     bool data_is_json;
-    const char *redrive; /* of a Failed request: the id of its redrive, NULL */
+    const char *redrive; /* of a Failed row: the id of its redrive, NULL */
     const char *verdict; /* of a Failed request: JSON {id, as, note, actor} of the person
                             who resolved it, NULL */
     uint64_t verdict_us;

@@ -251,15 +251,19 @@ static void dealing(struct ledger *ledger, struct making *m, const struct dealt 
 /* Looked up before the row is built: it may read many blocks. */
 static struct dealt find_dealing(struct ledger *ledger, const struct hit *hit)
 {
-    const struct record *r = hit->fate.status == STATUS_FAILED && hit->fate.by.block
-                                 ? ledger_record(ledger, hit->at)
-                                 : NULL;
+    const struct record *by = hit->fate.status == STATUS_FAILED && hit->fate.by.block
+                                  ? ledger_record(ledger, hit->fate.by)
+                                  : NULL;
+    struct control_ack ack = {0};
     uint8_t id[16];
 
-    if (!r || r->kind != RECORD_REQUEST)
+    if (by && by->kind == RECORD_ACK && by->data_len >= sizeof(ack))
+        memcpy(&ack, record_data(by), sizeof(ack)); /* the group that gave it up */
+    const struct record *r = by ? ledger_record(ledger, hit->at) : NULL;
+    if (!r || (r->kind == RECORD_OUTCOME))
         return (struct dealt){.kind = DEALT_NOT};
     memcpy(id, r->id, 16);
-    return dealt_with(ledger, id, hit->fate.by.block);
+    return dealt_with(ledger, id, ack.group, hit->fate.by.block);
 }
 
 bool row_tell(struct ledger *ledger, const struct hit *hit, ledger_fn fn, void *user)

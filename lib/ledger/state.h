@@ -169,13 +169,15 @@ void settle_block(struct ledger *ledger, uint64_t block, struct hit *hits, size_
 
 /* --- dealt.c --- */
 
-/* The newest thing that a person did about a request of this id, and where it stands;
- * `from`: no dealing is before this block. */
+/* The newest thing that a person did about a request of this id (or what the consumer
+ * group of this hash gave up of an event, 0: of a request), and where it stands; `from`:
+ * no dealing is before this block. */
 struct dealt {
     enum dealing_kind kind;
     struct position at;
 };
-struct dealt dealt_with(struct ledger *ledger, const uint8_t id[16], uint64_t from);
+struct dealt dealt_with(struct ledger *ledger, const uint8_t id[16], uint32_t group,
+                        uint64_t from);
 
 /* --- query.c --- */
 

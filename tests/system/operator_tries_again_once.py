@@ -117,11 +117,51 @@ def test_what_is_paused_waits_through_a_restart_of_the_broker(system):
     group = json.loads(system.cli("status", "--json").stdout)["broker"]["groups"][0]
     assert (group["pause"]["reason"], group["pause"]["actor"]) == ("the provider called", ME)
     assert system.charge(wait="0", deadline="1h")[0] == 202
-    assert [row["status"] for row in system.log()] == ["Pending"]
+    assert [row["status"] for row in system.log("--type", "payment.charge.requested")] == ["Pending"]
     assert system.cli("pause", "strip", check=False).returncode == 1
     system.cli("resume", "stripe")
     system.settled()
     assert [row["status"] for row in system.log("--type", "payment.charge.requested")] == ["Success"]
+
+
+def test_acts_stand_in_the_log_with_who_did_them(system):
+    system.cli("pause", "stripe", "--reason", "the invoices are wrong")
+    assert system.charge(wait="0", deadline="1h")[0] == 202
+    pending = system.log("--status", "pending")[0]["id"]
+    system.cli("cancel", pending)
+    system.cli("resume", "stripe")
+    rows = system.log("--type", "signalbox.>")
+    assert [row["type"] for row in rows] == ["signalbox.paused", "signalbox.cancelled", "signalbox.resumed"]
+    assert {row["data"]["actor"] for row in rows} == {ME} and rows[0]["data"]["reason"] == "the invoices are wrong"
+    assert (rows[1]["cause"], rows[1]["service"]) == (pending, "Stripe")
+    audit = system.settled()
+    assert (audit["accepted"], audit["unaccounted"]) == (4, 0)
+
+
+def test_what_a_group_gave_up_comes_back_to_it_once(tmp_path):
+    with harness.System(tmp_path, "groups: { billing: { types: ['order.>'] }, shipping: { types: ['order.>'] } }") as system:
+        def take(group):
+            status, _, body = system.api("GET", f"/v1/groups/{group}/next?wait=10s")
+            assert status == 200, body
+            return json.loads(body)["events"]
+
+        def say(group, event, **result):
+            status, _, body = system.api("POST", f"/v1/groups/{group}/results", [{"lease": event["lease"], **result}])
+            assert status == 200, body
+
+        event = system.cli("publish", "order.created", "--data", '{"n": 1}').stdout.strip()
+        say("billing", take("billing")[0], result="fail", error="no such customer")
+        say("shipping", take("shipping")[0], result="ack")
+        row = harness.wait_for("it is Failed", lambda: next((one for one in system.log("--status", "failed") if one["id"] == event), None))
+        assert "no such customer" in row["error_msg"]
+        status, said = redrive(system, "--type", "order.>")
+        assert (status, said[0]["group"], said[0]["ok"]) == (0, "billing", True)
+        say("billing", take("billing")[0], result="ack")
+        new = harness.wait_for("it is settled", lambda: next((one for one in system.log() if one["id"] == said[0]["redrive"] and one["status"] == "Success"), None))
+        assert (new["cause"], new["data"]) == (event, {"n": 1})
+        assert [one["redrive"] for one in system.log("--status", "failed")] == [said[0]["redrive"]]
+        assert redrive(system, event)[0] == 1
+        assert system.audit()["unaccounted"] == 0
 
 
 def test_an_unknown_effect_is_resolved_by_a_person_with_a_note(tmp_path):
