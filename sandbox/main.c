@@ -15,7 +15,7 @@
 static const struct service_option options[] = {
     {"--port", "N",
      "Port on 127.0.0.1; 0, the default, takes a free one. It is printed as "
-     "{\"port\":N}"},
+     "{\"port\":N,\"wrong_tls_port\":M}"},
     {"--port-file", "FILE", "Write the same line into this file"},
     {"--webhook-url", "URL",
      "Send Stripe's events as webhooks there, signed with the secret `stripe.webhook`"},
@@ -23,17 +23,19 @@ static const struct service_option options[] = {
     {NULL, NULL, NULL},
 };
 
-static int tell_port(struct service_run *run, uint16_t port, char *error,
-                     size_t error_size)
+static int tell_ports(struct service_run *run, char *error, size_t error_size)
 {
     const char *path = service_option(run, "--port-file");
     FILE *file = path ? fopen(path, "we") : NULL;
+    _free_ char *line =
+        mem_format("{\"port\":%u,\"wrong_tls_port\":%u}\n", sandbox_port(run->state),
+                   sandbox_wrong_tls_port(run->state));
 
-    if (path && (!file || fprintf(file, "{\"port\":%u}\n", port) < 0 || fclose(file))) {
+    if (path && (!file || fputs(line, file) < 0 || fclose(file))) {
         snprintf(error, error_size, "--port-file %s: %s", path, strerror(errno));
         return -1;
     }
-    printf("{\"port\":%u}\n", port);
+    fputs(line, stdout);
     fflush(stdout);
     return 0;
 }
@@ -117,7 +119,7 @@ static int start(struct service_run *run, char *error, size_t error_size)
         run->state = sandbox_new(run->loop, &sandbox, error, error_size);
     for (size_t i = 0; i < sandbox.n_providers; i++)
         free((char *)(uintptr_t)all[i].webhook_url); /* was copied */
-    if (!run->state || tell_port(run, sandbox_port(run->state), error, error_size))
+    if (!run->state || tell_ports(run, error, error_size))
         return -1;
     service_ready(run);
     return 0;

@@ -10,6 +10,7 @@
 #include "lib/base/form.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/http/crypto.h"
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 #include "sandbox/calls.h"
@@ -34,7 +35,7 @@ struct simulation {
 };
 struct sandbox {
     struct loop *loop;
-    struct http_server *server;
+    struct http_server *server, *wrong_tls;
     struct calls *calls;
     struct practice practices[PROVIDERS_MAX];
     size_t n_practices;
@@ -341,6 +342,23 @@ static void add_practice(struct sandbox *sandbox, const struct provider *row,
         .api_key = given.api_key, .on_event = on_event, .user = practice});
 }
 
+/* The fault that cannot be told to an address: a certificate of another's name, signed by
+ * nobody. */
+static bool listen_untrusted(struct sandbox *sandbox, struct http_server_options server,
+                             char *error, size_t error_size)
+{
+    struct buf certificate = BUF_NULL, key = BUF_NULL;
+
+    crypto_self_signed("somebody.else.example", &certificate, &key);
+    server.port = 0;
+    server.tls_cert = buf_str(&certificate);
+    server.tls_key = buf_str(&key);
+    sandbox->wrong_tls = http_server_new(sandbox->loop, &server, error, error_size);
+    buf_fini(&certificate);
+    buf_fini(&key);
+    return sandbox->wrong_tls != NULL;
+}
+
 struct sandbox *sandbox_new(struct loop *loop, const struct sandbox_options *options,
                             char *error, size_t error_size)
 {
@@ -359,7 +377,7 @@ struct sandbox *sandbox_new(struct loop *loop, const struct sandbox_options *opt
     for (const struct provider *const *row = providers; *row; row++)
         add_practice(sandbox, *row, options);
     sandbox->server = http_server_new(loop, &server, error, error_size);
-    if (sandbox->server)
+    if (sandbox->server && listen_untrusted(sandbox, server, error, error_size))
         return sandbox;
     sandbox_free(sandbox);
     return NULL;
@@ -369,6 +387,7 @@ void sandbox_free(struct sandbox *sandbox)
 {
     if (!sandbox)
         return;
+    http_server_free(sandbox->wrong_tls);
     http_server_free(
         sandbox->server); /* on_gone takes the requests away from what waits */
     calls_free(sandbox->calls);
@@ -386,4 +405,9 @@ void sandbox_free(struct sandbox *sandbox)
 uint16_t sandbox_port(const struct sandbox *sandbox)
 {
     return http_server_port(sandbox->server);
+}
+
+uint16_t sandbox_wrong_tls_port(const struct sandbox *sandbox)
+{
+    return http_server_port(sandbox->wrong_tls);
 }

@@ -9,6 +9,7 @@
  *                              key, or what tells a message apart>": how often it was
  * done} GET    /sandbox/status   calls answered, replays, faults and webhooks so far GET
  * /sandbox/faults   the rules in force · POST adds one (faults.h) · DELETE removes all
+ *     (wrong TLS is a port of its own: sandbox_wrong_tls_port)
  *     POST   /sandbox/webhook  {"provider"?, "event", "fault"?, "data"?}: a signed event
  * is sent to the provider's webhook URL; answered with {"event", "status", "body",
  * "sent": [...]} where status and body are the last answer's */
@@ -33,8 +34,10 @@ struct sandbox_options {
     size_t n_providers; /* those that are missing have nothing */
 };
 
-/* Listens on 127.0.0.1. NULL with a reason in error[]. */
+/* Listens on 127.0.0.1, on two ports. NULL with a reason in error[]. */
 struct sandbox *sandbox_new(struct loop *loop, const struct sandbox_options *options,
                             char *error, size_t error_size);
 void sandbox_free(struct sandbox *sandbox);
 uint16_t sandbox_port(const struct sandbox *sandbox);
+/* The port where the same is behind TLS with a certificate that nobody should trust. */
+uint16_t sandbox_wrong_tls_port(const struct sandbox *sandbox);

@@ -25,9 +25,10 @@ enum {
 #define WEBHOOK_FAULTS(FAULT)                                                            \
     FAULT(NONE, "none")                                                                  \
     FAULT(DUPLICATE, "duplicate")                                                        \
-    FAULT(REORDER, "reorder") FAULT(STALE, "stale")                                      \
-        FAULT(BAD_SIGNATURE, "bad-signature") FAULT(WRONG_SECRET, "wrong-secret")        \
-            FAULT(TAMPERED, "tampered")
+    FAULT(REORDER, "reorder")                                                            \
+    FAULT(STALE, "stale")                                                                \
+    FAULT(BAD_SIGNATURE, "bad-signature") FAULT(WRONG_SECRET, "wrong-secret")            \
+        FAULT(TAMPERED, "tampered")
 enum webhook_fault {
 #define FAULT(name, text) WEBHOOK_FAULT_##name,
     WEBHOOK_FAULTS(FAULT)

@@ -164,7 +164,8 @@ static EVP_PKEY *p256_of(const uint8_t seed[32])
     EVP_PKEY_CTX *from = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     must(build && from &&
              OSSL_PARAM_BLD_push_utf8_string(build, "group", "prime256v1", 0) == 1 &&
-             OSSL_PARAM_BLD_push_octet_string(build, "pub", public, sizeof(public)) == 1 &&
+             OSSL_PARAM_BLD_push_octet_string(build, "pub", public, sizeof(public)) ==
+                 1 &&
              OSSL_PARAM_BLD_push_BN(build, "priv", number) == 1,
          "P-256");
     OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
@@ -209,6 +210,43 @@ void crypto_p256_sign(const uint8_t seed[32], const struct crypto_part *parts,
     must(EVP_DigestSignFinal(ctx, signature, &n) == 1, "ECDSA");
     buf_add(out, signature, n);
     EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+}
+
+static void put_pem(BIO *bio, struct buf *out)
+{
+    char *text;
+    long n = BIO_get_mem_data(bio, &text);
+
+    buf_add(out, text, (size_t)n);
+    BIO_free(bio);
+}
+
+void crypto_self_signed(const char *name, struct buf *certificate, struct buf *key)
+{
+    enum { DAY_S = 86400 };
+    EVP_PKEY *pkey = EVP_EC_gen("P-256");
+    X509 *x509 = X509_new();
+    X509_NAME *subject = X509_NAME_new();
+    BIO *certificate_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_mem());
+
+    must(pkey && x509 && subject && certificate_bio && key_bio &&
+             ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) == 1 &&
+             X509_gmtime_adj(X509_getm_notBefore(x509), -DAY_S) &&
+             X509_gmtime_adj(X509_getm_notAfter(x509), 10 * DAY_S) &&
+             X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
+                                        (const unsigned char *)name, -1, -1, 0) == 1 &&
+             X509_set_subject_name(x509, subject) == 1 &&
+             X509_set_issuer_name(x509, subject) == 1 &&
+             X509_set_pubkey(x509, pkey) == 1 && X509_sign(x509, pkey, EVP_sha256()) > 0,
+         "X.509");
+    must(PEM_write_bio_X509(certificate_bio, x509) == 1 &&
+             PEM_write_bio_PrivateKey(key_bio, pkey, NULL, NULL, 0, NULL, NULL) == 1,
+         "PEM");
+    put_pem(certificate_bio, certificate);
+    put_pem(key_bio, key);
+    X509_NAME_free(subject);
+    X509_free(x509);
     EVP_PKEY_free(pkey);
 }
 

@@ -32,6 +32,9 @@ bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t 
 void crypto_p256_public(const uint8_t seed[32], struct buf *out);
 void crypto_p256_sign(const uint8_t seed[32], const struct crypto_part *parts, size_t n_parts,
                       struct buf *out);
+/* A certificate for `name` that it signed itself, valid for a day before and ten after, and its
+ * key: appended as PEM. For practice servers that nobody should trust. */
+void crypto_self_signed(const char *name, struct buf *certificate, struct buf *key);
 /* Same bytes? In time that depends on n only. */
 bool crypto_equal(const void *a, const void *b, size_t n);
 /* AES-256-GCM with a random nonce; `aad` is authenticated only. ret has room for n + CRYPTO_SEALED_EXTRA. */

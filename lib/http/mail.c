@@ -4,83 +4,22 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/base/mem.h"
+#include "lib/http/dialogue.h"
 
-enum {
-    LINE_MAX_SIZE = 512, /* of a reply, RFC 5321 4.5.3.1.5; what is longer is cut */
-    CODE_REFUSED = 400,  /* this reply and those above say no */
-    CODE_NO_LOGIN = 535, /* what a server says to a bad password */
-};
-
-/* A reply: its code and its last line's text. */
-struct reply {
-    unsigned code;
-    char text[LINE_MAX_SIZE];
-};
-
-struct recipient {
-    char *address;
-    struct reply reply;
-};
+enum { CODE_NO_LOGIN = 535 /* what a server says to a bad password */ };
 
 struct mail {
     uint8_t *message;
     size_t len, at;
     bool was_ended; /* libcurl has all of it, the final dot may go out */
     struct curl_slist *list;
-    struct recipient *recipients;
-    size_t n;
-    size_t asked;      /* recipients named so far */
-    bool is_recipient; /* the last command named one */
-    bool is_over;      /* goodbye was said: what is answered to it decides nothing */
-    struct reply last;
-    char line[LINE_MAX_SIZE]; /* of the reply that is coming in */
-    size_t line_len;
+    char **addresses; /* of the recipients, as many as in `dialogue` */
+    struct dialogue dialogue;
 };
 
 /* --- listening --- */
-
-static void take_line(struct mail *mail)
-{
-    const char *line = mail->line;
-    size_t n = mail->line_len;
-    bool is_reply = n >= 3 && strspn(line, "0123456789") >= 3;
-
-    if (mail->is_over || !is_reply ||
-        (n > 3 && line[3] == '-')) /* another line of it follows */
-        return;
-    mail->last.code =
-        (unsigned)strtoul((const char[]){line[0], line[1], line[2], 0}, NULL, 10);
-    size_t len = n > 4 ? n - 4 : 0;
-    memcpy(mail->last.text, line + 4, len);
-    mail->last.text[len] = 0;
-    if (mail->is_recipient && mail->asked && mail->asked <= mail->n)
-        mail->recipients[mail->asked - 1].reply = mail->last;
-    mail->is_recipient = false;
-}
-
-static void hear(struct mail *mail, const char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (bytes[i] == '\n') {
-            mail->line[mail->line_len] = 0;
-            take_line(mail);
-            mail->line_len = 0;
-        } else if (bytes[i] != '\r' && mail->line_len < sizeof(mail->line) - 1) {
-            mail->line[mail->line_len++] = bytes[i];
-        }
-    }
-}
-
-/* A command goes out; libcurl waits for its reply before the next one. */
-static void said(struct mail *mail, const char *bytes, size_t n)
-{
-    mail->is_recipient = n >= 8 && strncasecmp(bytes, "RCPT TO:", 8) == 0;
-    mail->asked += mail->is_recipient;
-    mail->is_over |= n >= 4 && strncasecmp(bytes, "QUIT", 4) == 0;
-}
 
 static int listen_in(CURL *easy, curl_infotype type, char *bytes, size_t n, void *user)
 {
@@ -88,9 +27,9 @@ static int listen_in(CURL *easy, curl_infotype type, char *bytes, size_t n, void
 
     (void)easy;
     if (type == CURLINFO_HEADER_IN)
-        hear(mail, bytes, n);
+        dialogue_heard(&mail->dialogue, bytes, n);
     else if (type == CURLINFO_HEADER_OUT)
-        said(mail, bytes, n);
+        dialogue_said(&mail->dialogue, bytes, n);
     return 0;
 }
 
@@ -116,10 +55,13 @@ static size_t ignore(char *bytes, size_t size, size_t n, void *user)
 
 static void take_recipients(struct mail *mail, const struct http_mail *from)
 {
-    mail->recipients = mem_array(from->n_recipients, sizeof(*mail->recipients));
-    mail->n = from->n_recipients;
-    for (size_t i = 0; i < mail->n; i++) {
-        mail->recipients[i].address = mem_text(from->recipients[i]);
+    size_t n = from->n_recipients;
+
+    mail->dialogue.n = n;
+    mail->dialogue.recipients = mem_array(n, sizeof(*mail->dialogue.recipients));
+    mail->addresses = mem_array(n, sizeof(*mail->addresses));
+    for (size_t i = 0; i < n; i++) {
+        mail->addresses[i] = mem_text(from->recipients[i]);
         mail->list = curl_slist_append(mail->list, from->recipients[i]);
     }
 }
@@ -160,10 +102,11 @@ void mail_free(struct mail *mail)
 {
     if (!mail)
         return;
-    for (size_t i = 0; i < mail->n; i++)
-        free(mail->recipients[i].address);
+    for (size_t i = 0; i < mail->dialogue.n; i++)
+        free(mail->addresses[i]);
     curl_slist_free_all(mail->list);
-    free(mail->recipients);
+    free(mail->addresses);
+    free(mail->dialogue.recipients);
     free(mail->message);
     free(mail);
 }
@@ -172,10 +115,10 @@ void mail_free(struct mail *mail)
 
 enum http_result mail_judge(const struct mail *mail, CURLcode code, unsigned *ret_status)
 {
-    bool is_no = mail->last.code >= CODE_REFUSED;
+    unsigned last = mail->dialogue.last.code;
 
-    if (code == CURLE_OK || is_no) {
-        *ret_status = mail->last.code;
+    if (code == CURLE_OK || last >= DIALOGUE_REFUSED) {
+        *ret_status = last;
         return HTTP_ANSWERED;
     }
     if (code == CURLE_LOGIN_DENIED) { /* no way of logging in that both know */
@@ -189,19 +132,19 @@ enum http_result mail_judge(const struct mail *mail, CURLcode code, unsigned *re
 
 const char *mail_reply(const struct mail *mail)
 {
-    return mail->last.text;
+    return mail->dialogue.last.text;
 }
 
 const char *mail_refused(const struct mail *mail, size_t index, unsigned *ret_code,
                          const char **ret_text)
 {
-    for (size_t i = 0; i < mail->n; i++) {
-        const struct recipient *one = &mail->recipients[i];
-        if (one->reply.code < CODE_REFUSED || index-- > 0)
+    for (size_t i = 0; i < mail->dialogue.n; i++) {
+        const struct dialogue_reply *reply = &mail->dialogue.recipients[i];
+        if (reply->code < DIALOGUE_REFUSED || index-- > 0)
             continue;
-        *ret_code = one->reply.code;
-        *ret_text = one->reply.text;
-        return one->address;
+        *ret_code = reply->code;
+        *ret_text = reply->text;
+        return mail->addresses[i];
     }
     return NULL;
 }

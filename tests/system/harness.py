@@ -151,7 +151,8 @@ class Sandbox:
                              stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line, (self.directory / "sandbox.err").read_text()
-        self.port = json.loads(line)["port"]
+        ports = json.loads(line)
+        self.port, self.wrong_tls_port = ports["port"], ports["wrong_tls_port"]
         return self
 
     def stop(self):

@@ -6,9 +6,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
 
@@ -116,6 +118,55 @@ static void nothing_can_be_sealed(void **state)
     assert_true(crypto_open(key, NULL, 0, sealed, sizeof(sealed), plain));
 }
 
+static void a_pair_made_from_a_seed_signs_what_its_public_half_verifies(void **state)
+{
+    (void)state;
+    const uint8_t seed[32] = {1}, other[32] = {2};
+    uint8_t most[32];
+    const struct crypto_part parts[] = {{"a", 1}, {"bc", 2}}, altered = {"abd", 3};
+    struct buf key = {0}, again = {0}, signature = {0}, strange = {0};
+
+    memset(most, 0xff, sizeof(most));
+    crypto_p256_public(seed, &key);
+    crypto_p256_public(seed, &again);
+    crypto_p256_public(other, &strange);
+    assert_true(crypto_is_p256_key(key.bytes, key.len));
+    assert_memory_equal(key.bytes, again.bytes, key.len);
+    crypto_p256_sign(seed, parts, 2, &signature);
+    assert_true(
+        crypto_p256_verify(key.bytes, key.len, parts, 2, signature.bytes, signature.len));
+    assert_false(crypto_p256_verify(key.bytes, key.len, &altered, 1, signature.bytes,
+                                    signature.len));
+    assert_false(crypto_p256_verify(strange.bytes, strange.len, parts, 2, signature.bytes,
+                                    signature.len));
+    buf_clear(&key);
+    crypto_p256_public(most, &key); /* over the order: taken modulo it */
+    assert_true(crypto_is_p256_key(key.bytes, key.len));
+    buf_fini(&key);
+    buf_fini(&again);
+    buf_fini(&signature);
+    buf_fini(&strange);
+}
+
+static void a_certificate_of_ones_own_fits_its_key(void **state)
+{
+    (void)state;
+    struct buf certificate = {0}, key = {0}, other = {0}, other_key = {0};
+    uint64_t now_us = (uint64_t)time(NULL) * 1000000;
+    char error[100];
+
+    crypto_self_signed("x.example", &certificate, &key);
+    crypto_self_signed("x.example", &other, &other_key);
+    assert_true(crypto_certificate_fits(buf_str(&certificate), buf_str(&key), now_us,
+                                        error, sizeof(error)));
+    assert_false(crypto_certificate_fits(buf_str(&certificate), buf_str(&other_key),
+                                         now_us, error, sizeof(error)));
+    buf_fini(&certificate);
+    buf_fini(&key);
+    buf_fini(&other);
+    buf_fini(&other_key);
+}
+
 static void wiped_is_zero(void **state)
 {
     (void)state;
@@ -135,6 +186,8 @@ int main(void)
         cmocka_unit_test(sealed_opens_only_unchanged),
         cmocka_unit_test(failed_open_leaves_no_plain_text),
         cmocka_unit_test(nothing_can_be_sealed),
+        cmocka_unit_test(a_pair_made_from_a_seed_signs_what_its_public_half_verifies),
+        cmocka_unit_test(a_certificate_of_ones_own_fits_its_key),
         cmocka_unit_test(wiped_is_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,10 @@
 #define HELLO        "220 x\r\n250 x\r\n"
 #define WORDS        "Subject: x\r\n\r\n.\r\nhello\r\n"
 
-enum { END_S = 10 /* the server gives up */ };
+enum {
+    MOMENT_S = 1, /* a silence so long: the server hangs up */
+    END_S = 10    /* the silent server gives up */
+};
 
 struct script {
     int listener;
@@ -38,7 +41,7 @@ struct script {
 static void *serve(void *user)
 {
     struct script *s = user;
-    struct timeval moment = {.tv_usec = 300000}, long_time = {.tv_sec = END_S};
+    struct timeval moment = {.tv_sec = MOMENT_S}, long_time = {.tv_sec = END_S};
     int fd = accept(s->listener, NULL, NULL);
 
     if (fd < 0)
@@ -110,11 +113,11 @@ static struct ending send_mail(struct script *s, bool allow_private_network)
                                  .user = &e,
                              });
     loop_run(e.loop);
+    http_client_free(client); /* says goodbye, and the server ends */
+    loop_free(e.loop);
     shutdown(s->listener, SHUT_RDWR); /* where nobody came: accept ends */
     pthread_join(thread, NULL);
     close(s->listener);
-    http_client_free(client);
-    loop_free(e.loop);
     return e;
 }
 
@@ -170,8 +173,8 @@ static void who_was_refused_is_told_with_the_reply(void **state)
 {
     (void)state;
     struct script script = {
-        .says =
-            HELLO "250 ok\r\n250 ok\r\n550 5.1.1 no such user\r\n354 go\r\n250 ok\r\n"};
+        .says = HELLO
+        "250 ok\r\n250 ok\r\n550 5.1.1 no such user\r\n354 go\r\n250 ok\r\n221 x\r\n"};
     struct ending e = send_mail(&script, true);
 
     assert_string_equal(e.refused, "b@example.com");
