@@ -10,6 +10,7 @@
 #include "cli/logfile.h"
 #include "cli/reading.h"
 #include "cli/rows.h"
+#include "cli/summary.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -103,7 +104,7 @@ bool reading_class(const char *text, int *ret)
 
 struct options {
     const char *status, *error_class, *since, *until, *limit, *follow, *records, *csv,
-        *rebuild, *head, *output;
+        *summary, *rebuild, *head, *output;
 };
 
 static bool parse(const struct options *o, struct ledger_filter *filter)
@@ -159,6 +160,7 @@ int cmd_log(struct cli *cli, int argc, char **argv)
         {"--follow", NULL, &o.follow},
         {"--records", NULL, &o.records},
         {"--csv", NULL, &o.csv},
+        {"--summary", NULL, &o.summary},
         {"--rebuild-views", NULL, &o.rebuild},
         {"--head", "HASH", &o.head},
         {"-o", "FILE", &o.output},
@@ -172,5 +174,7 @@ int cmd_log(struct cli *cli, int argc, char **argv)
         return whole_log(cli, &o, words, argv);
     if (o.rebuild)
         return logfile_rebuild_views(cli);
+    if (o.summary)
+        return summary_print(cli, filter.since_us, filter.until_us);
     return query(cli, &filter, o.csv != NULL, o.follow != NULL);
 }

@@ -67,7 +67,8 @@ const struct cli_command cli_commands[] = {
      "[--service S] [--type PATTERN] [--integration I] [--status pending|success|failed] "
      "[--class C] [--since T] [--until T] [--key K] [--cause ID] [--limit N] [--cursor "
      "C] "
-     "[--follow] [--records] [--csv] | --rebuild-views | verify [--head HASH] | "
+     "[--follow] [--records] [--csv] | --summary | --rebuild-views | verify [--head "
+     "HASH] | "
      "export [--since T] [--until T] -o FILE | import FILE",
      "every request and fact with its status, oldest first; check, copy and take in a "
      "log",

@@ -5,47 +5,24 @@
 #include "lib/ledger/cost.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
 #include "lib/ledger/state.h"
+#include "lib/ledger/types.h"
 #include "proto/attrs.h"
 
 #define MINUTE_US (60ull * 1000000)
-
-struct type_name {
-    uint64_t hash;
-    char *text;
-};
 
 struct costing {
     struct ledger *ledger;
     uint64_t since_us, until_us; /* until 0: open */
     ledger_cost_fn fn;
     void *user;
-    struct type_name *types; /* ascending, of the views */
-    size_t n_types;
+    struct type_names types; /* of the views, without `.requested` */
 };
 
 /* --- names --- */
-
-static int by_hash(const void *a, const void *b)
-{
-    const struct type_name *x = a, *y = b;
-
-    return (x->hash > y->hash) - (x->hash < y->hash);
-}
-
-static void add_type(void *user, uint64_t hash, const char *type, size_t n)
-{
-    struct costing *c = user;
-
-    if ((c->n_types & (c->n_types - 1)) == 0)
-        c->types =
-            mem_resize(c->types, (c->n_types ? c->n_types * 2 : 1) * sizeof(*c->types));
-    c->types[c->n_types++] = (struct type_name){hash, mem_copy(type, n)};
-}
 
 /* A call's type is its operation's name and `.requested`. */
 static void cut_requested(char *type)
@@ -55,15 +32,6 @@ static void cut_requested(char *type)
 
     if (n > sizeof(end) - 1 && strcmp(type + n - (sizeof(end) - 1), end) == 0)
         type[n - (sizeof(end) - 1)] = 0;
-}
-
-static const char *type_name(const struct costing *c, uint64_t hash)
-{
-    const struct type_name key = {.hash = hash};
-    const struct type_name *found =
-        c->n_types ? bsearch(&key, c->types, c->n_types, sizeof(key), by_hash) : NULL;
-
-    return found ? found->text : "?"; /* more types than the views keep */
 }
 
 static const char *integration_name(const struct costing *c, uint32_t hash)
@@ -88,7 +56,7 @@ static bool take_row(void *user, const struct views_row *row)
         const struct ledger_cost cost = {
             .timestamp_us = row->timestamp_us,
             .integration = integration_name(c, v->integration),
-            .operation = type_name(c, v->type),
+            .operation = types_find(&c->types, v->type),
             .currency = v->kind == VIEWS_COST_NONE ? "" : v->currency,
             .calls = v->count,
             .micros = v->micros,
@@ -157,27 +125,18 @@ static bool take_block(struct costing *c, uint64_t number)
 
 /* --- all --- */
 
-static void free_types(struct costing *c)
-{
-    for (size_t i = 0; i < c->n_types; i++)
-        free(c->types[i].text);
-    free(c->types);
-}
-
 static int from_views(struct costing *c)
 {
     struct ledger *ledger = c->ledger;
     uint64_t first = c->since_us ? store_find_time(ledger->store, c->since_us) : 0;
 
-    (void)views_types(ledger->views, add_type, c);
-    for (size_t i = 0; i < c->n_types; i++)
-        cut_requested(c->types[i].text);
-    if (c->n_types)
-        qsort(c->types, c->n_types, sizeof(*c->types), by_hash);
+    types_read(&c->types, ledger->views);
+    for (size_t i = 0; i < c->types.n; i++)
+        cut_requested(c->types.list[i].text);
     int rc = views_scan(ledger->views, first, /* backwards= */ false, take_row, c);
     if (rc < 0)
         snprintf(ledger->error, sizeof(ledger->error), "%s", views_error(ledger->views));
-    free_types(c);
+    types_free(&c->types);
     return rc < 0 ? -1 : 0;
 }
 

@@ -154,9 +154,10 @@ static unsigned load(struct views *views, uint64_t block, uint32_t group)
     uint8_t name[KEY_SIZE];
     MDB_val key = {sizeof(name), name}, value;
 
-    if (entry_find(views, block, group))
-        return 0;
-    struct open_entry *e = entry_make(views, block, group);
+    struct open_entry *e = entry_find(views, block, group);
+    if (e) /* written again once a batch, if it is in this one */
+        return e->is_changed ? 0 : pages_of(e->n);
+    e = entry_make(views, block, group);
     MDB_txn *txn = views_begin_read(views);
     key_make(name, block, group);
     if (txn && mdb_get(txn, views->open, &key, &value) == 0) {

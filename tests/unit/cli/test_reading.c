@@ -220,6 +220,27 @@ static void a_head_kept_elsewhere_is_found_or_missed(void **state)
     buf_fini(&out);
 }
 
+static void summary_counts_by_service_type_and_class(void **state)
+{
+    _free_ char *views = mem_format("%s/data/log/views.mdb", dir);
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    tell_story();
+    assert_int_equal(run(cmd_log, &out, "log --summary --json"), CLI_DONE);
+    assert_says(&out,
+                "{\"service\":\"Stripe\",\"event_type\":\"payment.charge.requested\","
+                "\"seen\":2,\"success\":1,\"failed\":1,\"classes\":{\"permanent\":"
+                "1}}\n");
+    assert_int_equal(run(cmd_log, &out, "log --summary"), CLI_DONE);
+    assert_says(&out, "payment.refund.requested");
+    assert_int_equal(run(cmd_log, &out, "log --summary --since 1h --json"), CLI_DONE);
+    assert_string_equal(buf_str(&out), "");
+    unlink(views);
+    assert_int_equal(run(cmd_log, &out, "log --summary"), CLI_FAILED);
+    buf_fini(&out);
+}
+
 static void costs_are_summed_and_priced_by_configuration(void **state)
 {
     _free_ char *data = mem_format("%s/data", dir),
@@ -393,6 +414,7 @@ int main(void)
         claim(pages_follow_each_other_by_cursor),
         claim(a_range_goes_out_and_in_again_unchanged),
         claim(a_head_kept_elsewhere_is_found_or_missed),
+        claim(summary_counts_by_service_type_and_class),
         claim(costs_are_summed_and_priced_by_configuration),
         claim(wrong_usage_is_2),
         claim(verify_and_audit_of_a_good_log_are_0),
