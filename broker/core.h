@@ -57,10 +57,12 @@ enum {
     CORE_BACKOFF_CAP_US = 2000000000, /* a Retry-After beyond this is cut to it */
     CORE_CHECKPOINT_BYTES =
         128 << 20, /* of log between checkpoints: what a restart replays at most */
-    CORE_KEYS_MAX = 500000,  /* idempotency keys the views do not hold yet; at it a
-                                 PUBLISH with keys is refused `overloaded` */
-    CORE_MISSED_MAX = 100,   /* records of missed runs written at once per schedule; those
-                                before are told as a number */
+    CORE_KEYS_MAX = 500000, /* idempotency keys the views do not hold yet; at it a
+                                PUBLISH with keys is refused `overloaded` */
+    CORE_AHEAD_MAX = 256,  /* blocks behind the first call that waits in which webhooks go
+                              past it; those further behind wait too */
+    CORE_MISSED_MAX = 100, /* records of missed runs written at once per schedule; those
+                              before are told as a number */
     CORE_LATE_US = 10000000, /* a run that starts so late, or half its interval, was not
                                 missed */
 };

@@ -230,19 +230,30 @@ static void deliver(struct group *group, struct delivery *d, struct run *run,
     d->bytes += r->len;
 }
 
-/* Deliver from one block until it is done (TURN_PAST), the delivery is full (TURN_GO) or
- * the group may take no more (TURN_STOP). */
-static enum turn walk_block(struct core *core, struct group *group, struct slot *slot,
-                            struct block_ref *ref, struct delivery *d)
+/* Ahead of calls that wait only what a webhook brought may go: it calls nobody. Not where
+ * a key orders it behind them. */
+static bool is_wanted(struct core *core, const struct group *group,
+                      const struct record *r, bool is_ahead)
 {
-    const struct record *r = block_ref_record(ref, group->scan_index);
+    if (is_ahead && (!(r->flags & RECORD_WEBHOOK) || (group->is_ordered && r->key_hash)))
+        return false;
+    return is_groups(core, group, r);
+}
+
+/* Deliver from one block, from *at on, until it is done (TURN_PAST), the delivery is full
+ * (TURN_GO) or the group may take no more (TURN_STOP). */
+static enum turn walk_block(struct core *core, struct group *group, struct slot *slot,
+                            struct block_ref *ref, struct delivery *d, uint32_t *at,
+                            bool is_ahead)
+{
+    const struct record *r = block_ref_record(ref, *at);
     enum turn turn = TURN_GO;
     struct run run = {0};
-    uint32_t index = group->scan_index;
+    uint32_t index = *at;
 
     for (; r && !is_full(d); r = block_next(ref->block, r), index++) {
-        turn =
-            is_groups(core, group, r) ? turn_of(core, group, slot, index, r) : TURN_PAST;
+        turn = is_wanted(core, group, r, is_ahead) ? turn_of(core, group, slot, index, r)
+                                                   : TURN_PAST;
         if (turn != TURN_GO) {
             end_run(core, &run, r);
             if (turn == TURN_STOP)
@@ -261,7 +272,7 @@ static enum turn walk_block(struct core *core, struct group *group, struct slot 
             end_run(core, &run, record_after(r));
     }
     end_run(core, &run, r ? r : block_end(ref->block));
-    group->scan_index = index;
+    *at = index;
     return !r ? TURN_PAST : turn == TURN_STOP ? TURN_STOP : TURN_GO;
 }
 
@@ -384,7 +395,8 @@ static void again(struct core *core, struct group *group)
     finish(core, &d);
 }
 
-static void scan(struct core *core, struct group *group)
+/* False when it rests in front of something that has to wait. */
+static bool scan(struct core *core, struct group *group)
 {
     struct delivery d = {0};
     enum turn turn = TURN_GO;
@@ -400,19 +412,64 @@ static void scan(struct core *core, struct group *group)
             finish(core, &d);
             struct session *session = pick(core, group);
             if (!session)
-                return;
+                return true;
             begin(core, &d, session);
         }
         struct block_ref *ref = cache_get(core, slot->block);
         if (!ref)
             break; /* the log cannot be read: said by the shell, tried again at the next
                       turn */
-        turn = walk_block(core, group, slot, ref, &d);
+        turn = walk_block(core, group, slot, ref, &d, &group->scan_index,
+                          /* is_ahead= */ false);
         if (turn == TURN_PAST) {
             group->scan_slot++;
             group->scan_index = 0;
         }
         block_ref_drop(ref);
+    }
+    finish(core, &d);
+    return turn != TURN_STOP;
+}
+
+static bool walk_ahead(struct core *core, struct group *group, struct slot *slot,
+                       struct delivery *d, uint32_t index)
+{
+    enum turn turn = TURN_GO;
+
+    while (turn == TURN_GO) {
+        if (!d->session || is_full(d)) {
+            finish(core, d);
+            struct session *session = pick(core, group);
+            if (!session)
+                return false;
+            begin(core, d, session);
+        }
+        struct block_ref *ref = cache_get(core, slot->block);
+        if (!ref)
+            return false;
+        turn = walk_block(core, group, slot, ref, d, &index, /* is_ahead= */ true);
+        block_ref_drop(ref);
+        group->ahead = (struct position){slot->block, index};
+    }
+    return turn == TURN_PAST;
+}
+
+/* While calls wait, what webhooks brought behind them does not: a provider that is slow
+ * or down must not keep its own news from being handled. */
+static void look_ahead(struct core *core, struct group *group)
+{
+    struct delivery d = {0};
+    size_t end = group->scan_slot + CORE_AHEAD_MAX;
+
+    for (size_t i = group->scan_slot; i < end && i < group->n_slots; i++) {
+        struct slot *slot = &group->slots[i];
+        uint32_t from = slot->block == group->ahead.block ? group->ahead.index
+                        : i == group->scan_slot           ? group->scan_index
+                                                          : 0;
+        if (slot->open == 0 || slot->block < group->ahead.block)
+            continue;
+        if (!walk_ahead(core, group, slot, &d, from))
+            break;
     }
     finish(core, &d);
 }
@@ -428,8 +485,9 @@ void dispatch_group(struct core *core, struct group *group)
         again(core, group);
     if (queue_len(&group->suspects) > 0)
         try_suspects(core, group);
-    if (group_unsettled(group) < CORE_UNSETTLED_MAX && group->scan_slot < group->n_slots)
-        scan(core, group);
+    if (group_unsettled(group) < CORE_UNSETTLED_MAX &&
+        group->scan_slot < group->n_slots && !scan(core, group) && group->is_handler)
+        look_ahead(core, group);
 }
 
 void dispatch_all(struct core *core)

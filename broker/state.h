@@ -152,6 +152,7 @@ struct group {
     size_t hot_slot;  /* the last one found */
     size_t scan_slot; /* where new deliveries go on */
     uint32_t scan_index;
+    struct position ahead; /* as far as webhooks went past calls that wait */
     struct heap_entry *heap;
     size_t n_heap, cap_heap;
     struct queue ready;    /* to be delivered (again) at once */

@@ -185,6 +185,39 @@ static void what_a_webhook_brought_is_no_call(void **state)
     scene_close(&scene);
 }
 
+static void webhooks_go_past_calls_that_wait(void **state)
+{
+    static const struct record_parts paid = {.kind = RECORD_FACT,
+                                             .flags = RECORD_WEBHOOK,
+                                             .type = "stripe.checkout.session.completed"};
+    struct scene scene;
+
+    (void)state;
+    scene_open(&scene, &slow, NULL);
+    size_t calls = 0, hooks = 0;
+    for (int round = 0; round < 30; round++) {
+        scene_call(&scene, 1); /* one second each: they pile up */
+        scene_publish(&scene, SCENE_GATEWAY, &paid);
+        world_settle(&scene.world);
+        scene_take(&scene);
+        for (; scene.n_held > 0; scene_succeed(&scene, -1))
+            *(scene.held[0].type[0] == 's' ? &hooks : &calls) += 1;
+        assert_int_equal(hooks, round + 1);
+        scene_advance(&scene, SECOND / 3);
+    }
+    assert_true(calls <= 11);
+    for (int round = 0; round < 40; round++) {
+        scene_advance(&scene, SECOND);
+        scene_take(&scene);
+        for (; scene.n_held > 0; scene_succeed(&scene, -1))
+            *(scene.held[0].type[0] == 's' ? &hooks : &calls) += 1;
+    }
+    assert_int_equal(calls, 30); /* each once, and the webhooks not again */
+    assert_int_equal(hooks, 30);
+    assert_int_equal(scene_int(&scene, "pending"), 0);
+    scene_close(&scene);
+}
+
 static void where_there_is_a_rate_nothing_piles_up_at_the_connector(void **state)
 {
     static const struct core_integration quick = {
@@ -226,6 +259,7 @@ int main(void)
         cmocka_unit_test(after_a_restart_nothing_is_saved_up),
         cmocka_unit_test(so_many_calls_at_one_time_over_all_sessions),
         cmocka_unit_test(what_a_webhook_brought_is_no_call),
+        cmocka_unit_test(webhooks_go_past_calls_that_wait),
         cmocka_unit_test(where_there_is_a_rate_nothing_piles_up_at_the_connector),
         cmocka_unit_test(a_limit_changes_without_a_restart),
     };
