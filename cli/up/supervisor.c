@@ -368,6 +368,19 @@ static bool has_new_peers(const char *diff)
     return strncmp(diff, "bus.peers.", 10) == 0 || strstr(diff, "\nbus.peers.");
 }
 
+/* Who may not subscribe to live topics any more, and may be connected: libzmq cannot put
+ * out a single subscriber, so the broker is started anew. */
+static bool loses_observer(const struct config *before, const struct config *now)
+{
+    for (size_t i = 0; before->bus.live && i < before->bus.n_peers; i++) {
+        const struct config_peer *was = &before->bus.peers[i];
+        const struct config_peer *is = config_peer_of_key(now, was->public_key);
+        if (was->observe && (!is || !is->observe))
+            return true;
+    }
+    return false;
+}
+
 /* Does `line` ("section.name.key...: before -> after") concern the member? */
 static bool concerns_member(const char *line, const struct member *member)
 {
@@ -445,7 +458,7 @@ static void drop_gone(struct supervisor *s, const struct config *config)
 }
 
 /* Restart who is concerned; those first whom others need. */
-static void apply(struct supervisor *s, struct buf *diff)
+static void apply(struct supervisor *s, struct buf *diff, bool must_restart_broker)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct member *member = s->members[i];
@@ -454,7 +467,7 @@ static void apply(struct supervisor *s, struct buf *diff)
         bool is_meant = is_concerned(buf_str(diff), member);
         if (has_new && !is_meant)
             buf_format(diff, "(%s: other secrets)\n", child_name(member->child));
-        if (has_new || is_meant)
+        if (has_new || is_meant || (member->role == ROLE_BROKER && must_restart_broker))
             child_restart(member->child);
         else if (member->role == ROLE_BROKER && has_new_peers(buf_str(diff)))
             child_reload(member->child);
@@ -505,11 +518,12 @@ bool supervisor_reload(struct supervisor *s, struct buf *out)
     }
     config_diff(s->config, config, out);
     drop_gone(s, config);
+    bool must_restart_broker = loses_observer(s->config, config);
     config_free(s->config);
     keys_free(s->keys);
     s->config = config;
     s->keys = keys;
-    apply(s, out);
+    apply(s, out, must_restart_broker);
     arm_expiry(s);
     return true;
 }

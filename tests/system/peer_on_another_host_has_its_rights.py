@@ -243,17 +243,19 @@ def test_an_acknowledgement_of_anothers_event_is_not_taken(hosts):
         assert holder.ask(wire.frame(wire.RESULT, wire.ack(*mine), ref=1, count=1))[0] == wire.SETTLED
 
 
+def subscriber(hosts, name):
+    context = zmq.Context()
+    sub = context.socket(zmq.SUB)
+    sub.linger = 0
+    sub.curve_secretkey, sub.curve_publickey = (key.encode() for key in hosts.keys[name])
+    sub.curve_serverkey = hosts.server.encode()
+    sub.subscribe(b"order.")
+    sub.connect(f"tcp://{hosts.host.address}:{hosts.port_of_live}")
+    return context, sub
+
+
 def test_live_topics_are_for_those_who_may_observe(hosts):
-    def subscriber(name):
-        context = zmq.Context()
-        sub = context.socket(zmq.SUB)
-        sub.linger = 0
-        sub.curve_secretkey, sub.curve_publickey = (key.encode() for key in hosts.keys[name])
-        sub.curve_serverkey = hosts.server.encode()
-        sub.subscribe(b"order.")
-        sub.connect(f"tcp://{hosts.host.address}:{hosts.port_of_live}")
-        return context, sub
-    watching, other = subscriber("watcher"), subscriber("app")
+    watching, other = subscriber(hosts, "watcher"), subscriber(hosts, "app")
     try:
         with hosts.peer("app") as peer:
             assert peer.ask(wire.hello("client", "app"))[0] == wire.WELCOME
@@ -301,3 +303,29 @@ def test_a_peer_whose_line_is_cut_is_found_and_its_work_goes_elsewhere(hosts):
     finally:
         far.kill()
         far.wait()
+
+
+def test_who_may_observe_no_more_is_put_out_though_it_was_connected(hosts):
+    def publish(peer, ref):
+        return peer.ask(wire.frame(wire.PUBLISH, wire.record(wire.FACT, b"order.watched"), ref=ref, count=1))[0] == wire.PUBLISHED
+
+    context, sub = subscriber(hosts, "watcher")
+    try:
+        with hosts.peer("app") as peer:
+            assert peer.ask(wire.hello("client", "app"))[0] == wire.WELCOME
+            refs = iter(range(1, 1000))
+            harness.wait_for("it is connected", lambda: publish(peer, next(refs)) and sub.poll(200))
+        path = hosts.home / "signalbox.yaml"
+        path.write_text(path.read_text().replace("observe: true", "observe: false"))
+        broker = hosts.pids()["broker"]
+        hosts.cli("reload")
+        harness.wait_for("another broker serves", lambda: hosts.pids().get("broker", broker) != broker and
+                         harness.port_answers(hosts.port, "/readyz"), 30)
+        while sub.poll(100):
+            sub.recv_multipart()
+        with hosts.peer("app") as peer:
+            harness.wait_for("the broker knows us", lambda: peer.ask(wire.hello("client", "app"))[0] == wire.WELCOME)
+            assert publish(peer, 1)
+            assert not sub.poll(1500)
+    finally:
+        context.destroy()
