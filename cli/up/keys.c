@@ -207,6 +207,15 @@ static void read_integration(struct reading *r, const struct config_integration 
     }
 }
 
+static void read_deliver(struct reading *r, const struct config_deliver *d)
+{
+    _free_ char *owner = mem_format("deliver.%s", d->name); /* no integration has a dot */
+    struct key *key = add(r->keys, owner, "webhook");
+
+    for (size_t i = 0; i < d->n_secrets; i++)
+        read_secret(r, &d->secrets[i], owner, key);
+}
+
 /* The key of this host's side of encrypted links. It is made on purpose and not here,
  * because its public half must be told to the other side. */
 static void read_curve_key(struct reading *r)
@@ -266,6 +275,8 @@ struct keys *keys_read(const struct config *config, const struct keys *before,
         add_bus_key(keys, before, config->integrations[i].name);
         read_integration(&r, &config->integrations[i]);
     }
+    for (size_t i = 0; !keys->is_remote && i < config->n_deliver; i++)
+        read_deliver(&r, &config->deliver[i]);
     vault_close(r.vault);
     if (r.errors.len) {
         snprintf(error, error_size, "%.*s", (int)r.errors.len - 1, buf_str(&r.errors));
@@ -379,6 +390,15 @@ char *keys_for_connector(const struct keys *keys,
             put_key(&out, keys->list[i].name, &keys->list[i]);
     if (keys->is_remote)
         put_curve_key(&out, keys);
+    return finish(&out);
+}
+
+char *keys_for_deliver(const struct keys *keys, const char *name)
+{
+    _free_ char *owner = mem_format("deliver.%s", name);
+    struct buf out = BUF_NULL;
+
+    put_key(&out, "webhook", find(keys, owner, "webhook"));
     return finish(&out);
 }
 

@@ -5,6 +5,7 @@
  *   gateway    {"bus.gateway": K, "webhook.<integration>.<path>": [current, old, ...],
  *               "tls.certificate": PEM, "tls.key": PEM}
  *   connector  {"bus": K, "<use>": value or [current, old, ...]}
+ *   deliver    {"webhook": value or [current, old, ...]}
  *   broker     {"bus.gateway": K, "bus.<integration>": K, ...}
  *   With bus.listen the broker, with bus.connect the connectors also {"curve": the secret
  *   key of this host's side}.
@@ -35,6 +36,7 @@ char *keys_for_broker(const struct keys *keys);
 char *keys_for_gateway(const struct keys *keys);
 char *keys_for_connector(const struct keys *keys,
                          const struct config_integration *integration);
+char *keys_for_deliver(const struct keys *keys, const char *name);
 char *keys_for_logger(const struct keys *keys);
 /* The practice providers have the other half: of each integration that calls the sandbox
  * at this port its credential (its first secret) and its webhook's secret. */

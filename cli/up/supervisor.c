@@ -31,6 +31,7 @@ enum role {
     ROLE_GATEWAY,
     ROLE_SANDBOX,
     ROLE_CONNECTOR,
+    ROLE_DELIVER,
     ROLE_COUNT
 };
 
@@ -51,6 +52,7 @@ static const struct concern concerns[] = {
     {"log", NULL, R(LOGGER) | R(BROKER)},
     {"gateway", NULL, R(GATEWAY)},
     {"groups", NULL, R(BROKER)},
+    {"deliver", NULL, R(DELIVER)},
     {"integrations", NULL, R(GATEWAY)}, /* it shows them */
     {"integrations", "connector", R(BROKER) | R(CONNECTOR)},
     {"integrations", "service", R(BROKER) | R(GATEWAY)},
@@ -130,6 +132,8 @@ static char *secrets_of(const struct supervisor *s, const struct keys *keys,
         return keys_for_sandbox(keys, config, s->options.sandbox_port);
     case ROLE_CONNECTOR:
         return keys_for_connector(keys, config_integration(config, member->integration));
+    case ROLE_DELIVER:
+        return keys_for_deliver(keys, member->integration);
     case ROLE_LOGGER:
     case ROLE_COUNT:
         break;
@@ -152,7 +156,7 @@ static void on_ended(void *user, struct child *child)
 
     if (s->is_stopping)
         stop_next(s);
-    else if (!s->is_up && member->role != ROLE_CONNECTOR &&
+    else if (!s->is_up && member->role < ROLE_CONNECTOR &&
              child_early_ends(child) >= EARLY_ENDS_MAX) {
         log_say(FATAL, "%s ends before it serves; its last words stand above",
                 child_name(child));
@@ -181,13 +185,15 @@ static void add(struct supervisor *s, size_t at, enum role role, const char *pro
     _free_ char *path = role == ROLE_CONNECTOR
                             ? connector_path(s, in)
                             : mem_format("%s/signalbox-%s", s->programs, program);
-    _free_ char *name = role == ROLE_CONNECTOR ? mem_format("%s %s", program, integration)
+    _free_ char *name = role >= ROLE_CONNECTOR ? mem_format("%s %s", program, integration)
                                                : mem_text(program);
     _free_ char *port = mem_format("%d", s->options.sandbox_port);
     _free_ char *hooks = sandbox_webhooks(s->config, s->options.sandbox_port);
     const char *plain[] = {"-c", s->config->path,
-                           role == ROLE_CONNECTOR ? "--integration" : NULL, integration,
-                           NULL};
+                           role == ROLE_CONNECTOR ? "--integration"
+                           : role == ROLE_DELIVER ? "--name"
+                                                  : NULL,
+                           integration, NULL};
     const char *sandbox[] = {"--port", port, "--webhooks", hooks, NULL};
 
     *member = (struct member){role, mem_text(integration), NULL, s};
@@ -238,6 +244,8 @@ static void add_all(struct supervisor *s)
         if (runs_here(s->config, &s->config->integrations[i]))
             add(s, s->n, ROLE_CONNECTOR, s->config->integrations[i].connector,
                 s->config->integrations[i].name);
+    for (size_t i = 0; !s->config->bus.connect && i < s->config->n_deliver; i++)
+        add(s, s->n, ROLE_DELIVER, "deliver", s->config->deliver[i].name);
 }
 
 /* --- start --- */
@@ -260,7 +268,7 @@ static void start_next(struct supervisor *s)
         struct member *member = s->members[i];
         if (child_state(member->child) == CHILD_IDLE)
             child_start(member->child);
-        if (member->role != ROLE_CONNECTOR && child_state(member->child) != CHILD_READY)
+        if (member->role < ROLE_CONNECTOR && child_state(member->child) != CHILD_READY)
             return;
     }
     if (!is_all_ready(s))
@@ -438,23 +446,39 @@ static bool has_same_program(const struct supervisor *s,
     return strcmp(a->connector, b->connector) == 0 && strcmp(one, other) == 0;
 }
 
-/* Members whose integration is gone, or has another connector. */
+/* Has its integration gone, or got another connector; has its delivery gone? */
+static bool is_gone(const struct supervisor *s, const struct config *config,
+                    const struct member *member)
+{
+    const struct config_integration *now =
+        config_integration(config, member->integration);
+
+    if (member->role == ROLE_DELIVER)
+        return !config_deliver(config, member->integration);
+    return !now || !runs_here(config, now) ||
+           !has_same_program(s, now, config_integration(s->config, member->integration));
+}
+
 static void drop_gone(struct supervisor *s, const struct config *config)
 {
     for (size_t i = s->n; i-- > 0;) {
         struct member *member = s->members[i];
-        if (member->role != ROLE_CONNECTOR)
-            continue;
-        const struct config_integration *now =
-            config_integration(config, member->integration);
-        const struct config_integration *was =
-            config_integration(s->config, member->integration);
-        if (now && runs_here(config, now) && has_same_program(s, now, was))
+        if (member->role < ROLE_CONNECTOR || !is_gone(s, config, member))
             continue;
         member_free(member); /* the broker delivers again what it held */
         memmove(s->members + i, s->members + i + 1, (s->n - i - 1) * sizeof(*s->members));
         s->n--;
     }
+}
+
+/* A new integration or delivery: its process. */
+static void add_new(struct supervisor *s, enum role role, const char *program,
+                    const char *name)
+{
+    if (find(s, role, name))
+        return;
+    add(s, s->n, role, program, name);
+    child_start(s->members[s->n - 1]->child);
 }
 
 /* Restart who is concerned; those first whom others need. */
@@ -472,13 +496,12 @@ static void apply(struct supervisor *s, struct buf *diff, bool must_restart_brok
         else if (member->role == ROLE_BROKER && has_new_peers(buf_str(diff)))
             child_reload(member->child);
     }
-    for (size_t i = 0; i < s->config->n_integrations; i++) {
-        const struct config_integration *in = &s->config->integrations[i];
-        if (!runs_here(s->config, in) || find(s, ROLE_CONNECTOR, in->name))
-            continue;
-        add(s, s->n, ROLE_CONNECTOR, in->connector, in->name);
-        child_start(s->members[s->n - 1]->child);
-    }
+    for (size_t i = 0; i < s->config->n_integrations; i++)
+        if (runs_here(s->config, &s->config->integrations[i]))
+            add_new(s, ROLE_CONNECTOR, s->config->integrations[i].connector,
+                    s->config->integrations[i].name);
+    for (size_t i = 0; !s->config->bus.connect && i < s->config->n_deliver; i++)
+        add_new(s, ROLE_DELIVER, "deliver", s->config->deliver[i].name);
 }
 
 /* Listen where the new configuration says; what is open stays where nothing differs. */
@@ -577,6 +600,8 @@ static bool has_programs(const struct supervisor *s, const struct config *config
         good &= has_program(s, core[i], out);
     if (s->sandbox)
         good &= has_program(s, "sandbox", out);
+    if (config->n_deliver && !config->bus.connect)
+        good &= has_program(s, "deliver", out);
     for (size_t i = 0; i < config->n_integrations; i++) {
         const struct config_integration *in = &config->integrations[i];
         if (runs_here(config, in) && !has_connector(s, in, out)) {

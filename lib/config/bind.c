@@ -194,6 +194,15 @@ static void bind_secrets(struct binding *b, const struct field *field, struct no
     *count_at(field, base) = n;
 }
 
+static void bind_one_secret(struct binding *b, const struct field *field,
+                            struct node *node, void *base)
+{
+    struct config_secret *list = mem_array(1, sizeof(*list));
+
+    bind_secret(b, node, "webhook", list, count_at(field, base));
+    *(struct config_secret **)(void *)((char *)base + field->offset) = list;
+}
+
 /* A list for an operation: its price changed, or will. */
 static void bind_price(struct binding *b, struct node *item, const char *operation,
                        struct config_price *list, size_t *n)
@@ -294,6 +303,7 @@ static const struct {
     [FIELD_TYPES] = {NODE_LIST, "a list of event types", bind_types},
     [FIELD_NAMES] = {NODE_LIST, "a list of names", bind_names},
     [FIELD_WORDS] = {NODE_LIST, "a list: the program and its arguments", bind_words},
+    [FIELD_SECRET] = {NODE_SCALAR, "vault:NAME or file:PATH", bind_one_secret},
     [FIELD_SECRETS] = {NODE_LIST, "a list of vault:NAME or file:PATH", bind_secrets},
     [FIELD_NAMED_SECRETS] = {NODE_MAP, "a mapping such as { api_key: vault:NAME }",
                              bind_secrets},
@@ -416,7 +426,8 @@ static void free_several(const struct field *field, void *base)
         if (field->type == FIELD_TYPES || field->type == FIELD_WORDS ||
             field->type == FIELD_NAMES)
             free(((char **)(void *)list)[i]);
-        else if (field->type == FIELD_SECRETS || field->type == FIELD_NAMED_SECRETS)
+        else if (field->type == FIELD_SECRET || field->type == FIELD_SECRETS ||
+                 field->type == FIELD_NAMED_SECRETS)
             secret_free((struct config_secret *)(void *)list + i);
         else if (field->type == FIELD_PRICES)
             free(((struct config_price *)(void *)list)[i].operation);

@@ -329,12 +329,13 @@ static void check_public_url(const struct checking *c,
 struct named {
     const char *name, *section;
     uint32_t hash;
+    const struct node *node;
 };
 
 static void check_pair(const struct checking *c, const struct named *a,
                        const struct named *b)
 {
-    struct mark mark = mark_of(find(c, b->section, b->name), NULL);
+    struct mark mark = mark_of(b->node, NULL);
 
     if (a->hash != b->hash)
         return;
@@ -342,6 +343,8 @@ static void check_pair(const struct checking *c, const struct named *a,
         if (a->section != b->section) /* in one section it is a repeated key */
             problem_add(c->problems, mark, "`%s` is also in `%s`; expected another name",
                         b->name, a->section);
+        else if (strcmp(a->section, "deliver") == 0) /* a list: no keys that repeat */
+            problem_add(c->problems, mark, "`%s` stands in `deliver` twice", b->name);
         return;
     }
     problem_add(
@@ -351,23 +354,48 @@ static void check_pair(const struct checking *c, const struct named *a,
         b->name, a->name);
 }
 
+static struct named named(const struct checking *c, const char *section, const char *name)
+{
+    return (struct named){name, section, integration_hash(name), find(c, section, name)};
+}
+
 static void check_names(const struct checking *c)
 {
     const struct config *config = c->config;
     size_t n = 0;
-    struct named *all =
-        mem_array(config->n_groups + config->n_integrations + 1, sizeof(*all));
+    struct named *all = mem_array(
+        config->n_groups + config->n_deliver + config->n_integrations + 1, sizeof(*all));
 
     for (size_t i = 0; i < config->n_groups; i++)
-        all[n++] = (struct named){config->groups[i].name, "groups",
-                                  integration_hash(config->groups[i].name)};
+        all[n++] = named(c, "groups", config->groups[i].name);
     for (size_t i = 0; i < config->n_integrations; i++)
-        all[n++] = (struct named){config->integrations[i].name, "integrations",
-                                  integration_hash(config->integrations[i].name)};
+        all[n++] = named(c, "integrations", config->integrations[i].name);
+    for (size_t i = 0; i < config->n_deliver; i++) {
+        const struct config_deliver *d = &config->deliver[i];
+        if (d->name)
+            all[n++] =
+                (struct named){d->name, "deliver", integration_hash(d->name),
+                               item_at(c->root, "deliver", d->line, "name", d->name)};
+    }
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < i; j++)
             check_pair(c, &all[j], &all[i]);
     free(all);
+}
+
+/* --- deliver --- */
+
+static void check_deliver(const struct checking *c)
+{
+    for (size_t i = 0; i < c->config->n_deliver; i++) {
+        const struct config_deliver *d = &c->config->deliver[i];
+        const struct node *node =
+            d->name ? item_at(c->root, "deliver", d->line, "name", d->name) : NULL;
+        if (d->to && strncmp(d->to, "http://", 7) == 0 && !d->allow_private_network)
+            problem_add(c->problems, mark_of(node, "to"),
+                        "posts over http:// are not encrypted; expected https://, or "
+                        "allow_private_network: true for an address of your own network");
+    }
 }
 
 /* --- the rest --- */
@@ -390,6 +418,7 @@ void check_config(const struct config *config, const struct node *root,
     struct checking c = {config, root, problems};
 
     check_names(&c);
+    check_deliver(&c);
     check_socket_path(&c);
     check_tls(&c);
     check_bus(config, root, problems);

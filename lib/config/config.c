@@ -15,9 +15,30 @@
 #include "lib/config/check.h"
 #include "lib/config/node.h"
 
-/* Names that are left out and follow from others. */
+/* What `deliver` posts is a consumer group like any other. */
+static void add_group(struct config *config, const struct config_deliver *d)
+{
+    char **types = mem_array(d->n_types + 1, sizeof(*types));
+
+    for (size_t i = 0; i < d->n_types; i++)
+        types[i] = mem_text(d->types[i]);
+    config->groups[config->n_groups++] = (struct config_group){.name = mem_text(d->name),
+                                                               .types = types,
+                                                               .n_types = d->n_types,
+                                                               .protect = d->protect,
+                                                               .order = d->order,
+                                                               .attempts = d->attempts,
+                                                               .line = d->line};
+}
+
+/* What is left out and follows from the rest. */
 static void fill_in(struct config *config)
 {
+    config->groups =
+        mem_resize(config->groups,
+                   (config->n_groups + config->n_deliver + 1) * sizeof(*config->groups));
+    for (size_t i = 0; i < config->n_deliver; i++)
+        add_group(config, &config->deliver[i]);
     for (size_t i = 0; i < config->n_integrations; i++) {
         struct config_integration *in = &config->integrations[i];
         if (!in->service)
@@ -58,13 +79,14 @@ struct config *config_parse(const char *path, const char *text, size_t n,
     if (root) {
         bind_config(root, here, config, &problems);
         check_config(config, root, &problems);
-        fill_in(config);
     }
     node_free(root);
     if (problems.n) {
         problems_write(&problems, path, errors);
         config_free(config);
         config = NULL;
+    } else {
+        fill_in(config);
     }
     problems_fini(&problems);
     return config;
@@ -127,6 +149,14 @@ const struct config_price *config_price(const struct config_integration *integra
             found = price;
     }
     return found;
+}
+
+const struct config_deliver *config_deliver(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_deliver; i++)
+        if (strcmp(config->deliver[i].name, name) == 0)
+            return &config->deliver[i];
+    return NULL;
 }
 
 const struct config_integration *config_integration(const struct config *config,

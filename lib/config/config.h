@@ -77,6 +77,19 @@ struct config_group {
     uint32_t attempts;
     int line;
 };
+struct config_deliver {     /* a consumer without ZeroMQ: signed POSTs. A group of its name is in `groups` too. */
+    char *name;
+    char **types;
+    size_t n_types;
+    char *to;
+    struct config_secret *secrets; /* one; its versions are the vault's */
+    size_t n_secrets;
+    bool allow_private_network, protect;
+    enum order_policy order;
+    uint32_t attempts, concurrency;
+    uint64_t timeout_us;
+    int line;
+};
 struct config_peer {        /* a program on another host, known by its key */
     char *name, *public_key, *role /* "connector" or "client" */, *integration;
     char **publish, **groups;
@@ -101,8 +114,10 @@ struct config {
     struct { uint64_t retain_age_us, retain_size, segment_size, reserve; } log;
     struct { char *vault_file, *master_key_file; } vault;
     struct config_bus bus;
-    struct config_group *groups;
+    struct config_group *groups; /* those of `deliver` last */
     size_t n_groups;
+    struct config_deliver *deliver;
+    size_t n_deliver;
     struct config_integration *integrations;
     size_t n_integrations;
 };
@@ -119,6 +134,7 @@ void config_free(struct config *config);
 /* The price of an operation at a time: the newest of its entries that has begun; NULL when the configuration has none. */
 const struct config_price *config_price(const struct config_integration *integration, const char *operation, uint64_t at_us);
 const struct config_integration *config_integration(const struct config *config, const char *name);
+const struct config_deliver *config_deliver(const struct config *config, const char *name);
 /* The reference page (Markdown), from the tables. */
 void config_reference(struct buf *out);
 /* What differs between two, one line each, for `reload`. Secrets by name only. */

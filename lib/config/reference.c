@@ -14,6 +14,7 @@ static const char *const several[FIELD_TYPE_COUNT] = {
     [FIELD_TYPES] = "a list of event types or patterns",
     [FIELD_NAMES] = "a list of names",
     [FIELD_WORDS] = "a list: the program and its arguments",
+    [FIELD_SECRET] = "vault:NAME or file:PATH",
     [FIELD_SECRETS] = "a list of vault:NAME or file:PATH",
     [FIELD_NAMED_SECRETS] = "a mapping to vault:NAME or file:PATH",
     [FIELD_PRICES] = "a mapping from operation to a price or a list of them",

@@ -160,8 +160,9 @@ static const struct field group_fields[] = {
      .sentence = "`key`: events of one key are handled in the log's order, one at a "
                  "time; one that fails holds up its key alone."},
     {"protect", FIELD_BOOL, AT(config_group, protect), .fallback = "true",
-     .sentence = "Keep what it has not settled, whatever log.retain_age says; false: it goes on "
-                 "behind what is gone."},
+     .sentence =
+         "Keep what it has not settled, whatever log.retain_age says; false: it goes on "
+         "behind what is gone."},
     {"attempts", FIELD_COUNT, AT(config_group, attempts), .fallback = "8", .min = 1,
      .max = 255, .sentence = "Attempts before an event is given up as Failed/exhausted."},
     END,
@@ -172,6 +173,40 @@ static const struct section group_section = {
     offsetof(struct config_group, name),
     offsetof(struct config_group, line),
     .fields = group_fields,
+};
+
+static const struct field deliver_fields[] = {
+    {"name", FIELD_NAME, .is_required = true, AT(config_deliver, name),
+     .sentence = "What it is called, as a consumer group is."},
+    {"types", FIELD_TYPES, .is_required = true, COUNTED(config_deliver, types, n_types),
+     .sentence = "Event types it takes: `*` stands for one segment, `>` for the rest."},
+    {"to", FIELD_URL, .is_required = true, AT(config_deliver, to),
+     .sentence = "Where each event is posted."},
+    {"secret", FIELD_SECRET, .is_required = true,
+     COUNTED(config_deliver, secrets, n_secrets),
+     .sentence =
+         "What the posts are signed with, as Standard Webhooks has it: `whsec_` and "
+         "24 to 64 bytes in base64. All its valid versions sign."},
+    {"allow_private_network", FIELD_BOOL, AT(config_deliver, allow_private_network),
+     .fallback = "false", .sentence = "Let posts go to private and loopback addresses."},
+    {"protect", FIELD_BOOL, AT(config_deliver, protect), .fallback = "true",
+     .sentence = "Keep what it has not settled, whatever log.retain_age says."},
+    {"order", FIELD_ENUM, AT(config_deliver, order), .fallback = "none",
+     .choices = orders,
+     .sentence =
+         "With `key`, events of one key are posted in their order, one at a time."},
+    {"attempts", FIELD_COUNT, AT(config_deliver, attempts), .fallback = "12", .min = 1,
+     .max = 255, .sentence = "Attempts before an event is given up as Failed/exhausted."},
+    {"concurrency", FIELD_COUNT, AT(config_deliver, concurrency), .fallback = "8",
+     .min = 1, .max = 1024, .sentence = "Posts at one time."},
+    {"timeout", FIELD_DURATION, AT(config_deliver, timeout_us), .fallback = "15s",
+     .min = 10 * MS, .max = 5 * MINUTE, .sentence = "The time one post may take."},
+    END,
+};
+static const struct section deliver_section = {
+    "a delivery", sizeof(struct config_deliver),
+    SECTION_NONE, offsetof(struct config_deliver, line),
+    "name",       deliver_fields,
 };
 
 static const struct field webhook_fields[] = {
@@ -359,6 +394,9 @@ static const struct field config_fields[] = {
     {"vault", FIELD_SECTION, .section = &vault_section, .sentence = "Where secrets are."},
     {"groups", FIELD_NAMED_ITEMS, COUNTED(config, groups, n_groups),
      .section = &group_section, .sentence = "Consumers of your own, by name."},
+    {"deliver", FIELD_ITEMS, COUNTED(config, deliver, n_deliver),
+     .section = &deliver_section,
+     .sentence = "Consumers without ZeroMQ: signed posts to your application."},
     {"integrations", FIELD_NAMED_ITEMS, COUNTED(config, integrations, n_integrations),
      .section = &integration_section, .sentence = "Connections to the world, by name."},
     END,

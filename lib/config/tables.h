@@ -31,6 +31,7 @@ enum field_type {
     FIELD_TYPES,         /* char **: event type patterns */
     FIELD_NAMES,         /* char **: names */
     FIELD_WORDS,         /* char **: a program and its arguments, ended by NULL too */
+    FIELD_SECRET,        /* struct config_secret *: one reference, as a list of one */
     FIELD_SECRETS,       /* struct config_secret *: a list of references */
     FIELD_NAMED_SECRETS, /* struct config_secret *: a mapping from use to reference */
     FIELD_PRICES,        /* struct config_price *: from operation to one or several */

@@ -206,6 +206,10 @@ static void find_handler(struct call *call)
     size_t n = strlen(call->integration->name);
     const char *type = call->event.type;
 
+    if (call->integration->is_consumer) {
+        call->operation = tables.operations;
+        return;
+    }
     if (!(call->event.record->flags & RECORD_WEBHOOK))
         for (const struct sb_operation *o = tables.operations; o && o->name; o++)
             if (handles(call, o->name)) {

@@ -44,7 +44,9 @@ struct integration {
     size_t n_options;
     uint64_t timeout_us;
     bool allow_private_network;
-    bool is_program; /* calls are lines to a worker, lib/sdk/program.h */
+    bool is_consumer; /* of a group: the first operation takes every event, and what comes
+                         of it is an acknowledgement instead of an outcome */
+    bool is_program;  /* calls are lines to a worker, lib/sdk/program.h */
     /* The value of a secret, NULL when there is none. */
     const char *(*secret)(void *user, const char *name);
     void *secret_user;

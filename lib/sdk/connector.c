@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* The process of a connector: sb_connector_main ties service, configuration, bus, HTTP
- * client and runtime together. */
+/* The process of a connector: sb_connector_main ties service, configuration and tables to
+ * a host. */
 #include "include/signalbox/connector.h"
 
 #include <stdio.h>
@@ -9,129 +9,31 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
-#include "lib/http/client.h"
-#include "lib/loop/loop.h"
 #include "lib/sdk/call.h"
 #include "lib/sdk/command.h"
+#include "lib/sdk/host.h"
 #include "lib/sdk/manifest.h"
 #include "lib/sdk/peer.h"
 #include "lib/sdk/program.h"
 #include "lib/sdk/provider.h"
 #include "lib/sdk/runtime.h"
 #include "lib/service/service.h"
-#include "lib/wire/wire.h"
 #include "lib/worker/worker.h"
-
-enum {
-    STOP_US = 8000000 /* calls that run longer after TERM are dropped; the supervisor
-                         kills after 10 s */
-};
 
 struct process {
     struct service_run *run;
     struct integration integration;
-    struct wire *wire;
-    struct peer *peer;
-    struct http_client *http;
-    struct runtime *runtime;
+    struct host *host;
     struct program *program; /* of sb_program_main, else NULL, as its workers */
     struct workers *workers;
-    struct loop_timer *stop_timer;
-    bool is_ready, is_kept_out;
 };
 
 /* One per process; the service's own state is its second. */
 static const struct sb_connector *the_connector; /* of a program: once it is read */
 static bool is_program;
 static struct process process;
-
-/* --- between bus and runtime --- */
-
-static uint64_t bus_result(void *user, const void *records, size_t n)
-{
-    struct process *p = user;
-
-    return peer_result(p->peer, records, n);
-}
-
-static void bus_started(void *user, struct position position)
-{
-    struct process *p = user;
-
-    peer_started(p->peer, position);
-}
-
-static void joined(void *user)
-{
-    struct process *p = user;
-
-    log_say(LINK_UP, "to=broker integration=%s", p->integration.name);
-    p->is_kept_out = false;
-    runtime_joined(p->runtime);
-    if (!p->is_ready)
-        service_ready(p->run);
-    p->is_ready = true;
-}
-
-static void down(void *user)
-{
-    struct process *p = user;
-
-    log_say(LINK_DOWN, "to=broker integration=%s", p->integration.name);
-    runtime_down(p->runtime);
-}
-
-static void lost(void *user, struct position position)
-{
-    struct process *p = user;
-
-    runtime_lost(p->runtime, position);
-}
-
-static void kept_out(void *user, const char *why)
-{
-    struct process *p = user;
-
-    if (!p->is_kept_out) /* once, until it gets in */
-        log_say(LINK_REFUSED, "to=broker integration=%s %s", p->integration.name, why);
-    p->is_kept_out = true;
-}
-
-static void rejected(void *user, unsigned error_code, const char *detail)
-{
-    struct process *p = user;
-
-    log_say(FATAL, "what=\"the broker refused this connector\" error=%s reason=\"%s\"",
-            error_info(error_code)->name, detail ? detail : "");
-    loop_stop(p->run->loop, 1);
-}
-
-static void deliver(void *user, const struct message *message)
-{
-    struct process *p = user;
-
-    runtime_deliver(p->runtime, message);
-}
-
-static void settled(void *user, uint64_t batch)
-{
-    struct process *p = user;
-
-    runtime_settled(p->runtime, batch);
-}
-
-static void refused(void *user, uint64_t batch, unsigned error_code, const char *detail,
-                    uint32_t retry_after_ms)
-{
-    struct process *p = user;
-
-    (void)retry_after_ms; /* results are never refused for lack of room */
-    runtime_refused(p->runtime, batch,
-                    detail && *detail ? detail : error_info(error_code)->sentence);
-}
 
 /* --- start --- */
 
@@ -172,51 +74,31 @@ static int load_program(struct process *p, const struct config_integration *c,
     return 0;
 }
 
-static int start_runtime(struct process *p, const struct config_integration *c,
-                         char *error, size_t error_size)
+static int start_host(struct process *p, const struct config_integration *c, char *error,
+                      size_t error_size)
 {
-    unsigned concurrency = is_program              ? c->workers
-                           : c->limits.concurrency ? c->limits.concurrency
-                                                   : RUNTIME_CONCURRENCY;
-    _free_ char *endpoint = config_bus_endpoint(p->run->config);
     struct buf manifest = BUF_NULL;
 
-    p->http = http_client_new(
-        p->run->loop,
-        &(struct http_client_options){.connections_max = concurrency,
-                                      .allow_private_network = c->allow_private_network,
-                                      .ca_file = c->ca_file});
-    p->runtime = runtime_new(
-        p->run->loop, p->http, &p->integration, concurrency,
-        &(struct runtime_bus){.user = p, .result = bus_result, .started = bus_started});
     if (is_program)
         p->workers = command_workers(p->run->loop, p->run->config, c, &p->integration);
-    runtime_set_workers(p->runtime, p->workers);
-    p->wire = wire_new(p->run->loop);
     manifest_write(the_connector, p->integration.provider, /* indent= */ 0, &manifest);
-    struct peer_options options = {
-        .endpoint = endpoint,
-        .secret_key = secrets_get(p->run->secrets, "curve"),
-        .server_key = p->run->config->bus.broker_key,
-        .role = "connector",
-        .name = c->name,
-        .key = secrets_get(p->run->secrets, "bus"),
-        .group = c->name,
-        .manifest = buf_str(&manifest),
-        .credit_events = concurrency * 2,
-        .user = p,
-        .on_joined = joined,
-        .on_down = down,
-        .on_lost = lost,
-        .on_kept_out = kept_out,
-        .on_rejected = rejected,
-        .on_deliver = deliver,
-        .on_settled = settled,
-        .on_refused = refused,
-    };
-    p->peer = peer_new(p->run->loop, p->wire, &options, error, error_size);
+    const struct peer_options peer = {.role = "connector",
+                                      .name = c->name,
+                                      .key = secrets_get(p->run->secrets, "bus"),
+                                      .group = c->name,
+                                      .manifest = buf_str(&manifest)};
+    p->host = host_new(&(struct host_options){.run = p->run,
+                                              .integration = &p->integration,
+                                              .peer = &peer,
+                                              .concurrency = is_program ? c->workers
+                                                             : c->limits.concurrency
+                                                                 ? c->limits.concurrency
+                                                                 : RUNTIME_CONCURRENCY,
+                                              .ca_file = c->ca_file,
+                                              .workers = p->workers},
+                       error, error_size);
     buf_fini(&manifest);
-    return p->peer ? 0 : 1;
+    return p->host ? 0 : 1;
 }
 
 static void no_such_provider(const char *integration, const char *name, char *error,
@@ -258,37 +140,24 @@ static int start(struct service_run *run, char *error, size_t error_size)
         buf_fini(&errors);
         return 2;
     }
-    return start_runtime(&process, c, error, error_size);
+    return start_host(&process, c, error, error_size);
 }
 
 /* --- stop --- */
-
-static void end(void *user)
-{
-    struct process *p = user;
-
-    loop_stop(p->run->loop, 0);
-}
 
 static void stop(struct service_run *run)
 {
     struct process *p = run->state;
 
-    p->stop_timer = loop_timer_new(run->loop, end, p);
-    loop_timer_in(p->stop_timer, STOP_US);
-    runtime_stop(p->runtime, end, p);
+    host_stop(p->host);
 }
 
 static void finish(struct service_run *run)
 {
     struct process *p = run->state;
 
-    runtime_free(p->runtime);
+    host_free(p->host);
     workers_free(p->workers);
-    peer_free(p->peer); /* BYE: what is not settled goes to others at once */
-    wire_free(p->wire);
-    http_client_free(p->http);
-    loop_timer_free(p->stop_timer);
     program_free(p->program);
 }
 

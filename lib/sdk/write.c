@@ -208,6 +208,27 @@ static void write_retry(const struct call *call, struct buf *out)
     buf_fini(&attrs);
 }
 
+/* A consumer's answer: done, or given up. */
+static void write_ack(const struct call *call, struct buf *out)
+{
+    bool is_failed = call->result == CALL_FAILED;
+    struct control_ack data = {.block = call->event.position.block,
+                               .first = call->event.position.index,
+                               .count = 1,
+                               .result = is_failed ? STATUS_FAILED : STATUS_SUCCESS};
+    struct buf attrs = BUF_NULL;
+
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_ERROR_MSG, is_failed ? call->outcome.message : NULL);
+    record_add(out, &(struct record_parts){.kind = RECORD_ACK,
+                                           .error_class = call->class,
+                                           .attrs = attrs.bytes,
+                                           .attr_len = attrs.len,
+                                           .data = &data,
+                                           .data_len = sizeof(data)});
+    buf_fini(&attrs);
+}
+
 void call_write(struct call *call, uint64_t now_us, struct buf *out)
 {
     size_t before = out->len;
@@ -215,6 +236,10 @@ void call_write(struct call *call, uint64_t now_us, struct buf *out)
     redact(call, call->outcome.message, strlen(call->outcome.message));
     if (call->result == CALL_RETRY) {
         write_retry(call, out);
+        return;
+    }
+    if (call->integration->is_consumer) {
+        write_ack(call, out);
         return;
     }
     write_outcome(call, now_us, out);

@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SIGNALBOX_BUILD", ROOT / "build-check/gcc")).resolve()
 PROGRAMS = {"signalbox": "cli", "signalbox-broker": "broker", "signalbox-logger": "logger", "signalbox-gateway": "gateway",
-            "signalbox-payment": "connectors", "signalbox-exec": "connectors", "signalbox-email": "connectors", "signalbox-messaging": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
+            "signalbox-payment": "connectors", "signalbox-exec": "connectors", "signalbox-deliver": "deliver", "signalbox-email": "connectors", "signalbox-messaging": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
             "signalbox-once": "tests/system"}
 WEBHOOK_SECRET = "whsec_test_of_the_system_tests"
 API_KEY = "sk_test_of_the_system_tests"
@@ -134,6 +135,26 @@ def port_answers(port, path):
     with contextlib.suppress(OSError, http.client.HTTPException):
         return http_call(port, "GET", path, timeout=2)[0] == 200
     return False
+
+
+def node(*packages):
+    """Runs a script of node/ with text on its standard input; installs the packages once. None, and why, where that cannot be."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        return None, "node and npm are not installed"
+    folder = ROOT / "build-check/node"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (Path(__file__).parent / "node").iterdir():
+        shutil.copy(path, folder)
+    if not all((folder / "node_modules" / name).is_dir() for name in packages):
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, timeout=180)
+        if done.returncode:
+            return None, f"npm cannot install what is needed here: {done.stderr.strip().splitlines()[:1]}"
+
+    def run(script, text, *args):
+        done = subprocess.run(["node", script, *args], cwd=folder, input=text, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    return run, None
 
 
 class Sandbox:

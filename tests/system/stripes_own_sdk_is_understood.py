@@ -2,35 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stripe's own SDK signs webhooks that are accepted, and takes the sandbox for Stripe; a fake Stripe not made by us takes our calls."""
 import json
-import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import harness
 import pytest
 
-NODE = Path(__file__).parent / "node"
-
 
 @pytest.fixture(scope="module")
 def sdk():
-    """Runs a script of node/ with text on its standard input; installs the SDK once, or skips with the reason."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed")
-    folder = harness.ROOT / "build-check/node"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in NODE.iterdir():
-        shutil.copy(path, folder)
-    if not all((folder / "node_modules" / name).is_dir() for name in ("stripe", "stripe-stateful-mock")):
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, timeout=180)
-        if done.returncode:
-            pytest.skip(f"npm cannot install what is needed here: {done.stderr.strip().splitlines()[:1]}")
-
-    def run(script, text, *args):
-        done = subprocess.run(["node", script, *args], cwd=folder, input=text, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    """Runs a script of node/ with text on its standard input, or skips with the reason."""
+    run, why = harness.node("stripe", "stripe-stateful-mock")
+    if not run:
+        pytest.skip(why)
     return run
 
 

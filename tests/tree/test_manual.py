@@ -18,6 +18,7 @@ PROGRAMS = {
     "logger/signalbox-logger.8.scd": "logger/signalbox-logger",
     "gateway/signalbox-gateway.8.scd": "gateway/signalbox-gateway",
     "connectors/email/signalbox-email.8.scd": "connectors/signalbox-email",
+    "deliver/signalbox-deliver.8.scd": "deliver/signalbox-deliver",
     "connectors/exec/signalbox-exec.8.scd": "connectors/signalbox-exec",
     "connectors/messaging/signalbox-messaging.8.scd": "connectors/signalbox-messaging",
     "connectors/http/signalbox-http.8.scd": "connectors/signalbox-http",
