@@ -37,9 +37,10 @@
 
 enum {
     CONNECTIONS_DEFAULT = 2000,
-    PER_ADDRESS_DEFAULT = 256, /* beyond it the connection is closed at once */
-    HEAD_MAX = 64 << 10,       /* request head and buffers of a connection; larger: 431 */
-    INACTIVE_S = 30,           /* a client that does not read its answer */
+    PER_ADDRESS_DEFAULT = 256,  /* beyond it the connection is closed at once */
+    HEAD_MAX = 32 << 10,        /* request head and buffers of a connection; larger: 431.
+                                   Cleared after each request: a larger one costs time */
+    INACTIVE_S = 30,            /* a client that does not read its answer */
     IDLE_US = 60 * 1000 * 1000, /* an open connection without a request */
     READ_DEFAULT_US = 10 * 1000 * 1000,
     TICK_US = 1000 * 1000,
