@@ -82,7 +82,8 @@ def test_a_stream_shows_what_is_committed_from_now_on(streamed):
         assert (found[0]["specversion"], found[0]["type"], found[0]["kind"], found[0]["data"]["n"]) == ("1.0", "order.placed", "fact", 0)
         status, outcome = streamed.charge()
         assert status == 200, outcome
-        request, success = reader.events(2)
+        charged = (event for event in iter(lambda: reader.next()[2], None) if event["type"].startswith("payment.charge."))
+        request, success = next(charged), next(charged)  # the practice provider's webhooks come in between
         assert (request["type"], success["type"], success["cause"]) == ("payment.charge.requested", "payment.charge.succeeded", request["id"])
 
 
