@@ -51,6 +51,11 @@ static struct json *audit_json(const struct ledger_audit *a)
         {"duplicates", a->duplicates},
         {"damaged_blocks", a->damaged_blocks},
         {"missing_blocks", a->missing_blocks},
+        {"broken_seals", a->broken_seals},
+        {"deliveries", a->deliveries},
+        {"delivered", a->delivered},
+        {"given_up", a->given_up},
+        {"waiting", a->waiting},
     };
     struct json *body = js_object();
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
