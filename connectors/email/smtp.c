@@ -14,8 +14,8 @@
 #include "mail.h"
 
 enum {
-    TIMEOUT_MS = 120000, /* servers look at a message before they answer its end */
-    REPLY_MAX = 200      /* bytes of a reply in an error message */
+    TIMEOUT_MS = 60000, /* of the whole conversation */
+    REPLY_MAX = 200     /* bytes of a reply in an error message */
 };
 
 const struct sb_option smtp_options[] = {

@@ -490,10 +490,7 @@ struct http_call *http_client_call(struct http_client *client,
     /* what is declared; what comes without a length is counted in take_body */
     curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->answer_max);
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)((timeout_us + 999) / 1000));
-    /* libcurl never sends a mail again; and closing a connection to a mail server waits
-     * for its goodbye, so that they are kept */
-    curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT,
-                     options->is_once && !options->mail ? 1L : 0L);
+    curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, options->is_once ? 1L : 0L);
     curl_multi_add_handle(client->multi, call->easy);
     if (!loop_timer_is_set(client->tick))
         loop_timer_in(client->tick, TICK_US);

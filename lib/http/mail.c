@@ -8,7 +8,10 @@
 #include "lib/base/mem.h"
 #include "lib/http/dialogue.h"
 
-enum { CODE_NO_LOGIN = 535 /* what a server says to a bad password */ };
+enum {
+    CODE_NO_LOGIN = 535, /* what a server says to a bad password */
+    REPLY_S = HTTP_MAIL_BLOCKS_S / 2,
+};
 
 struct mail {
     uint8_t *message;
@@ -86,6 +89,11 @@ struct mail *mail_new(CURL *easy, const struct http_call_options *options,
         curl_easy_setopt(easy, CURLOPT_USERNAME, from->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, from->password);
     }
+    /* libcurl does not come back while it waits for the reply to the message's end, nor
+     * for the one to its goodbye: both are bounded.  A connection is not kept, because
+     * after the first of them came too late its replies would be one behind. */
+    curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)REPLY_S);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)mail->len);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, give);

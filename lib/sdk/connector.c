@@ -74,6 +74,19 @@ static int load_program(struct process *p, const struct config_integration *c,
     return 0;
 }
 
+/* Calls at once. */
+static unsigned concurrency_of(const struct process *p,
+                               const struct config_integration *c)
+{
+    const char *url = p->integration.base_url;
+
+    if (url && strncmp(url, "smtp", 4) == 0)
+        return RUNTIME_MAILS;
+    if (is_program)
+        return c->workers;
+    return c->limits.concurrency ? c->limits.concurrency : RUNTIME_CONCURRENCY;
+}
+
 static int start_host(struct process *p, const struct config_integration *c, char *error,
                       size_t error_size)
 {
@@ -90,10 +103,7 @@ static int start_host(struct process *p, const struct config_integration *c, cha
     p->host = host_new(&(struct host_options){.run = p->run,
                                               .integration = &p->integration,
                                               .peer = &peer,
-                                              .concurrency = is_program ? c->workers
-                                                             : c->limits.concurrency
-                                                                 ? c->limits.concurrency
-                                                                 : RUNTIME_CONCURRENCY,
+                                              .concurrency = concurrency_of(p, c),
                                               .ca_file = c->ca_file,
                                               .workers = p->workers},
                        error, error_size);

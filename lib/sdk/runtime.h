@@ -17,6 +17,7 @@ struct runtime;
 struct workers;
 
 enum {
+    RUNTIME_MAILS = 1,        /* calls at once where they are mails: lib/http/client.h */
     RUNTIME_CONCURRENCY = 32, /* calls at once where the configuration says nothing */
     RUNTIME_BATCH_MAX = 256 << 10, /* results are sent off when this much is there, or at
                                       the end of the turn */

@@ -25,7 +25,7 @@
 
 enum {
     MOMENT_S = 1, /* a silence so long: the server hangs up */
-    END_S = 10    /* the silent server gives up */
+    END_S = 3     /* the silent server gives up */
 };
 
 struct script {
