@@ -180,9 +180,7 @@ static enum turn may_go(struct core *core, struct group *group, struct position 
     bool must_start = start_is_due(group, cell, r);
 
     if (is_late(core, r)) {
-        settle_by_broker(core, group, slot_find(group, position.block), position.index,
-                         CLASS_deadline,
-                         "its deadline passed before an attempt could start");
+        settle_late(core, group, slot_find(group, position.block), position.index);
         return TURN_PAST;
     }
     if (cell->flags & CELL_FRESH) /* the gate was passed before its START */

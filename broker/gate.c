@@ -153,6 +153,18 @@ char *gate_sentence(const struct core *core, const struct group *group,
                            price_of(core, group, r, core->wall_us));
 }
 
+char *gate_deadline_sentence(const struct group *group)
+{
+    static const char late[] = "its deadline passed before an attempt could start";
+    const struct gate_state *gate = &group->gate;
+
+    if (gate->breaker.state == BREAKER_OPEN)
+        return mem_format("%s; the circuit breaker is open: %s", late, gate->reason);
+    if (gate->waits_for)
+        return mem_format("%s; calls wait for %s", late, gate->waits_for);
+    return mem_text(late);
+}
+
 void gate_reclaimed(struct core *core, struct group *group, struct position position,
                     const struct record *r)
 {

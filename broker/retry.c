@@ -156,8 +156,7 @@ static void expire_slot(struct core *core, struct group *group, struct slot *slo
             continue;
         if (r->deadline_us <= core->wall_us &&
             (state == CELL_OPEN || state == CELL_WAITING || state == CELL_PARKED))
-            settle_by_broker(core, group, slot, index, CLASS_deadline,
-                             "its deadline passed before an attempt could start");
+            settle_late(core, group, slot, index);
         else if (r->deadline_us <= core->wall_us)
             next = core->wall_us +
                    250000; /* being worked on: a running attempt is not overtaken */

@@ -480,3 +480,11 @@ void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
 
     settle_as(core, group, slot, index, &ending);
 }
+
+void settle_late(struct core *core, struct group *group, struct slot *slot,
+                 uint32_t index)
+{
+    _free_ char *text = gate_deadline_sentence(group);
+
+    settle_by_broker(core, group, slot, index, CLASS_deadline, text);
+}

@@ -448,6 +448,9 @@ void settle_as(struct core *core, struct group *group, struct slot *slot, uint32
 /* The same with what the cell says. */
 void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
                       uint32_t index, enum record_class why, const char *text);
+/* The same for one whose deadline has passed. */
+void settle_late(struct core *core, struct group *group, struct slot *slot,
+                 uint32_t index);
 /* stage.c */
 uint8_t *stage_add(struct core *core, const void *record, size_t n, uint32_t *ret_index);
 long stage_parts(struct core *core, const struct record_parts *parts,

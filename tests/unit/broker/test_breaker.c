@@ -11,6 +11,7 @@
 
 #include "broker/breaker.h"
 #include "lib/base/mem.h"
+#include "proto/attrs.h"
 #include "scene.h"
 
 enum { SECOND = 1000000 };
@@ -260,6 +261,25 @@ static void webhooks_neither_wait_for_it_nor_tell_of_the_service(void **state)
     scene_close(&scene);
 }
 
+static void who_waited_in_vain_is_told_what_for(void **state)
+{
+    struct core_integration hasty = fragile;
+    struct scene scene;
+
+    (void)state;
+    hasty.deadline_us = 5 * SECOND;
+    scene_open(&scene, &hasty, NULL);
+    open_it(&scene);
+    scene_call(&scene, 1);
+    scene_advance(&scene, 6 * SECOND);
+    const struct record *r = scene_last(&scene, RECORD_OUTCOME, CLASS_deadline, NULL);
+    assert_non_null(r);
+    _free_ char *why = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ERROR_MSG);
+    assert_non_null(
+        strstr(why, "the circuit breaker is open: 3 attempts in a row failed"));
+    scene_close(&scene);
+}
+
 static void without_one_nothing_is_held_back(void **state)
 {
     struct core_integration none = fragile;
@@ -307,6 +327,7 @@ int main(void)
         cmocka_unit_test(an_effect_nobody_knows_is_a_failure),
         cmocka_unit_test(a_restart_changes_nothing),
         cmocka_unit_test(webhooks_neither_wait_for_it_nor_tell_of_the_service),
+        cmocka_unit_test(who_waited_in_vain_is_told_what_for),
         cmocka_unit_test(without_one_nothing_is_held_back),
         cmocka_unit_test(one_that_is_taken_away_closes),
     };
