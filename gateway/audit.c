@@ -25,6 +25,7 @@ struct audits {
     char *log_dir;
     /* The one that runs; pid 0: none. */
     pid_t pid;
+    bool is_background;
     int fd;
     struct loop_source *source;
     struct buf answer;
@@ -49,6 +50,7 @@ static struct json *audit_json(const struct ledger_audit *a)
         {"unaccounted", a->unaccounted},
         {"outcomes", a->outcomes},
         {"duplicates", a->duplicates},
+        {"strays", a->strays},
         {"damaged_blocks", a->damaged_blocks},
         {"missing_blocks", a->missing_blocks},
         {"broken_seals", a->broken_seals},
@@ -115,6 +117,10 @@ bool audit_start(struct audits *audits, bool is_background, audit_fn fn, void *u
 {
     int pipes[2] = {-1, -1};
     audits->tried_us = loop_wall_us(audits->loop);
+    if (audits->pid && audits->is_background && !is_background) {
+        kill(audits->pid, SIGKILL); /* somebody waits: that one need not end */
+        end(audits);
+    }
     if (audits->pid || pipe(pipes) != 0)
         return false;
     pid_t pid = fork();
@@ -126,6 +132,7 @@ bool audit_start(struct audits *audits, bool is_background, audit_fn fn, void *u
         return false;
     }
     audits->pid = pid;
+    audits->is_background = is_background;
     audits->fd = pipes[0];
     audits->fn = fn;
     audits->user = user;

@@ -17,8 +17,9 @@ typedef void (*audit_fn)(void *user, const struct json *result);
 struct audits *audits_new(struct loop *loop, const char *log_dir);
 /* Kills one that runs; its function is called with NULL. */
 void audits_free(struct audits *audits);
-/* Start one; fn is called once, later. is_background: with the lowest priority. False,
- * and fn is not called, when one is running or there is no process to be had. */
+/* Start one; fn is called once, later. is_background: with the lowest priority; such a
+ * one gives way to another, its fn is then called with NULL. False, and fn is not called,
+ * when one is running or there is no process to be had. */
 bool audit_start(struct audits *audits, bool is_background, audit_fn fn, void *user);
 bool audit_is_running(const struct audits *audits);
 /* The last good result and when it was there (wall; 0: none was attempted since the
