@@ -122,6 +122,9 @@ const char *sb_stranger(const struct sb_json *json, const char *const *names);
 bool sb_put_text(struct sb_json *json, const char *path, const char *text);
 bool sb_put_int(struct sb_json *json, const char *path, int64_t number);
 bool sb_put_bool(struct sb_json *json, const char *path, bool value);
+/* The number that the text is in JSON ("51.5073"): services write some as texts. False,
+ * too, when it is none. */
+bool sb_put_number(struct sb_json *json, const char *path, const char *text);
 bool sb_put(struct sb_json *json, const char *path,
             const struct sb_json *value); /* a deep copy */
 

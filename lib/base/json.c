@@ -189,6 +189,17 @@ struct json *js_from_bool(bool value)
     return made(json_boolean(value));
 }
 
+struct json *js_from_number(const char *text)
+{
+    char error[JSON_ERROR_TEXT_LENGTH + 32];
+    struct json *value = js_parse(text, strlen(text), error, sizeof(error));
+
+    if (js_is_number(value))
+        return value;
+    js_free(value);
+    return NULL;
+}
+
 struct json *js_copy(const struct json *value)
 {
     return out(json_deep_copy(in(value)));
@@ -227,9 +238,34 @@ static int append(const char *text, size_t n, void *to)
     return 0;
 }
 
+/* Does every real number read back the same from 15 digits?  jansson's 17 are always exact, but make
+ * 0.69999999999999996 of 0.7. */
+static bool is_short(const json_t *value)
+{
+    const char *name;
+    json_t *member;
+    size_t i;
+    char text[32];
+
+    if (json_is_real(value)) {
+        snprintf(text, sizeof(text), "%.15g", json_real_value(value));
+        return strtod(text, NULL) == json_real_value(value);
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+        if (!is_short(member))
+            return false;
+    json_array_foreach(value, i, member)
+        if (!is_short(member))
+            return false;
+    return true;
+}
+
 void js_write(const struct json *value, int indent, struct buf *to)
 {
     size_t flags = JSON_ENCODE_ANY | (indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
+
+    if (is_short(in(value)))
+        flags |= JSON_REAL_PRECISION(15);
 
     json_dump_callback(in(value), append, to, flags);
 }

@@ -44,6 +44,8 @@ struct json *js_null(void);
 struct json *js_from_text(const char *text, size_t n); /* NULL when not UTF-8 */
 struct json *js_from_int(int64_t number);
 struct json *js_from_bool(bool value);
+/* The number that the text is in JSON ("51.5073"); NULL when it is none. */
+struct json *js_from_number(const char *text);
 /* A deep copy. */
 struct json *js_copy(const struct json *value);
 struct json *js_set(struct json *object, const char *name, struct json *member);
@@ -51,5 +53,5 @@ struct json *js_set_text(struct json *object, const char *name, const char *text
 struct json *js_set_int(struct json *object, const char *name, int64_t number);
 struct json *js_set_bool(struct json *object, const char *name, bool value);
 struct json *js_push(struct json *array, struct json *element);
-/* Append the compact text (indent 0) or an indented one to `out`. */
+/* Append the compact text (indent 0) or an indented one to `out`. Numbers keep their value; 0.7 stays 0.7. */
 void js_write(const struct json *value, int indent, struct buf *out);

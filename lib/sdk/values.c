@@ -179,6 +179,11 @@ bool sb_put_bool(struct sb_json *json, const char *path, bool value)
     return put(json, path, js_from_bool(value));
 }
 
+bool sb_put_number(struct sb_json *json, const char *path, const char *text)
+{
+    return !text || put(json, path, js_from_number(text));
+}
+
 bool sb_put(struct sb_json *json, const char *path, const struct sb_json *value)
 {
     return !value || put(json, path, js_copy((const struct json *)value));

@@ -1,0 +1,47 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* ai - what the providers' files share, and the tables they bring */
+#ifndef AI_AI_H
+#define AI_AI_H
+#include <signalbox/connector.h>
+
+extern const struct sb_option openai_options[], anthropic_options[];
+extern const struct sb_secret openai_secrets[], anthropic_secrets[];
+extern const struct sb_operation openai_operations[], anthropic_operations[];
+extern const struct sb_failure_mode openai_failures[], anthropic_failures[];
+
+/* The options that every provider has. */
+#define ASK_OPTIONS                                                                      \
+    {"model", SB_TEXT, NULL, false, "the model where a request names none"},             \
+    {                                                                                    \
+        "prices", SB_TEXT, NULL, false,                                                  \
+            "US dollars for a million tokens, by model: MODEL INPUT OUTPUT [CACHED], "   \
+            "... "                                                                       \
+            "(of an embedding: MODEL INPUT); a model that is not in it has no cost"      \
+    }
+
+/* Tokens used, as the answer counts them. */
+struct usage {
+    int64_t input, output;
+    int64_t cached; /* of `input`: read from the provider's cache */
+};
+
+/* Is the data of a chat {model?, messages, max_tokens?, temperature?} and nothing else,
+ * and are the prices in order?  SB_DONE, or SB_FAILED with the member named. */
+enum sb_verdict ask_check_chat(const struct sb_event *event, struct sb_outcome *outcome);
+/* The same of {model?, input}: a text or a list of texts. */
+enum sb_verdict ask_check_embed(const struct sb_event *event, struct sb_outcome *outcome);
+/* The model that is asked: of the data, else of the option. */
+const char *ask_model(const struct sb_event *event);
+/* Note in the outcome which model used how many tokens, and what that costs. */
+void ask_used(const struct sb_event *event, const struct usage *usage,
+              struct sb_outcome *outcome);
+/* The most it can cost, before the call: a token is at least a byte of what is sent, and
+ * at most `max_tokens` come back.  Nothing where that is open or the model has no price.
+ */
+void ask_price(const struct sb_event *event, struct sb_outcome *outcome);
+/* The cost in millionths of a US dollar by the option `prices`, rounded up; -1 where the
+ * model is not in it. A text that is not as described: *ret_wrong points to the entry. */
+int64_t ask_cost(const char *prices, const char *model, const struct usage *usage,
+                 const char **ret_wrong);
+#endif
