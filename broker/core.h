@@ -50,6 +50,8 @@ enum {
     CORE_PING_US = 2000000,
     CORE_DEATHS_MAX =
         3, /* an event that ends its session this often, alone, is Failed/poison */
+    CORE_SUSPECTS_MAX = 256,     /* of what a dead session held and had not said to have
+                                    begun,     the oldest that may have killed it */
     CORE_SUSPECTS_TOGETHER = 16, /* tried at once after the first death of their session;
                                     after the second each is tried alone */
     CORE_BACKOFF_MIN_US = 1000000,

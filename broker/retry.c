@@ -39,8 +39,9 @@ static void stage_retry(struct core *core, const struct control_retry *data,
 static uint64_t pause_us(struct core *core, const struct setback *setback,
                          unsigned attempts)
 {
-    uint64_t us = setback->delay_us || setback->is_death ? setback->delay_us
-                                                         : backoff_us(core, attempts);
+    uint64_t us = setback->at_once    ? 0
+                  : setback->delay_us ? setback->delay_us
+                                      : backoff_us(core, attempts);
 
     return us < CORE_BACKOFF_CAP_US ? us : CORE_BACKOFF_CAP_US;
 }
@@ -82,22 +83,35 @@ void retry_later(struct core *core, struct group *group, struct slot *slot,
     stage_retry(core, &data, setback);
 }
 
+/* How a session came to lose what it held. */
+struct loss {
+    bool started_too; /* it is over; else it may come back for what it began */
+    bool is_death;
+    bool was_alone;    /* it held one event */
+    unsigned suspects; /* how many more that it did not say to have begun are suspected:
+                          it may have ended before it could say so */
+};
+
 static void release_cell(struct core *core, struct group *group, struct slot *slot,
-                         uint32_t index, unsigned n_started)
+                         uint32_t index, struct loss *loss)
 {
     struct cell *cell = &slot->cells[index];
     bool started = cell->flags & CELL_STARTED;
-    const struct setback death = {.counts = true,
-                                  .is_death = true,
-                                  .was_alone = n_started == 1,
-                                  .leaves_doubt = cell->flags & CELL_DOUBT,
-                                  .text = "the session that worked on it was lost"};
+    const struct setback setback = {.counts = started,
+                                    .at_once = true,
+                                    .is_death = loss->is_death,
+                                    .was_alone = loss->is_death && loss->was_alone,
+                                    .leaves_doubt = cell->flags & CELL_DOUBT,
+                                    .text = started
+                                                ? "the session that worked on it was lost"
+                                                : "the session that had it was lost"};
 
-    if (started && n_started == 0)
+    if (started && !loss->started_too)
         return;
     cell_leave(core, group, cell);
-    if (started) {
-        retry_later(core, group, slot, index, &death);
+    if (started || (loss->is_death && loss->suspects > 0)) {
+        loss->suspects -= !started;
+        retry_later(core, group, slot, index, &setback);
     } else {
         cell->state =
             CELL_WAITING; /* never begun: delivered again at once, nothing is counted */
@@ -112,32 +126,20 @@ static bool is_held(const struct slot *slot, uint32_t index,
            slot->cells[index].session == session->index;
 }
 
-static unsigned count_started(const struct session *session)
-{
-    const struct group *group = session->group;
-    unsigned n = 0;
-
-    for (size_t i = group->first_slot; i < group->n_slots; i++) {
-        const struct slot *slot = &group->slots[i];
-        for (uint32_t index = 0; slot->cells && index < slot->count; index++)
-            n += is_held(slot, index, session) &&
-                 (slot->cells[index].flags & CELL_STARTED);
-    }
-    return n;
-}
-
 void retry_release(struct core *core, struct session *session, bool started_too)
 {
     struct group *group = session->group;
-    unsigned n_started =
-        group && session->inflight > 0 && started_too ? count_started(session) : 0;
+    struct loss loss = {.started_too = started_too,
+                        .is_death = started_too && !session->is_leaving,
+                        .was_alone = session->inflight == 1,
+                        .suspects = CORE_SUSPECTS_MAX};
 
     for (size_t i = group ? group->first_slot : 0;
          group && i < group->n_slots && session->inflight > 0; i++) {
         struct slot *slot = &group->slots[i];
         for (uint32_t index = 0; slot->cells && index < slot->count; index++)
             if (is_held(slot, index, session))
-                release_cell(core, group, slot, index, n_started);
+                release_cell(core, group, slot, index, &loss);
     }
 }
 

@@ -199,6 +199,7 @@ static void on_wait(struct core *core, struct session *session, const struct mes
 static void on_bye(struct core *core, struct session *session, const struct message *m)
 {
     (void)m;
+    session->is_leaving = true;
     session_end(core, session, "said goodbye");
 }
 

@@ -227,6 +227,7 @@ struct session {
     uint32_t inflight, returning; /* deliveries it has; in results not committed yet */
     uint64_t inflight_bytes, returning_bytes;
     bool is_draining, is_solo; /* for a suspect, alone */
+    bool is_leaving;           /* it said BYE: nothing killed it */
     bool is_replaying;
     struct position replay; /* an observer's place in the log */
     uint64_t window_used;
@@ -570,7 +571,8 @@ void start_stage(struct core *core, struct group *group, struct position positio
 /* retry.c */
 /* Why an attempt ended without an outcome. */
 struct setback {
-    uint64_t delay_us;        /* until the next; 0: the backoff's, after a death none */
+    uint64_t delay_us;        /* until the next; 0: the backoff's */
+    bool at_once;             /* no pause at all */
     bool counts;              /* as an attempt */
     bool is_death, was_alone; /* of the session; nothing else was started */
     bool leaves_doubt;        /* it may have had its effect */

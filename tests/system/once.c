@@ -1,7 +1,9 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
 /* once - a connector for the system tests: a bank that has no idempotency keys and cannot
- * be asked */
+ * be asked; and a request that ends the process */
+#include <stdlib.h>
+
 #include "signalbox/connector.h"
 
 static enum sb_verdict transfer_request(const struct sb_event *event,
@@ -14,9 +16,29 @@ static enum sb_verdict transfer_request(const struct sb_event *event,
     return SB_DONE;
 }
 
-static enum sb_verdict transfer_succeeded(const struct sb_event *event,
-                                          const struct sb_answer *answer,
-                                          struct sb_outcome *outcome)
+static enum sb_verdict look_request(const struct sb_event *event,
+                                    struct sb_request *request,
+                                    struct sb_outcome *outcome)
+{
+    (void)event;
+    (void)outcome;
+    sb_call(request, "GET", "/look");
+    return SB_DONE;
+}
+
+static enum sb_verdict crash_request(const struct sb_event *event,
+                                     struct sb_request *request,
+                                     struct sb_outcome *outcome)
+{
+    (void)event;
+    (void)request;
+    (void)outcome;
+    abort();
+}
+
+static enum sb_verdict any_succeeded(const struct sb_event *event,
+                                     const struct sb_answer *answer,
+                                     struct sb_outcome *outcome)
 {
     (void)event;
     (void)answer;
@@ -24,9 +46,9 @@ static enum sb_verdict transfer_succeeded(const struct sb_event *event,
     return SB_DONE;
 }
 
-static enum sb_verdict transfer_failed(const struct sb_event *event,
-                                       const struct sb_answer *answer,
-                                       struct sb_outcome *outcome)
+static enum sb_verdict any_failed(const struct sb_event *event,
+                                  const struct sb_answer *answer,
+                                  struct sb_outcome *outcome)
 {
     (void)event;
     (void)answer;
@@ -39,10 +61,20 @@ static const struct sb_operation operations[] = {
      .summary = "Move money",
      .transition = "money: here -> there",
      .transition_failed = "money: stays here",
-     SB_BRANCHES(transfer_request, transfer_succeeded, transfer_failed),
+     SB_BRANCHES(transfer_request, any_succeeded, any_failed),
      .repeat = SB_REPEAT_NEVER,
      .degrade = "ask the bank",
      .test = "with the provider of the system tests"},
+    {.name = "look",
+     .summary = "Look at an account",
+     SB_BRANCHES(look_request, any_succeeded, any_failed),
+     .repeat = SB_REPEAT_SAFE,
+     .test = "with the provider of the system tests"},
+    {.name = "crash",
+     .summary = "End the process",
+     SB_BRANCHES(crash_request, any_succeeded, any_failed),
+     .repeat = SB_REPEAT_SAFE,
+     .test = "by the system tests"},
     {.name = NULL},
 };
 static const struct sb_failure_mode failures[] = {

@@ -45,6 +45,13 @@ static const struct core_integration scheduled[] = {{.name = "stripe",
                                                      .deadline_us = 30000000,
                                                      .schedules = every_minute,
                                                      .n_schedules = 1}};
+static const struct core_integration enduring[] = {{.name = "stripe",
+                                                    .connector = "payment",
+                                                    .key = "k",
+                                                    .attempts = 8,
+                                                    .deadline_us = 3600000000}};
+static const struct core_config patient = {
+    .gateway_key = "g", .integrations = enduring, .n_integrations = 1, .random_seed = 1};
 static const struct core_config plain = {.gateway_key = "g",
                                          .integrations = one,
                                          .n_integrations = 1,
@@ -352,36 +359,101 @@ static void a_deadline_passes_without_a_connector(void **state)
     close_fixture(&f);
 }
 
+/* A connector's process comes, takes what there is, says that it works on the first or
+ * not, and dies. Returns how many events it had. */
+static uint32_t live_and_die(struct fixture *f, uint64_t pid, bool says,
+                             struct slice *ret_first)
+{
+    buf_clear(&f->frame);
+    frame_hello(&f->frame, "connector", "stripe", instances[CONNECTOR], "k",
+                world_manifest, NULL, 0);
+    world_send(&f->world, CONNECTOR, pid, &f->frame);
+    expect(f, CONNECTOR, MSG_WELCOME);
+    subscribe(f, CONNECTOR, "stripe", 100);
+    const struct message *m = expect(f, CONNECTOR, MSG_DELIVER);
+    uint32_t events = m->count;
+    *ret_first = *(const struct slice *)message_body(m);
+    if (says)
+        start_work(f, CONNECTOR, ret_first, 1);
+    drain(f, CONNECTOR);
+    f->world.dead_pids[f->world.n_dead++] = pid;
+    core_gone(f->world.core, CONNECTOR);
+    world_settle(&f->world);
+    return events;
+}
+
+static void come_again(struct fixture *f)
+{
+    join(f, CONNECTOR, "connector", "stripe", "k");
+    expect(f, CONNECTOR, MSG_WELCOME);
+    subscribe(f, CONNECTOR, "stripe", 100);
+}
+
 static void an_event_that_kills_its_sessions_alone_is_poison(void **state)
 {
+    static const bool says[] = {true, false}; /* it may die before it can say so */
     struct fixture f;
 
     (void)state;
-    open_with(&f, &plain);
-    publish(&f, CLIENT, charge, true);
-    world_settle(&f.world);
-    expect(&f, CLIENT, MSG_PUBLISHED);
-    for (unsigned i = 1; i <= 3; i++) {
-        struct wire_position started;
-        subscribe(&f, CONNECTOR, "stripe", 10);
-        struct slice at = expect_delivery(&f, CONNECTOR, "payment.charge.requested");
-        started = (struct wire_position){at.block, at.index, 0};
-        frame_ping(&f.frame, &started, 1);
-        world_send(&f.world, CONNECTOR, 0, &f.frame);
-        expect(&f, CONNECTOR, MSG_PONG);
-        message_begin(&f.frame, MSG_BYE, 0);
-        message_end(&f.frame);
-        world_send(&f.world, CONNECTOR, 0, &f.frame);
+    for (int i = 0; i < 2; i++) {
+        struct slice at;
+        open_with(&f, &patient);
+        publish(&f, CLIENT, charge, false);
         world_settle(&f.world);
-        if (i == 3)
-            break;
-        join(&f, CONNECTOR, "connector", "stripe", "k");
-        expect(&f, CONNECTOR, MSG_WELCOME);
+        for (unsigned life = 1; life <= CORE_DEATHS_MAX; life++) {
+            assert_int_equal(status(&f, "groups.0.pending"), 1);
+            live_and_die(&f, 100 + life, says[i], &at);
+        }
+        assert_int_equal(settlement(&f, at)->error_class, CLASS_poison);
+        assert_int_equal(settlement(&f, at)->attempt, says[i] ? CORE_DEATHS_MAX : 0);
+        close_fixture(&f);
     }
-    const struct record *r = NULL;
-    const char *why;
-    message_slice(expect(&f, CLIENT, MSG_OUTCOME), NULL, &r, &why);
-    assert_int_equal(r->error_class, CLASS_poison);
+}
+
+/* After the first death with others a few together, then each alone: who is innocent is
+ * not given up with the culprit. */
+static void suspects_are_narrowed_down(void **state)
+{
+    enum { EVENTS = 40 };
+    struct slice at;
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &patient);
+    for (int i = 0; i < EVENTS; i++)
+        publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    assert_int_equal(live_and_die(&f, 101, false, &at), EVENTS);
+    assert_int_equal(live_and_die(&f, 102, false, &at), CORE_SUSPECTS_TOGETHER);
+    come_again(&f); /* the rest of the first death's come before those of the second */
+    assert_int_equal(expect(&f, CONNECTOR, MSG_DELIVER)->count, CORE_SUSPECTS_TOGETHER);
+    expect_silence(&f, CONNECTOR);
+    assert_int_equal(status(&f, "groups.0.pending"), EVENTS);
+    assert_int_equal(status(&f, "groups.0.failed"), 0);
+    close_fixture(&f);
+}
+
+/* Who says goodbye was not killed by what it leaves. */
+static void who_says_goodbye_leaves_no_suspects(void **state)
+{
+    enum { EVENTS = CORE_SUSPECTS_TOGETHER + 1 };
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &patient);
+    for (int i = 0; i < EVENTS; i++)
+        publish(&f, CLIENT, charge, false);
+    world_settle(&f.world);
+    subscribe(&f, CONNECTOR, "stripe", 100);
+    struct slice at =
+        *(const struct slice *)message_body(expect(&f, CONNECTOR, MSG_DELIVER));
+    start_work(&f, CONNECTOR, &at, 1);
+    message_begin(&f.frame, MSG_BYE, 0);
+    message_end(&f.frame);
+    world_send(&f.world, CONNECTOR, 0, &f.frame);
+    world_settle(&f.world);
+    come_again(&f);
+    assert_int_equal(expect(&f, CONNECTOR, MSG_DELIVER)->count, EVENTS);
     close_fixture(&f);
 }
 
@@ -761,6 +833,8 @@ int main(void)
         cmocka_unit_test(retries_end_exhausted_with_the_last_reason),
         cmocka_unit_test(a_deadline_passes_without_a_connector),
         cmocka_unit_test(an_event_that_kills_its_sessions_alone_is_poison),
+        cmocka_unit_test(suspects_are_narrowed_down),
+        cmocka_unit_test(who_says_goodbye_leaves_no_suspects),
         cmocka_unit_test(a_schedule_fires_once_and_tells_what_was_missed),
         cmocka_unit_test(a_publisher_beyond_its_window_loses_its_session),
         cmocka_unit_test(a_full_log_refuses_intake_and_takes_outcomes),
