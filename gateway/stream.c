@@ -20,7 +20,8 @@
 
 enum {
     HEARTBEAT_US = 15 * 1000 * 1000,
-    RECORDS_PER_TURN = 2000, /* of one stream; then the others have their turn */
+    CHECK_US = 2 * 1000 * 1000, /* how long a stream may outlive its token */
+    RECORDS_PER_TURN = 2000,    /* of one stream; then the others have their turn */
     RETRY_MS = 1000,
 };
 
@@ -29,8 +30,9 @@ struct stream {
     struct stream *next;
     struct ledger_filter filter; /* its texts are owned */
     struct position after;
-    uint64_t said_us; /* steady */
-    bool is_behind;   /* the buffer was full */
+    uint64_t said_us, checked_us; /* steady */
+    uint8_t token_hash[32];       /* with whose right */
+    bool is_behind;               /* the buffer was full */
 };
 
 struct streams {
@@ -136,6 +138,20 @@ static bool pump(struct stream *stream, struct ledger *ledger, uint64_t now_us)
     return !stream->is_behind && stream->after.index != UINT32_MAX;
 }
 
+/* Whose token was revoked or has ended reads no further. */
+static void end_if_not_allowed(struct gateway *gateway, struct stream *stream,
+                               uint64_t now_us)
+{
+    if (now_us < stream->checked_us + CHECK_US)
+        return;
+    stream->checked_us = now_us;
+    if (token_is_valid(&gateway->tokens, loop_wall_us(gateway->loop), stream->token_hash))
+        return;
+    http_set_user(stream->pending.request, NULL);
+    http_stream_end(stream->pending.request, /* abort= */ false);
+    stream->pending.request = NULL;
+}
+
 /* --- the clock --- */
 
 static void on_tick(void *user)
@@ -148,6 +164,8 @@ static void on_tick(void *user)
     bool has_more = false;
     for (struct stream **at = &streams->first; *at;) {
         struct stream *stream = *at;
+        if (stream->pending.request)
+            end_if_not_allowed(gateway, stream, now_us);
         if (!stream->pending.request) {
             *at = stream->next;
             streams->n--;
@@ -226,7 +244,8 @@ void stream_start(struct gateway *gateway, struct http_request *request,
         return;
     }
     struct stream *stream = mem_copy(&asked, sizeof(asked));
-    stream->said_us = loop_steady_us(gateway->loop);
+    stream->said_us = stream->checked_us = loop_steady_us(gateway->loop);
+    memcpy(stream->token_hash, gateway->caller->hash, sizeof(stream->token_hash));
     stream->next = streams->first;
     streams->first = stream;
     streams->n++;

@@ -113,6 +113,20 @@ static void refresh(struct token_book *book)
         log_say(TOKENS_BAD, "%s", error);
 }
 
+static const struct token *find_hash(struct token_book *book, uint64_t now_us,
+                                     const uint8_t hash[32])
+{
+    refresh(book);
+    if (crypto_equal(hash, book->first.hash, sizeof(book->first.hash)))
+        return &book->first;
+    return tokens_find(&book->listed, now_us, hash);
+}
+
+bool token_is_valid(struct token_book *book, uint64_t now_us, const uint8_t hash[32])
+{
+    return find_hash(book, now_us, hash) != NULL;
+}
+
 const struct token *token_find(struct token_book *book, uint64_t now_us,
                                const char *authorization)
 {
@@ -120,11 +134,8 @@ const struct token *token_find(struct token_book *book, uint64_t now_us,
         return NULL;
     const char *text = authorization + 7 + strspn(authorization + 7, " ");
     uint8_t hash[32];
-    refresh(book);
     token_hash(text, hash);
-    if (crypto_equal(hash, book->first.hash, sizeof(hash)))
-        return &book->first;
-    return tokens_find(&book->listed, now_us, text);
+    return find_hash(book, now_us, hash);
 }
 
 void token_book_fini(struct token_book *book)

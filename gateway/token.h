@@ -30,4 +30,6 @@ int token_load(const char *path, struct token *ret_token, bool *ret_made, char *
  * changed; one that cannot be read is logged and leaves the first start's token only. */
 const struct token *token_find(struct token_book *book, uint64_t now_us,
                                const char *authorization);
+/* Is the token with this hash (still) valid? For what outlives its request. */
+bool token_is_valid(struct token_book *book, uint64_t now_us, const uint8_t hash[32]);
 void token_book_fini(struct token_book *book);

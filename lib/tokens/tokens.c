@@ -95,15 +95,13 @@ void token_hash(const char *text, uint8_t ret_hash[32])
 }
 
 const struct token *tokens_find(const struct tokens *tokens, uint64_t now_us,
-                                const char *text)
+                                const uint8_t hash[32])
 {
     const struct token *found = NULL;
-    uint8_t hash[32];
-    token_hash(text, hash);
     for (size_t i = 0; i < tokens->n; i++) {
         const struct token *t = &tokens->items[i];
         bool is_valid = t->until_us == 0 || now_us < t->until_us;
-        if (crypto_equal(hash, t->hash, sizeof(hash)) && is_valid)
+        if (crypto_equal(hash, t->hash, sizeof(t->hash)) && is_valid)
             found = t;
     }
     return found;

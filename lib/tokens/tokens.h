@@ -46,10 +46,10 @@ bool tokens_read(const char *path, struct tokens *ret, char *error, size_t error
 /* Replace the file whole, mode 0600, durably. */
 bool tokens_write(const char *path, const struct tokens *tokens, char *error,
                   size_t error_size);
-/* The one with this text that is valid now, NULL when there is none. In a time that does
+/* The one with this hash that is valid now, NULL when there is none. In a time that does
  * not depend on where hashes differ. */
 const struct token *tokens_find(const struct tokens *tokens, uint64_t now_us,
-                                const char *text);
+                                const uint8_t hash[32]);
 /* Make a text; the caller wipes it. */
 void token_make(char ret_text[TOKEN_TEXT_SIZE]);
 void token_hash(const char *text, uint8_t ret_hash[32]);

@@ -22,14 +22,14 @@ def streamed(tmp_path_factory):
 class Reader:
     """One stream. next() is (id, name of the event, its data)."""
 
-    def __init__(self, system, query="", last=None, receive_buffer=None):
+    def __init__(self, system, query="", last=None, receive_buffer=None, token=None):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(30)
         self.socket.connect(("127.0.0.1", system.port))
         resume = f"Last-Event-ID: {last}\r\n" if last else ""  # HTTP/1.0: no chunks to put together
-        self.socket.sendall(f"GET /v1/stream{query} HTTP/1.0\r\nAuthorization: Bearer {system.token()}\r\n{resume}\r\n".encode())
+        self.socket.sendall(f"GET /v1/stream{query} HTTP/1.0\r\nAuthorization: Bearer {token or system.token()}\r\n{resume}\r\n".encode())
         self.file = self.socket.makefile("rb")
         self.status = int(self.file.readline().split()[1])
         self.headers = http.client.parse_headers(self.file)
@@ -126,6 +126,16 @@ def test_an_event_of_a_mebibyte_comes_through(streamed):
     with Reader(streamed, "?type=bulk.>") as reader:
         publish(streamed, 1, "bulk.load", size=900_000)
         assert len(reader.events(1)[0]["data"]["fill"]) == 900_000
+
+
+def test_a_stream_ends_with_its_token(streamed):
+    token = streamed.cli("token", "new", "reader", "--scope", "read").stdout.strip()
+    with Reader(streamed, token=token) as reader:
+        ids = publish(streamed, 1)
+        assert [event["id"] for event in reader.events(1)] == ids
+        streamed.cli("token", "revoke", "reader")
+        assert not any(line.startswith(b"data") for line in reader.file)  # up to its end
+    assert Reader(streamed, token=token).status == 401
 
 
 def test_what_is_wrong_is_said(streamed):
