@@ -14,6 +14,11 @@ It serves the operation `text.count`: {"text": "..."} -> {"words": 2, "letters":
 and here:
 
     wire_connector.py --bus tcp://127.0.0.1:7070 --broker-key BROKER_KEY --key-file counter.key --integration words
+
+The conformance kit tries it:
+
+    signalbox connector check ipc:///tmp/kit.sock           # waits for it
+    wire_connector.py --bus ipc:///tmp/kit.sock --integration words
 """
 import argparse
 import json
@@ -32,10 +37,10 @@ RECORD = struct.Struct("<IIHBBBBBBQQQQ16s16sII")
 SLICE = struct.Struct("<QIIIHHQ")  # block, index, count, bytes, attempt, flags, timestamp_us
 POSITION = struct.Struct("<QII")
 HELLO, WELCOME, REFUSED, SUBSCRIBE, DELIVER, RESULT, SETTLED, PING, BYE = 1, 2, 5, 6, 8, 9, 10, 16, 18
-OUTCOME, SUCCESS, FAILED, PERMANENT, IS_JSON, ERROR_MSG = 2, 1, 2, 1, 16, 10
+OUTCOME, SUCCESS, FAILED, PERMANENT, DEADLINE, IS_JSON, ERROR_MSG = 2, 1, 2, 1, 3, 16, 10
 ANSWER_S = 5  # without an answer for so long the connection is made anew
 MANIFEST = {"name": "text", "version": "1", "summary": "counts words", "operations": [
-    {"name": "count", "summary": "Count the words and letters of a text", "repeat": "safe"}], "webhooks": [], "publishes": []}
+    {"name": "count", "summary": "Count the words and letters of a text", "repeat": "safe", "example": {"text": "two words"}}], "webhooks": [], "publishes": []}
 
 
 class Refused(Exception):
@@ -63,13 +68,13 @@ def new_id():
     return bytes(raw)
 
 
-def outcome(request, status, data, error=None):
+def outcome(request, status, data, error=None, why=PERMANENT):
     """The record that settles a request."""
     event_type = f"text.count.{'succeeded' if status == SUCCESS else 'failed'}".encode()
     attributes = msgpack.packb({ERROR_MSG: error}) if error else b""
     body = json.dumps(data).encode()
     length = (RECORD.size + len(event_type) + len(attributes) + len(body) + 7) // 8 * 8
-    head = RECORD.pack(length, len(body), len(attributes), OUTCOME, status, PERMANENT if error else 0, IS_JSON, len(event_type), request["attempt"],
+    head = RECORD.pack(length, len(body), len(attributes), OUTCOME, status, why if error else 0, IS_JSON, len(event_type), request["attempt"],
                        xxhash.xxh3_64_intdigest(event_type), 0, time.time_ns() // 1000, request["block"], new_id(), request["id"], 0, request["index"])
     return (head + event_type + attributes + body).ljust(length, b"\0")
 
@@ -84,7 +89,7 @@ def requests_of(body):
             fields = RECORD.unpack_from(body, at)
             length, data_len, attr_len, type_len, own = fields[0], fields[1], fields[2], fields[7], fields[13]
             start = at + RECORD.size + type_len + attr_len
-            yield {"block": block, "index": index + i, "attempt": attempt, "id": own, "data": body[start:start + data_len]}
+            yield {"block": block, "index": index + i, "attempt": attempt, "id": own, "deadline_us": fields[12], "data": body[start:start + data_len]}
             at += length
 
 
@@ -93,8 +98,10 @@ def requests_of(body):
 class Connector:
     def __init__(self, options):
         self.options, self.instance = options, secrets.token_bytes(16)
-        with open(options.key_file) as file:
-            self.secret = file.read().strip().encode()
+        self.secret = None  # on the same host, where there is no encryption
+        if options.key_file:
+            with open(options.key_file) as file:
+                self.secret = file.read().strip().encode()
         self.context, self.socket = zmq.Context(), None
         self.number = 0      # of the last RESULT
         self.unanswered = {}  # number -> (frame, positions): kept until they are committed
@@ -105,8 +112,9 @@ class Connector:
             self.socket.close()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger, self.socket.immediate, self.socket.maxmsgsize = 0, True, 4 << 20
-        self.socket.curve_secretkey, self.socket.curve_publickey = self.secret, zmq.curve_public(self.secret)
-        self.socket.curve_serverkey = self.options.broker_key.encode()
+        if self.secret:
+            self.socket.curve_secretkey, self.socket.curve_publickey = self.secret, zmq.curve_public(self.secret)
+            self.socket.curve_serverkey = self.options.broker_key.encode()
         self.socket.connect(self.options.bus)
         self.hello()
 
@@ -148,6 +156,10 @@ class Connector:
     def on_deliver(self, body):
         records, positions = [], []
         for request in requests_of(body):
+            if 0 < request["deadline_us"] < time.time_ns() // 1000:
+                records.append(outcome(request, FAILED, {}, "the deadline passed before an attempt could start", DEADLINE))
+                positions.append((request["block"], request["index"]))
+                continue
             try:
                 records.append(outcome(request, SUCCESS, count(json.loads(request["data"]))))
             except (Refused, ValueError) as error:
@@ -188,9 +200,14 @@ class Connector:
 
 def main():
     parser = argparse.ArgumentParser(description="the operation text.count as a connector on the bare wire")
-    for name in ("--bus", "--broker-key", "--key-file", "--integration"):
-        parser.add_argument(name, required=True)
-    connector = Connector(parser.parse_args())
+    parser.add_argument("--bus", required=True)
+    parser.add_argument("--integration", required=True)
+    parser.add_argument("--broker-key")
+    parser.add_argument("--key-file")
+    options = parser.parse_args()
+    if options.bus.startswith("tcp:") and not (options.broker_key and options.key_file):
+        parser.error("tcp is encrypted: --broker-key and --key-file are needed")
+    connector = Connector(options)
     try:
         connector.run()
     except KeyboardInterrupt:

@@ -156,8 +156,25 @@ def test_the_kit_finds_what_is_broken(made, tmp_path, fault):
     assert any(result == "FAILED" and claim in scenario for result, _, scenario in scenarios(done.stdout)), done.stdout
 
 
-@pytest.mark.parametrize("name", ["payment", "exec"])
+@pytest.mark.parametrize("name", ["payment", "http", "email", "messaging", "exec"])
 def test_our_own_conform(tmp_path, name):
     program = ["/usr/bin/python3", str(harness.ROOT / "docs/examples/exec_connector.py"), "stock.db"] if name == "exec" else [harness.program(f"signalbox-{name}")]
     done = run("signalbox", "connector", "check", *program, cwd=tmp_path)
     assert "it conforms" in done.stdout
+
+
+def test_a_connector_that_was_started_by_itself_is_checked_at_an_address(tmp_path):
+    address = f"ipc://{tmp_path}/kit.sock"
+    kit = subprocess.Popen(["signalbox", "connector", "check", address, "--json"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    connector = subprocess.Popen(["/usr/bin/python3", harness.ROOT / "docs/examples/wire_connector.py", "--bus", address, "--integration", "words"],
+                                 stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = kit.communicate(timeout=120)
+        results = scenarios(out)
+        assert kit.returncode == 0, (out, err)
+        assert ("ok", "count", "its succeeded branch: one outcome") in results
+        assert ("ok", None, "it comes again, and sends again what was not answered") in results
+    finally:
+        kit.kill()
+        connector.kill()
+        connector.communicate()
