@@ -62,6 +62,19 @@ static void welcome(struct stand *stand)
     buf_fini(&map);
 }
 
+/* Who has left, or was told BYE, has to say HELLO first. */
+static void refuse(struct stand *stand, uint64_t ref)
+{
+    struct buf map = BUF_NULL;
+
+    attrs_begin(&map);
+    attrs_named_text(&map, "code", error_info(ERR_not_joined)->name);
+    attrs_named_text(&map, "detail", error_info(ERR_not_joined)->sentence);
+    attrs_named_int(&map, "retry_after_ms", 0);
+    say(stand, MSG_REFUSED, ref, &map, 0);
+    buf_fini(&map);
+}
+
 /* --- hearing --- */
 
 static int64_t map_int(const struct message *m, const char *name)
@@ -190,6 +203,10 @@ static void on_frame(void *user, const struct wire_peer *peer, const void *frame
         stand->peer = *peer;
     else if (!wire_same_peer(peer, &stand->peer))
         return; /* of a connection that has been replaced */
+    else if (!stand->is_joined && m->type != MSG_BYE) {
+        refuse(stand, m->ref);
+        return;
+    }
     size_t known = sizeof(handlers) / sizeof(handlers[0]);
     (m->type < known && handlers[m->type] ? handlers[m->type] : on_other)(stand, m);
 }
