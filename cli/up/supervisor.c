@@ -545,6 +545,7 @@ bool supervisor_reload(struct supervisor *s, struct buf *out)
     config_free(s->config);
     keys_free(s->keys);
     s->config = config;
+    log_form(config->log_format);
     s->keys = keys;
     apply(s, out, must_restart_broker);
     arm_expiry(s);
