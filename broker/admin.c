@@ -54,6 +54,7 @@ static struct json *group_status(const struct core *core, const struct group *gr
                 group->is_configured);
     js_set_int(js_set_int(o, "pending", (int64_t)group_open(group)), "inflight",
                group->inflight);
+    js_set_int(o, "cells", (int64_t)group->n_cells);
     js_set_int(js_set_bool(o, "ordered", group->is_ordered), "parked",
                group->lanes.n_waiting);
     if (group->pause) {

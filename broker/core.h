@@ -33,9 +33,12 @@ enum {
     CORE_DELIVER_MAX =
         256
         << 10, /* bytes of records in one DELIVER (a larger single event goes alone) */
-    CORE_UNSETTLED_MAX = 65536,  /* events of a group between attempts or parked behind
-                                    their key; at it the group takes nothing new from the
-                                    log until some of them are settled */
+    CORE_UNSETTLED_MAX = 65536, /* events of a group between attempts or parked behind
+                                   their key; at it the group takes nothing new from the
+                                   log until some of them are settled */
+    CORE_CELLS_MAX = 4 << 20, /* records, of a group, in blocks that are delivered and not
+                                 wholly settled: 16 bytes each are kept; at it the group
+                                 takes nothing new from the log */
     CORE_OUTCOME_RESERVE = 4096, /* bytes of log that a delivery keeps free for its
                                     outcome; more where the group has had a longer one */
     CORE_ROOM_KEPT = 3 << 20,    /* bytes of log that deliveries never count on: the

@@ -393,6 +393,14 @@ static void again(struct core *core, struct group *group)
     finish(core, &d);
 }
 
+static void pass(struct group *group, struct slot *slot)
+{
+    if (slot->open == 0 || slot->is_passed)
+        return;
+    slot->is_passed = true;
+    group->n_cells += slot->count;
+}
+
 /* False when it rests in front of something that has to wait. */
 static bool scan(struct core *core, struct group *group)
 {
@@ -420,6 +428,7 @@ static bool scan(struct core *core, struct group *group)
         turn = walk_block(core, group, slot, ref, &d, &group->scan_index,
                           /* is_ahead= */ false);
         if (turn == TURN_PAST) {
+            pass(group, slot);
             group->scan_slot++;
             group->scan_index = 0;
         }
@@ -483,8 +492,9 @@ void dispatch_group(struct core *core, struct group *group)
         again(core, group);
     if (queue_len(&group->suspects) > 0)
         try_suspects(core, group);
-    if (group_unsettled(group) < CORE_UNSETTLED_MAX &&
-        group->scan_slot < group->n_slots && !scan(core, group) && group->is_handler)
+    if (group_unsettled(group) < CORE_UNSETTLED_MAX && group->n_cells < CORE_CELLS_MAX &&
+        group->scan_slot < group->n_slots && !scan(core, group) && group->is_handler &&
+        !group->is_ordered) /* what is behind may be behind its key */
         look_ahead(core, group);
 }
 

@@ -88,6 +88,9 @@ void slot_settle(struct core *core, struct group *group, uint64_t block, uint32_
         lane_leave(group, cell);
     *(success ? &group->settled_success : &group->settled_failed) += 1;
     if (--slot->open == 0) {
+        if (slot->is_passed)
+            group->n_cells -= slot->count;
+        slot->is_passed = false;
         free(slot->cells);
         slot->cells = NULL;
         if (slot == &group->slots[group->first_slot])

@@ -53,6 +53,7 @@ struct slot {
     uint64_t deadline_us; /* the earliest of its unsettled requests; UINT64_MAX = none */
     uint32_t count;       /* records in the block */
     uint32_t open;        /* unsettled events of this group */
+    bool is_passed;       /* by the scan, with something unsettled: counted in n_cells */
     struct cell *cells;   /* count of them, or NULL */
 };
 
@@ -149,6 +150,7 @@ struct group {
     /* deliveries */
     struct slot *slots; /* ascending by block; [first_slot, n_slots) are alive */
     size_t first_slot, n_slots, cap_slots;
+    size_t n_cells;   /* records of the slots that are passed and not settled */
     size_t hot_slot;  /* the last one found */
     size_t scan_slot; /* where new deliveries go on */
     uint32_t scan_index;

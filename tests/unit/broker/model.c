@@ -600,6 +600,9 @@ static void check_replay(struct model *model)
     struct json *again = core_status(model->world.core);
     if (model->world.log_replay_failed)
         broke(model, "the log does not replay");
+    if (js_int(live, "groups.0.pending", -1) == 0 &&
+        js_int(live, "groups.0.cells", -1) != 0)
+        broke(model, "cells are counted of what is settled");
     for (size_t i = 0; i < sizeof(folded) / sizeof(*folded); i++)
         if (js_int(again, folded[i], -1) != js_int(live, folded[i], -1))
             broke(model, "replay gives another state than the life it replays");
