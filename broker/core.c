@@ -29,6 +29,7 @@ struct core *core_new(const struct core_ops *ops, void *user, const uint8_t boot
 void reply_fini(struct reply *reply)
 {
     buf_fini(&reply->verdicts);
+    buf_fini(&reply->frame);
     free(reply->answer);
 }
 

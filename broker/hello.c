@@ -132,13 +132,14 @@ static const char *check_manifest(const struct group *group, const char *text)
     return why;
 }
 
-static void stage_manifest(struct core *core, struct group *group, const char *text)
+/* True when it is another than the one known. */
+static bool stage_manifest(struct core *core, struct group *group, const char *text)
 {
     const struct manifest *known = manifest_find(core, group);
     struct buf attrs = BUF_NULL;
 
     if (known && strcmp(known->text, text) == 0)
-        return;
+        return false;
     group->awaits_manifest = true;
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_SOURCE, group->connector);
@@ -150,6 +151,7 @@ static void stage_manifest(struct core *core, struct group *group, const char *t
                                  .data_len = strlen(text)};
     stage_parts(core, &parts, NULL);
     buf_fini(&attrs);
+    return true;
 }
 
 static struct session *session_new(struct core *core)
@@ -245,8 +247,9 @@ static void reclaim(struct core *core, struct session *session, const struct gre
     }
 }
 
-static void welcome(struct core *core, const struct session *session,
-                    const struct buf *lost)
+/* `is_later`: when what was staged last is committed. */
+static void welcome(struct core *core, struct session *session, const struct buf *lost,
+                    bool is_later)
 {
     struct producer *producer = producer_get(core, session->instance, true);
     struct buf map = BUF_NULL;
@@ -262,7 +265,10 @@ static void welcome(struct core *core, const struct session *session,
     message_begin(&core->frame, MSG_WELCOME, 0);
     buf_add(&core->frame, map.bytes, map.len);
     message_end(&core->frame);
-    send_frame(core, session->peer);
+    if (is_later)
+        buf_add(&stage_reply(core, session)->frame, core->frame.bytes, core->frame.len);
+    else
+        send_frame(core, session->peer);
     buf_fini(&map);
 }
 
@@ -334,11 +340,12 @@ static void join(struct core *core, const struct core_sender *sender,
     } else {
         drop_unlisted(core, session, h);
     }
-    if (role == ROLE_CONNECTOR)
-        stage_manifest(core, group, h->manifest);
+    /* Whoever is welcome is known for what it handles: nothing for it is refused any
+     * more. */
+    bool is_new = role == ROLE_CONNECTOR && stage_manifest(core, group, h->manifest);
     reclaim(core, session, h, &lost);
     member_is_back(core, session);
-    welcome(core, session, &lost);
+    welcome(core, session, &lost, is_new);
     buf_fini(&lost);
 }
 

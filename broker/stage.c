@@ -241,6 +241,12 @@ static void give_back(struct session *session, const struct reply *reply)
 static void answer_one(struct core *core, struct session *session,
                        const struct reply *reply, struct block_ref *ref)
 {
+    if (reply->frame.len > 0) {
+        buf_clear(&core->frame);
+        buf_add(&core->frame, reply->frame.bytes, reply->frame.len);
+        send_frame(core, session->peer);
+        return;
+    }
     if (reply->answer) {
         admin_answer(core, session, reply->number, /* ok= */ true, reply->answer);
         return;

@@ -273,6 +273,7 @@ struct reply {
     uint32_t credit_events;
     struct buf verdicts; /* struct verdict_due, to be completed when it is sent */
     char *answer;        /* of an ADMIN: its ANSWER's body; NULL for the others */
+    struct buf frame;    /* of a HELLO: its WELCOME, as it is sent; empty for the others */
 };
 /* An event that was not stored. Where its first stands is known when that is committed.
  */
