@@ -16,7 +16,7 @@
 
 enum { ENDLESS_MAX = 64 << 20, ENDLESS_PIECE = 16 << 10, ENDLESS_PAUSE_US = 5000 };
 
-/* A request that is not answered yet: a slow answer or an endless one. */
+/* A request that is not answered yet: a slow answer, one in pieces or an endless one. */
 struct waiting {
     struct calls *calls;
     struct waiting *next;
@@ -66,27 +66,45 @@ static void answer_done(const struct provider *row, void *state,
     buf_fini(&answer->body);
 }
 
+/* The answer as the server takes it; it borrows both. */
+static struct http_reply reply_of(const struct provider_answer *answer,
+                                  struct http_header headers[PROVIDER_HEADERS_MAX + 1])
+{
+    size_t n = answer->headers.n;
+
+    for (size_t i = 0; i < n; i++)
+        headers[i] = (struct http_header){answer->headers.all[i].name,
+                                          answer->headers.all[i].value};
+    headers[n] = (struct http_header){NULL, NULL};
+    return (struct http_reply){
+        .status = answer->status,
+        .content_type = answer->content_type ? answer->content_type : "application/json",
+        .body = answer->body.bytes,
+        .body_len = answer->body.len,
+        .headers = headers,
+    };
+}
+
 static void send_answer(struct http_request *request,
                         const struct provider_answer *answer)
 {
-    struct http_header headers[PROVIDER_HEADERS_MAX + 1] = {{NULL, NULL}};
+    struct http_header headers[PROVIDER_HEADERS_MAX + 1];
+    struct http_reply reply = reply_of(answer, headers);
 
-    for (size_t i = 0; i < answer->headers.n; i++)
-        headers[i] = (struct http_header){answer->headers.all[i].name,
-                                          answer->headers.all[i].value};
-    http_reply(request, &(struct http_reply){
-                            .status = answer->status,
-                            .content_type = answer->content_type ? answer->content_type
-                                                                 : "application/json",
-                            .body = answer->body.bytes,
-                            .body_len = answer->body.len,
-                            .headers = headers,
-                        });
+    http_reply(request, &reply);
 }
 
 static const char *header_of(const void *user, const char *name)
 {
     return http_header(user, name);
+}
+
+/* Where the first piece of the body behind `at` ends. */
+static size_t piece_end(struct provider_answer *answer, size_t at)
+{
+    const char *from = buf_str(&answer->body) + at, *end = strstr(from, "\n\n");
+
+    return end ? at + (size_t)(end - from) + 2 : answer->body.len;
 }
 
 static void ask(struct calls *calls, const struct provider *row, void *state,
@@ -155,14 +173,50 @@ void calls_free(struct calls *calls)
     free(calls);
 }
 
+/* --- answers in pieces --- */
+
+static void on_piece(void *user)
+{
+    struct waiting *waiting = user;
+    struct http_request *request = waiting->request;
+    struct provider_answer *answer = &waiting->answer;
+    size_t end = piece_end(answer, waiting->sent);
+    bool breaks_off = answer->breaks_off && end > answer->body.len / 2;
+
+    if (!http_stream_write(request, answer->body.bytes + waiting->sent,
+                           end - waiting->sent))
+        breaks_off = true; /* the client does not read */
+    waiting->sent = end;
+    if (end < answer->body.len && !breaks_off) {
+        loop_timer_in(waiting->timer, answer->piece_ms * UINT64_C(1000));
+        return;
+    }
+    waiting_free(waiting);
+    http_stream_end(request, breaks_off);
+}
+
+/* Answer with what is ready now: at once, or piece by piece. */
+static void deliver(struct waiting *waiting)
+{
+    struct http_header headers[PROVIDER_HEADERS_MAX + 1];
+    struct http_reply reply = reply_of(&waiting->answer, headers);
+
+    if (!waiting->answer.piece_ms) {
+        http_reply(waiting->request, &reply);
+        waiting_free(waiting);
+        return;
+    }
+    loop_timer_free(waiting->timer);
+    waiting->timer = loop_timer_new(waiting->calls->loop, on_piece, waiting);
+    http_stream_start(waiting->request, &reply);
+    loop_timer_in(waiting->timer, 0);
+}
+
 /* --- faults --- */
 
 static void on_slow(void *user)
 {
-    struct waiting *waiting = user;
-
-    send_answer(waiting->request, &waiting->answer);
-    waiting_free(waiting);
+    deliver(user);
 }
 
 static void on_endless(void *user)
@@ -235,6 +289,19 @@ static void answer_late(struct calls *calls, const struct provider *row, void *s
     loop_timer_in(waiting->timer, ms * UINT64_C(1000));
 }
 
+/* The answer is taken over. */
+static void answer_in_pieces(struct calls *calls, const struct provider *row, void *state,
+                             struct http_request *request,
+                             const struct provider_answer *answer)
+{
+    struct waiting *waiting = wait_for(calls, request, on_piece);
+
+    waiting->row = row;
+    waiting->state = state;
+    waiting->answer = *answer;
+    deliver(waiting);
+}
+
 void calls_take(struct calls *calls, const struct provider *row, void *state,
                 struct http_request *request, const char *path)
 {
@@ -269,6 +336,10 @@ void calls_take(struct calls *calls, const struct provider *row, void *state,
         break;
     case FAULT_NONE:
         ask(calls, row, state, request, path, &answer);
+        if (answer.piece_ms) {
+            answer_in_pieces(calls, row, state, request, &answer);
+            break;
+        }
         send_answer(request, &answer);
         answer_done(row, state, &answer);
         break;

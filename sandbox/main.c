@@ -71,12 +71,15 @@ static bool webhooks_ok(const struct service_run *run, char *error, size_t error
 
     for (; list && *list; list += strcspn(list, ","), list += *list == ',') {
         _free_ char *name = mem_copy(list, strcspn(list, "=,"));
-        if (list[strlen(name)] == '=' && provider_find(name))
+        const struct provider *row = provider_find(name);
+        if (list[strlen(name)] == '=' && row && row->make_event)
             continue;
-        snprintf(error, error_size,
-                 "--webhooks: expected NAME=URL,NAME=URL with names of providers, not "
-                 "`%s`",
-                 name);
+        snprintf(
+            error, error_size,
+            "--webhooks: expected NAME=URL,NAME=URL with names of providers that send "
+            "webhooks, not "
+            "`%s`",
+            name);
         return false;
     }
     return true;

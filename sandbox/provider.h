@@ -51,8 +51,11 @@ struct provider_answer {
     const char *content_type; /* NULL: application/json */
     struct provider_headers headers;
     struct buf body;
-    bool is_replayed; /* an idempotency key's answer of before */
-    void *state;      /* the row's own, given to `delivered` */
+    unsigned piece_ms; /* not 0: the body goes out up to a blank line at a time, with this
+                          pause between, as server-sent events do */
+    bool breaks_off;   /* such a one ends in its middle */
+    bool is_replayed;  /* an idempotency key's answer of before */
+    void *state;       /* the row's own, given to `delivered` */
 };
 
 /* One webhook to be sent. */
@@ -81,7 +84,7 @@ struct provider {
     const char *name; /* the prefix of its addresses: /name/... */
     const char *root; /* further paths that are its own without the prefix; NULL: none */
     const char *test_key;     /* how any key that is taken begins: "sk_test_" */
-    const char *webhook_type; /* content type of its webhooks */
+    const char *webhook_type; /* content type of its webhooks; NULL: it sends none */
     const char *agent;        /* their User-Agent */
     bool signs_with_key;      /* webhooks are signed with (a key made from) the API key */
     bool signs_time;          /* without a time in the signature nothing can be stale */
@@ -97,8 +100,8 @@ struct provider {
     struct json *(*effects)(const void *state);
     /* An answer 429 or 500 as this provider writes it; nothing is done. */
     void (*refuse)(unsigned status, struct provider_answer *answer);
-    /* An event of the provider's type; `data`'s members (NULL: none) replace the
-     * sample's. False: it has no such event. */
+    /* NULL where it sends no webhooks. An event of the provider's type; `data`'s members
+     * (NULL: none) replace the sample's. False: it has no such event. */
     bool (*make_event)(void *state, const char *type, const struct json *data,
                        uint64_t now_us, struct provider_event *ret);
     /* The headers that sign a webhook; the first one is the signature. */

@@ -214,6 +214,8 @@ static const char *unfit(const struct practice *practice, const struct json *wis
 {
     if (!practice)
         return "there is no such provider";
+    if (!practice->row->make_event)
+        return "this provider sends no webhooks";
     if (!js_text(wish, "event", NULL))
         return "event must be a provider's event type, e.g. checkout.session.completed";
     if (fault == WEBHOOK_FAULT_COUNT)

@@ -15,10 +15,10 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
-#include "lib/http/crypto.h"
 #include "sandbox/effects.h"
 #include "sandbox/mailbox.h"
 #include "sandbox/rows.h"
+#include "sandbox/standard.h"
 
 enum { KEY_MAX = 256 };
 
@@ -284,26 +284,12 @@ static bool make_event(void *state, const char *type, const struct json *data,
     return true;
 }
 
-/* svix-signature: v1,BASE64 of HMAC-SHA256 over "ID.TIME.BODY", the key being what the
- * secret is in base64 behind whsec_. */
 static void sign(const struct provider_signing *signing, struct provider_headers *ret)
 {
-    _free_ char *head =
-        mem_format("%s.%llu.", signing->event_id, (unsigned long long)signing->now_s);
-    struct crypto_part parts[] = {{head, strlen(head)}, {signing->body, signing->len}};
-    const char *secret = strncmp(signing->secret, "whsec_", 6) == 0 ? signing->secret + 6
-                                                                    : signing->secret;
-    struct buf key = BUF_NULL, text = BUF_NULL;
-    uint8_t mac[CRYPTO_SHA256_SIZE];
+    static const struct standard_names svix = {
+        .signature = "svix-signature", .id = "svix-id", .time = "svix-timestamp"};
 
-    (void)text_parse_base64(secret, strlen(secret), &key); /* else the gateway refuses */
-    crypto_hmac_sha256(key.bytes, key.len, parts, 2, mac);
-    text_base64(mac, sizeof(mac), &text);
-    provider_header(ret, "svix-signature", "v1,%s", buf_str(&text));
-    provider_header(ret, "svix-id", "%s", signing->event_id);
-    provider_header(ret, "svix-timestamp", "%llu", (unsigned long long)signing->now_s);
-    buf_fini(&key);
-    buf_fini(&text);
+    standard_sign(signing, &svix, ret);
 }
 
 const struct provider resend_row = {

@@ -434,6 +434,10 @@ static void the_gateway_takes_what_is_signed_and_nothing_else(void **state)
          "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"},
         {&slack_row, "message", "one", "two"},
         {&twilio_row, "message.delivered", "one", "two"},
+        {&openai_row, "response.completed", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+         "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"},
+        {&anthropic_row, "session.updated", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+         "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"},
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -473,8 +477,11 @@ static void events_that_the_provider_does_not_have_are_not_made(void **state)
     static const struct {
         const struct provider *row;
         const char *type;
-    } cases[] = {
-        {&sendgrid_row, "bounced"}, {&resend_row, "bounced"}, {&twilio_row, "delivered"}};
+    } cases[] = {{&sendgrid_row, "bounced"},
+                 {&resend_row, "bounced"},
+                 {&twilio_row, "delivered"},
+                 {&openai_row, "completed"},
+                 {&anthropic_row, "updated"}};
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         void *practice = cases[i].row->open(&(struct provider_options){.api_key = NULL});
