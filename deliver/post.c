@@ -12,26 +12,16 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "deliver/sign.h"
 #include "lib/base/json.h"
-#include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/sdk/call.h"
-#include "proto/attrs.h"
+#include "lib/sdk/line.h"
 
 struct post_settings post_settings;
 
 /* --- the body --- */
-
-static void put_attr(struct json *object, const struct record *r, enum attr attr)
-{
-    _free_ char *text = attrs_copy_text(record_attrs(r), r->attr_len, attr);
-
-    js_set_text(object, attr_name(attr), text);
-}
 
 static void put_failure(struct json *object, const struct record *r)
 {
@@ -39,25 +29,7 @@ static void put_failure(struct json *object, const struct record *r)
         js_set_text(object, "status", status_name(r->status));
     if (r->error_class)
         js_set_text(object, "error_class", class_name(r->error_class));
-    put_attr(object, r, ATTR_ERROR_MSG);
-}
-
-static void put_data(struct json *object, const struct sb_event *event)
-{
-    const struct record *r = event->record;
-    struct buf encoded = BUF_NULL;
-    struct json *text =
-        event->json ? NULL : js_from_text((const char *)record_data(r), r->data_len);
-
-    if (event->json) {
-        js_set(object, "data", js_copy(event->json));
-    } else if (text) {
-        js_set(object, "data", text);
-    } else {
-        text_base64(record_data(r), r->data_len, &encoded);
-        js_set_text(object, "data_base64", buf_str(&encoded));
-        buf_fini(&encoded);
-    }
+    line_put_attr(object, r, ATTR_ERROR_MSG);
 }
 
 static void write_body(const struct sb_event *event, struct buf *out)
@@ -72,9 +44,9 @@ static void write_body(const struct sb_event *event, struct buf *out)
     js_set_text(js_set_text(body, "type", event->type), "timestamp", time);
     js_set_text(body, "id", event->id);
     for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++)
-        put_attr(body, r, attrs[i]);
+        line_put_attr(body, r, attrs[i]);
     put_failure(body, r);
-    put_data(body, event);
+    line_put_data(body, event);
     js_write(body, 0, out);
     js_free(body);
 }

@@ -56,3 +56,10 @@ char *mem_format(const char *format, ...)
     va_end(args);
     return checked(n < 0 ? NULL : text, 0);
 }
+
+void mem_free_secret(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}

@@ -21,6 +21,9 @@ char *mem_text(const char *text);
 /* A formatted string of its own. */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Overwrite a text that was a secret and free it; NULL is fine. */
+void mem_free_secret(char *text);
+
 /* Locals that own: `_free_ char *name = ...;` */
 static inline void mem_free_(void *p)
 {

@@ -107,17 +107,10 @@ static void request_fini(struct sb_request *request)
     free(request->mistake);
 }
 
-static void wipe(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 static void token_drop(struct call *call)
 {
-    wipe(call->token);
-    wipe(call->authorization);
+    mem_free_secret(call->token);
+    mem_free_secret(call->authorization);
     call->token = call->authorization = NULL;
 }
 

@@ -2,21 +2,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lib/sdk/credential.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static void wipe(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
+#include "lib/base/mem.h"
 
 void credential_fini(struct credential *credential)
 {
-    wipe(credential->token_url);
-    wipe(credential->id);
-    wipe(credential->secret);
-    wipe(credential->scope);
+    mem_free_secret(credential->token_url);
+    mem_free_secret(credential->id);
+    mem_free_secret(credential->secret);
+    mem_free_secret(credential->scope);
     *credential = (struct credential){0};
 }

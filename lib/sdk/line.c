@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* line - an event as the question to a program, and what its answer means; the members
  * are specified in docs/guide/exec.md */
+#include "lib/sdk/line.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,15 +27,14 @@ static void put_time(struct json *object, const char *name, uint64_t time_us)
     js_set_text(object, name, text);
 }
 
-static void put_attr(struct json *object, const struct record *r, enum attr attr)
+void line_put_attr(struct json *object, const struct record *r, enum attr attr)
 {
     _free_ char *text = attrs_copy_text(record_attrs(r), r->attr_len, attr);
 
     js_set_text(object, attr_name(attr), text);
 }
 
-/* JSON as JSON, text as text, all else in base64. */
-static void put_data(struct json *object, const struct sb_event *event)
+void line_put_data(struct json *object, const struct sb_event *event)
 {
     const struct record *r = event->record;
     struct json *text;
@@ -62,8 +63,8 @@ static struct json *event_json(const struct sb_event *event)
     put_time(out, "time", event->committed_us);
     put_time(out, "deadline", sb_deadline_us(event));
     for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]); i++)
-        put_attr(out, event->record, attrs[i]);
-    put_data(out, event);
+        line_put_attr(out, event->record, attrs[i]);
+    line_put_data(out, event);
     return out;
 }
 

@@ -42,13 +42,6 @@ struct oauth {
 
 /* --- what is held --- */
 
-static void wipe(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 static bool is_same_text(const char *a, const char *b)
 {
     return strcmp(a ? a : "", b ? b : "") == 0;
@@ -69,7 +62,7 @@ static void holding_free(struct holding *c)
         free(wait);
     }
     credential_fini(&c->spec);
-    wipe(c->token);
+    mem_free_secret(c->token);
     free(c);
 }
 
@@ -152,7 +145,7 @@ static void keep(struct holding *c, const struct json *answer)
 
     if (early_us > life_us / 10)
         early_us = life_us / 10;
-    wipe(c->token);
+    mem_free_secret(c->token);
     c->token = mem_text(js_text(answer, "access_token", NULL));
     c->good_until_us = loop_steady_us(c->oauth->loop) + life_us - early_us;
     tell(c, &(struct oauth_answer){.token = c->token});
@@ -240,7 +233,7 @@ static void fetch(struct holding *c)
                                                            .answer_max = OAUTH_ANSWER_MAX,
                                                            .on_done = on_done,
                                                            .user = c});
-    wipe(credentials);
+    mem_free_secret(credentials);
     buf_fini(&body);
 }
 
@@ -285,7 +278,7 @@ void oauth_refused(struct oauth *oauth, const struct credential *spec, const cha
 
     if (!c || !c->token || strcmp(c->token, token) != 0)
         return;
-    wipe(c->token);
+    mem_free_secret(c->token);
     c->token = NULL;
 }
 

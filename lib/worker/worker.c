@@ -113,6 +113,13 @@ static void end_close(struct end *end)
 
 static void tell_rest(struct worker *worker);
 
+static void start_later(struct worker *worker)
+{
+    loop_timer_in(worker->pause, worker->pause_us);
+    worker->pause_us = worker->pause_us * 2 < WORKER_PAUSE_MAX_US ? worker->pause_us * 2
+                                                                  : WORKER_PAUSE_MAX_US;
+}
+
 /* Kill what is left, close everything, and start anew after the pause.  What it was at is
  * the caller's. */
 static void worker_end(struct worker *worker)
@@ -127,9 +134,7 @@ static void worker_end(struct worker *worker)
     end_close(&worker->errors);
     buf_clear(&worker->heard);
     buf_clear(&worker->said);
-    loop_timer_in(worker->pause, worker->pause_us);
-    worker->pause_us = worker->pause_us * 2 < WORKER_PAUSE_MAX_US ? worker->pause_us * 2
-                                                                  : WORKER_PAUSE_MAX_US;
+    start_later(worker);
 }
 
 /* Its own end, or one it brought on itself. `reason`: why it is killed, or NULL. */
@@ -438,10 +443,7 @@ static void worker_start(struct worker *worker)
     if (!try_start(worker)) {
         if (workers->options.on_ended)
             workers->options.on_ended(workers->options.user, NULL, workers->how);
-        loop_timer_in(worker->pause, worker->pause_us);
-        worker->pause_us = worker->pause_us * 2 < WORKER_PAUSE_MAX_US
-                               ? worker->pause_us * 2
-                               : WORKER_PAUSE_MAX_US;
+        start_later(worker);
         return;
     }
     worker->output.source =
