@@ -12,6 +12,7 @@ int cmd_cancel(struct cli *cli, int argc, char **argv);
 int cmd_config(struct cli *cli, int argc, char **argv);
 int cmd_cost(struct cli *cli, int argc, char **argv);
 int cmd_connector(struct cli *cli, int argc, char **argv);
+int cmd_doc(struct cli *cli, int argc, char **argv);
 int cmd_demo(struct cli *cli, int argc, char **argv);
 int cmd_init(struct cli *cli, int argc, char **argv);
 int cmd_key(struct cli *cli, int argc, char **argv);

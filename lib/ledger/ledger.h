@@ -95,6 +95,9 @@ bool ledger_find(struct ledger *ledger, const char *id, ledger_fn fn, void *user
 struct json *ledger_row_json(const struct ledger_row *row);
 /* The outcome of a row as JSON {id,type,status,...,data}; NULL when pending. */
 struct json *ledger_outcome_json(const struct ledger_row *row);
+/* The newest manifest that the integration's connector has joined with, as JSON text;
+ * NULL when the log has none. Borrowed until the next question. */
+const char *ledger_manifest(struct ledger *ledger, const char *integration);
 /* A request with its attempts, its outcome and what it caused: {row..., attempts:[...],
  * starts:[...], outcome, late:[...], followed:[...]}; of a fact, `attempts` and
  * `settled_by`: [{group, status, timestamp, error_class, error_msg}]. `starts` are of

@@ -116,6 +116,34 @@ static void add_group(struct ledger *ledger, const struct record *r,
     group->defs[group->n_defs++] = def;
 }
 
+/* The text only: few ask for it, and they read it themselves. */
+static void take_manifest(struct ledger *ledger, const struct record *r)
+{
+    size_t i = 0;
+
+    while (i < ledger->n_manifests && ledger->manifests[i].hash != r->integration)
+        i++;
+    if (i == ledger->n_manifests) {
+        ledger->manifests = mem_resize(ledger->manifests,
+                                       (i + 1) * sizeof(*ledger->manifests));
+        ledger->manifests[ledger->n_manifests++] =
+            (struct manifest_def){.hash = r->integration};
+    }
+    free(ledger->manifests[i].text);
+    ledger->manifests[i].text = mem_copy(record_data(r), r->data_len);
+}
+
+const char *ledger_manifest(struct ledger *ledger, const char *integration)
+{
+    uint32_t hash = integration_hash(integration);
+
+    ledger_refresh(ledger);
+    for (size_t i = 0; i < ledger->n_manifests; i++)
+        if (ledger->manifests[i].hash == hash)
+            return ledger->manifests[i].text;
+    return NULL;
+}
+
 static bool is_group_note(const struct record *r)
 {
     static const char type[] = "signalbox.group";
@@ -132,6 +160,8 @@ static void read_block(struct ledger *ledger, uint64_t number)
 
     for (const struct record *r = b && b->count ? block_first(b) : NULL; r;
          r = block_next(b, r), at.index++) {
+        if (r->kind == RECORD_MANIFEST)
+            take_manifest(ledger, r);
         if (r->kind != RECORD_INTEGRATION && !is_group_note(r))
             continue;
         struct json *json =
@@ -201,6 +231,9 @@ void names_fini(struct ledger *ledger)
         free(group->defs);
         free(group->name);
     }
+    for (size_t i = 0; i < ledger->n_manifests; i++)
+        free(ledger->manifests[i].text);
     free(ledger->integrations);
+    free(ledger->manifests);
     free(ledger->groups);
 }

@@ -36,6 +36,12 @@ struct integration_def {
     char *name, *service, *json;
 };
 
+/* The newest manifest of an integration's connector. */
+struct manifest_def {
+    uint32_t hash;
+    char *text;
+};
+
 /* A consumer group as it was configured from `since` on. */
 struct group_def {
     struct position since;
@@ -65,6 +71,8 @@ struct ledger {
     uint64_t uses;
     struct integration_def *integrations;
     size_t n_integrations;
+    struct manifest_def *manifests;
+    size_t n_manifests;
     struct group *groups;
     size_t n_groups;
     void (*on_finding)(void *user, const char *finding); /* of audits; may be NULL */
