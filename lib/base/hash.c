@@ -45,3 +45,8 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t n)
     }
     return ~crc;
 }
+
+uint32_t crc32_of(const void *bytes, size_t n)
+{
+    return crc32_gzip_refl(0, bytes, n);
+}

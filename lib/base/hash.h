@@ -15,5 +15,7 @@ uint64_t hash64(const void *bytes, size_t n);
 uint64_t hash_text(const char *text);
 /* XXH3-128 of `scope`, a NUL, and `key`: the name of an idempotency key. */
 void hash_pair(const char *scope, const char *key, size_t key_len, uint8_t ret_hash[16]);
+/* CRC-32 as gzip and PNG have it (IEEE 802.3), as PayPal signs it. */
+uint32_t crc32_of(const void *bytes, size_t n);
 /* Continue a CRC32C; start with 0. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t n);

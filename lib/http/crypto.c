@@ -22,6 +22,7 @@
 #include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/id.h"
@@ -102,6 +103,16 @@ void crypto_hmac_sha1(const void *key, size_t key_len, const struct crypto_part 
     hmac(ctx, key, key_len, parts, n_parts, ret_mac, CRYPTO_SHA1_SIZE);
 }
 
+void crypto_hmac_sha512(const void *key, size_t key_len, const struct crypto_part *parts,
+                        size_t n_parts, uint8_t ret_mac[64])
+{
+    static _Thread_local EVP_MAC_CTX *ctx;
+    char hash[] = "SHA512";
+    if (!ctx)
+        ctx = hmac_new(hash);
+    hmac(ctx, key, key_len, parts, n_parts, ret_mac, CRYPTO_SHA512_SIZE);
+}
+
 /* NULL when it is not one, or when bytes stand behind it. */
 static EVP_PKEY *read_p256(const void *key, size_t key_len)
 {
@@ -125,19 +136,40 @@ bool crypto_is_p256_key(const void *key, size_t key_len)
     return pkey != NULL;
 }
 
+/* With OpenSSL's default padding: of RSA that of PKCS #1 v1.5. */
+static bool verify(EVP_PKEY *pkey, const char *hash, const struct crypto_part *parts,
+                   size_t n_parts, const void *signature, size_t signature_len)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    must(ctx && EVP_DigestVerifyInit_ex(ctx, NULL, hash, NULL, NULL, pkey, NULL) == 1,
+         "signatures");
+    for (size_t i = 0; i < n_parts; i++)
+        must(EVP_DigestVerifyUpdate(ctx, parts[i].bytes, parts[i].len) == 1,
+             "signatures");
+    bool fits = EVP_DigestVerifyFinal(ctx, signature, signature_len) == 1;
+    EVP_MD_CTX_free(ctx);
+    ERR_clear_error();
+    return fits;
+}
+
 bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_part *parts,
                         size_t n_parts, const void *signature, size_t signature_len)
 {
     EVP_PKEY *pkey = read_p256(key, key_len);
-    if (!pkey)
-        return false;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    must(ctx && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1,
-         "ECDSA");
-    for (size_t i = 0; i < n_parts; i++)
-        must(EVP_DigestVerifyUpdate(ctx, parts[i].bytes, parts[i].len) == 1, "ECDSA");
-    bool fits = EVP_DigestVerifyFinal(ctx, signature, signature_len) == 1;
-    EVP_MD_CTX_free(ctx);
+    bool fits = pkey && verify(pkey, "SHA256", parts, n_parts, signature, signature_len);
+    EVP_PKEY_free(pkey);
+    return fits;
+}
+
+bool crypto_rsa_verify(const void *key, size_t key_len, bool is_sha1,
+                       const struct crypto_part *parts, size_t n_parts,
+                       const void *signature, size_t signature_len)
+{
+    const unsigned char *at = key;
+    EVP_PKEY *pkey = key_len <= LONG_MAX ? d2i_PUBKEY(NULL, &at, (long)key_len) : NULL;
+    bool fits = pkey && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_RSA &&
+                verify(pkey, is_sha1 ? "SHA1" : "SHA256", parts, n_parts, signature,
+                       signature_len);
     EVP_PKEY_free(pkey);
     ERR_clear_error();
     return fits;
@@ -361,6 +393,111 @@ bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t 
         snprintf(error, error_size, "%s", why);
     X509_free(x509);
     EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return why == NULL;
+}
+
+/* --- certificates of others --- */
+
+enum { CHAIN_MAX = 8, RSA_BITS_MIN = 2048 };
+
+/* All certificates of a text; the first is the leaf. */
+static STACK_OF(X509) * read_certificates(const char *text, size_t n)
+{
+    STACK_OF(X509) *all = sk_X509_new_null();
+    BIO *bio = n <= INT_MAX ? BIO_new_mem_buf(text, (int)n) : NULL;
+    X509 *one;
+    must(all != NULL, "X.509");
+    while (bio && sk_X509_num(all) < CHAIN_MAX &&
+           (one = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+        sk_X509_push(all, one);
+    BIO_free(bio);
+    return all;
+}
+
+static const char *chain_fault(X509 *leaf, STACK_OF(X509) * all,
+                               const struct crypto_trust *trust)
+{
+    const char *why = NULL;
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    must(store && ctx, "X.509");
+    if ((trust->ca_file ? X509_STORE_load_file(store, trust->ca_file)
+                        : X509_STORE_set_default_paths(store)) != 1)
+        why = "the trusted certificates cannot be read";
+    if (!why) {
+        must(X509_STORE_CTX_init(ctx, store, leaf, all) == 1, "X.509");
+        X509_STORE_CTX_set_time(ctx, 0, (time_t)(trust->now_us / 1000000));
+        if (X509_verify_cert(ctx) != 1)
+            why = X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx));
+    }
+    X509_STORE_CTX_free(ctx);
+    X509_STORE_free(store);
+    return why;
+}
+
+/* The last common name counts, which is the most specific one. */
+static bool has_name(X509 *x509, const char *suffix)
+{
+    X509_NAME *subject = X509_get_subject_name(x509);
+    int at = -1, last = -1;
+    unsigned char *text = NULL;
+    while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0)
+        last = at;
+    X509_NAME_ENTRY *entry = last < 0 ? NULL : X509_NAME_get_entry(subject, last);
+    int n = entry ? ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry)) : -1;
+    size_t len = strlen(suffix);
+    bool fits = n > 0 && (size_t)n > len && !memchr(text, 0, (size_t)n) &&
+                !memcmp(text + (size_t)n - len, suffix, len);
+    OPENSSL_free(text);
+    return fits;
+}
+
+static const char *certificate_fault(X509 *leaf, STACK_OF(X509) * all,
+                                     const struct crypto_trust *trust)
+{
+    time_t now = (time_t)(trust->now_us / 1000000);
+    EVP_PKEY *pkey = leaf ? X509_get0_pubkey(leaf) : NULL;
+    if (!pkey)
+        return "there is no certificate in PEM";
+    if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_RSA ||
+        EVP_PKEY_get_bits(pkey) < RSA_BITS_MIN)
+        return "its key is not one of RSA with 2048 bits at least";
+    if (X509_cmp_time(X509_get0_notAfter(leaf), &now) < 0)
+        return "it has ended";
+    if (X509_cmp_time(X509_get0_notBefore(leaf), &now) > 0)
+        return "it is not valid yet";
+    if (trust->name_suffix && !has_name(leaf, trust->name_suffix))
+        return "it is issued to another name";
+    return trust->needs_chain ? chain_fault(leaf, all, trust) : NULL;
+}
+
+static uint64_t end_of(X509 *x509)
+{
+    struct tm tm;
+    time_t at =
+        ASN1_TIME_to_tm(X509_get0_notAfter(x509), &tm) == 1 ? timegm(&tm) : (time_t)0;
+    return at > 0 ? (uint64_t)at * 1000000 : 0;
+}
+
+bool crypto_certificate_key(const char *text, size_t n, const struct crypto_trust *trust,
+                            struct buf *ret_key, uint64_t *ret_until_us, char *error,
+                            size_t error_size)
+{
+    STACK_OF(X509) *all = read_certificates(text, n);
+    X509 *leaf = sk_X509_value(all, 0);
+    const char *why = certificate_fault(leaf, all, trust);
+    if (why) {
+        snprintf(error, error_size, "%s", why);
+    } else {
+        unsigned char *der = NULL;
+        int len = i2d_PUBKEY(X509_get0_pubkey(leaf), &der);
+        must(len > 0, "X.509");
+        buf_add(ret_key, der, (size_t)len);
+        OPENSSL_free(der);
+        *ret_until_us = end_of(leaf);
+    }
+    sk_X509_pop_free(all, X509_free);
     ERR_clear_error();
     return why == NULL;
 }

@@ -8,7 +8,7 @@
 
 struct buf;
 
-enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_SHA1_SIZE = 20, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
+enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_SHA1_SIZE = 20, CRYPTO_SHA512_SIZE = 64, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
 
 void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32]);
 struct crypto_part {
@@ -21,12 +21,28 @@ void crypto_sha256_parts(const struct crypto_part *parts, size_t n_parts, uint8_
 void crypto_hmac_sha256(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[32]);
 /* HMAC-SHA1, for senders that have nothing newer. */
 void crypto_hmac_sha1(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[20]);
+void crypto_hmac_sha512(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, uint8_t ret_mac[64]);
 /* Is it the DER of a SubjectPublicKeyInfo with a point of the curve P-256? */
 bool crypto_is_p256_key(const void *key, size_t key_len);
 /* Does the DER signature (ECDSA with SHA-256) of that key fit the concatenation of the parts? */
 bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, const void *signature, size_t signature_len);
 /* Do a certificate and a key (PEM texts) belong together, and is the certificate valid at this time? False with a reason. */
 bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t now_us, char *error, size_t error_size);
+/* What a certificate of another party must be. */
+struct crypto_trust {
+    bool needs_chain;        /* it must come from one of `ca_file`, over the others in its text */
+    const char *ca_file;     /* PEM; NULL: the system's authorities */
+    const char *name_suffix; /* its common name must end like this; NULL: not looked at */
+    uint64_t now_us;
+};
+/* Append the public key (DER of a SubjectPublicKeyInfo) of a certificate in PEM, the leaf first; it must be RSA of
+ * 2,048 bits at least. *ret_until_us: when the certificate ends. False with a reason. */
+bool crypto_certificate_key(const char *text, size_t n, const struct crypto_trust *trust, struct buf *ret_key,
+                            uint64_t *ret_until_us, char *error, size_t error_size);
+/* Does the signature (RSA, PKCS #1 v1.5, with SHA-256, or with SHA-1 for what is older) of that key fit the
+ * concatenation of the parts? */
+bool crypto_rsa_verify(const void *key, size_t key_len, bool is_sha1, const struct crypto_part *parts, size_t n_parts,
+                       const void *signature, size_t signature_len);
 /* A P-256 pair made from a seed, for practice providers that sign like this: append the public key
  * (DER of a SubjectPublicKeyInfo), or a signature (ECDSA with SHA-256, DER) of the concatenation. */
 void crypto_p256_public(const uint8_t seed[32], struct buf *out);
