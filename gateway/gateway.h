@@ -12,6 +12,7 @@
 struct config;
 struct hold;
 struct audits;
+struct certificates;
 struct http_request;
 struct metrics;
 struct http_server;
@@ -27,10 +28,17 @@ struct calls;
 struct queries;
 struct redrives;
 struct streams;
+struct subscriptions;
 
 /* What an unanswered request waits with: the first member of whatever http_user() is. */
 struct pending {
     struct http_request *request; /* NULL once the server has taken it back */
+};
+
+/* Refusals of the current minute that were told, and those that were only counted. */
+struct refusals {
+    uint32_t told, untold;
+    char why[256]; /* of the last one that was only counted */
 };
 
 /* A webhook address. */
@@ -43,9 +51,9 @@ struct endpoint {
     struct scheme_key *keys;
     size_t n_keys;
     uint64_t tolerance_s;
-    /* Refusals told in the current second, and those that were only counted since. */
-    uint64_t second;
-    uint32_t told, untold;
+    struct scheme *own_row;                /* of an `hmac:`; scheme points to it */
+    bool confirms;                         /* subscriptions of SNS */
+    struct refusals refusals[2];           /* before verification, after it */
     uint64_t accepted, refused, not_taken; /* requests since the start */
 };
 
@@ -71,6 +79,10 @@ struct gateway {
     const struct token *caller;
     struct endpoint *endpoints;
     size_t n_endpoints;
+    struct certificates *certificates;
+    struct subscriptions *subscriptions;
+    struct loop_timer *refusal_timer;
+    bool refusal_timer_runs;
     char *log_dir;
     struct ledger *ledger; /* opened when first asked, the log may not be there yet */
     uint64_t full_us; /* steady time of the last refusal because the log or the broker is

@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "gateway/certificate.h"
 #include "gateway/form.h"
+#include "gateway/scheme_body.h"
 #include "lib/base/buf.h"
+#include "lib/base/hash.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -28,7 +32,9 @@ static bool read_secret(enum scheme_key_form form, const char *secret, struct bu
         buf_text(out, secret);
         return true;
     }
-    if (form != KEY_P256 && has_prefix)
+    if (form == KEY_HEX)
+        return text_parse_hex(secret, strlen(secret), out);
+    if ((form == KEY_WHSEC_BASE64 || form == KEY_WHSEC_OR_TEXT) && has_prefix)
         secret += 6;
     return text_parse_base64(secret, strlen(secret), out) &&
            (form != KEY_P256 || crypto_is_p256_key(out->bytes, out->len));
@@ -64,7 +70,8 @@ struct parsed {
     struct span time, id;
     struct span signatures[SCHEME_SIGNATURES_MAX];
     unsigned n_signatures;
-    struct buf params;
+    struct buf params; /* of {params} or {fields} */
+    char crc32[12];
 };
 
 static bool add_signature(struct parsed *parsed, struct span signature)
@@ -111,18 +118,32 @@ static bool parse_prefixed(const struct scheme *scheme, const char *text,
 
 /* Decimal digits; ten of them reach the year 2286 in seconds, thirteen in milliseconds.
  */
-static bool parse_time(struct span time, bool is_ms, uint64_t *ret_s)
+static bool parse_time(struct span time, enum scheme_time form, uint64_t *ret_s)
 {
     uint64_t n = 0;
-    if (time.len < 1 || time.len > (is_ms ? 15 : 12))
+    if (form == TIME_DATE) {
+        _free_ char *text = mem_copy(time.text, time.len);
+        bool good = text_parse_time(text, &n);
+        *ret_s = n / 1000000;
+        return good;
+    }
+    if (time.len < 1 || time.len > (form == TIME_MS ? 15 : 12))
         return false;
     for (size_t i = 0; i < time.len; i++) {
         if (time.text[i] < '0' || time.text[i] > '9')
             return false;
         n = n * 10 + (uint64_t)(time.text[i] - '0');
     }
-    *ret_s = is_ms ? n / 1000 : n;
+    *ret_s = form == TIME_MS ? n / 1000 : n;
     return true;
+}
+
+static bool parse_basic(const char *text, struct parsed *parsed)
+{
+    if (strncasecmp(text, "Basic ", 6) != 0)
+        return false;
+    text += 6 + strspn(text + 6, " ");
+    return *text && add_signature(parsed, (struct span){text, strlen(text)});
 }
 
 static bool parse_signature(const struct scheme *scheme, const char *text,
@@ -138,8 +159,22 @@ static bool parse_signature(const struct scheme *scheme, const char *text,
         return parse_prefixed(scheme, text, parsed);
     case SYNTAX_WHOLE:
         return *text && add_signature(parsed, (struct span){text, strlen(text)});
+    case SYNTAX_BASIC:
+        return parse_basic(text, parsed);
     }
     return false;
+}
+
+/* Is it one of the words between blanks? */
+static bool is_word(const char *text, const char *words)
+{
+    size_t n = strlen(text);
+    while (strcspn(words, " ") != n || strncmp(words, text, n) != 0) {
+        words = strchr(words, ' ');
+        if (!words++)
+            return false;
+    }
+    return n > 0;
 }
 
 static enum scheme_result parse_headers(const struct scheme *scheme,
@@ -149,8 +184,12 @@ static enum scheme_result parse_headers(const struct scheme *scheme,
     if (input->repeats)
         return SCHEME_REPEATED;
     if (!input->signature || (scheme->time_header && !input->time) ||
-        (scheme->id_header && !input->id))
+        (scheme->id_header && !input->id) ||
+        (scheme->certificate_header && !input->certificate_url) ||
+        (scheme->algorithm_header && !input->algorithm))
         return SCHEME_NO_HEADER;
+    if (scheme->algorithm_header && !is_word(input->algorithm, scheme->algorithm_name))
+        return SCHEME_MALFORMED;
     if (strlen(input->signature) > SCHEME_HEADER_MAX)
         return SCHEME_MALFORMED;
     if (input->time)
@@ -211,11 +250,10 @@ static struct span span_of(const char *text)
     return (struct span){text ? text : "", text ? strlen(text) : 0};
 }
 
-enum { PARTS_MAX = 8 };
-
 static size_t fill_template(const struct scheme *scheme, const struct parsed *parsed,
-                            const struct scheme_input *input, const char *url,
-                            struct crypto_part parts[PARTS_MAX])
+                            const struct scheme_input *input,
+                            const struct scheme_key *key, const char *url,
+                            struct crypto_part parts[SCHEME_PIECES_MAX])
 {
     const struct token tokens[] = {
         {"{time}", parsed->time},
@@ -224,29 +262,37 @@ static size_t fill_template(const struct scheme *scheme, const struct parsed *pa
         {"{method}", span_of(input->method)},
         {"{url}", span_of(url)},
         {"{params}", {(const char *)parsed->params.bytes, parsed->params.len}},
+        {"{fields}", {(const char *)parsed->params.bytes, parsed->params.len}},
+        {"{key}", {(const char *)key->bytes, key->len}},
+        {"{crc32}", span_of(parsed->crc32)},
         {.name = NULL},
     };
     size_t n = 0;
-    for (const char *at = scheme->signed_bytes; *at && n < PARTS_MAX;)
+    for (const char *at = scheme->signed_bytes; *at && n < SCHEME_PIECES_MAX;)
         parts[n++] = next_part(at, tokens, &at);
     return n;
 }
 
+typedef void (*mac_fn)(const void *key, size_t key_len, const struct crypto_part *parts,
+                       size_t n_parts, uint8_t *ret_mac);
+
 static void hmac_text(const struct scheme *scheme, const struct scheme_key *key,
                       const struct crypto_part *parts, size_t n, struct buf *ret_text)
 {
-    uint8_t mac[CRYPTO_SHA256_SIZE];
-    size_t size = CRYPTO_SHA256_SIZE;
-    if (scheme->algorithm == ALGORITHM_HMAC_SHA1) {
-        size = CRYPTO_SHA1_SIZE;
-        crypto_hmac_sha1(key->bytes, key->len, parts, n, mac);
-    } else {
-        crypto_hmac_sha256(key->bytes, key->len, parts, n, mac);
-    }
+    static const struct {
+        mac_fn make;
+        size_t size;
+    } macs[] = {
+        [ALGORITHM_HMAC_SHA256] = {crypto_hmac_sha256, CRYPTO_SHA256_SIZE},
+        [ALGORITHM_HMAC_SHA1] = {crypto_hmac_sha1, CRYPTO_SHA1_SIZE},
+        [ALGORITHM_HMAC_SHA512] = {crypto_hmac_sha512, CRYPTO_SHA512_SIZE},
+    };
+    uint8_t mac[CRYPTO_SHA512_SIZE];
+    macs[scheme->algorithm].make(key->bytes, key->len, parts, n, mac);
     if (scheme->encoding == ENCODING_HEX)
-        text_hex(mac, size, ret_text);
+        text_hex(mac, macs[scheme->algorithm].size, ret_text);
     else
-        text_base64(mac, size, ret_text);
+        text_base64(mac, macs[scheme->algorithm].size, ret_text);
 }
 
 /* Compared as text, so that there is one spelling only; every signature is compared, in
@@ -267,41 +313,98 @@ static bool matches_hmac(const struct scheme *scheme, const struct scheme_key *k
     return found;
 }
 
-/* One spelling only here, too: bits behind the last byte of base64 must be zero. */
-static bool matches_ecdsa(const struct scheme_key *key, const struct parsed *parsed,
-                          const struct crypto_part *parts, size_t n)
+/* A signature's bytes. One spelling only here, too: bits behind the last byte of base64
+ * must be zero. */
+static bool read_base64(struct span given, struct buf *ret_bytes)
+{
+    struct buf again = {0};
+    bool good = text_parse_base64(given.text, given.len, ret_bytes);
+    if (good)
+        text_base64(ret_bytes->bytes, ret_bytes->len, &again);
+    good = good && again.len == given.len && !memcmp(again.bytes, given.text, given.len);
+    buf_fini(&again);
+    return good;
+}
+
+/* The name and the password in base64, compared by their hashes, so that the time tells
+ * nothing of them. */
+static bool matches_password(const struct scheme_key *key, struct span given)
+{
+    struct buf text = {0};
+    uint8_t ours[CRYPTO_SHA256_SIZE], theirs[CRYPTO_SHA256_SIZE];
+    text_base64(key->bytes, key->len, &text);
+    crypto_sha256(text.bytes, text.len, ours);
+    crypto_sha256(given.text, given.len, theirs);
+    crypto_wipe(text.bytes, text.len);
+    buf_fini(&text);
+    return crypto_equal(ours, theirs, sizeof(ours));
+}
+
+static bool fits_public_key(const struct scheme *scheme, const struct scheme_key *key,
+                            const struct scheme_input *input,
+                            const struct crypto_part *parts, size_t n,
+                            const struct buf *signature)
+{
+    if (scheme->algorithm == ALGORITHM_ECDSA_P256)
+        return crypto_p256_verify(key->bytes, key->len, parts, n, signature->bytes,
+                                  signature->len);
+    bool is_sha1 =
+        scheme->algorithm == ALGORITHM_RSA_SNS && strcmp(input->algorithm, "1") == 0;
+    return crypto_rsa_verify(input->certificate, input->certificate_len, is_sha1, parts,
+                             n, signature->bytes, signature->len);
+}
+
+static bool matches_public_key(const struct scheme *scheme, const struct scheme_key *key,
+                               const struct scheme_input *input,
+                               const struct parsed *parsed,
+                               const struct crypto_part *parts, size_t n)
 {
     bool found = false;
     for (unsigned i = 0; i < parsed->n_signatures && !found; i++) {
-        const struct span *given = &parsed->signatures[i];
-        struct buf der = {0}, again = {0};
-        if (text_parse_base64(given->text, given->len, &der)) {
-            text_base64(der.bytes, der.len, &again);
-            found =
-                again.len == given->len &&
-                !memcmp(again.bytes, given->text, given->len) &&
-                crypto_p256_verify(key->bytes, key->len, parts, n, der.bytes, der.len);
-        }
-        buf_fini(&der);
-        buf_fini(&again);
+        struct buf signature = {0};
+        found = read_base64(parsed->signatures[i], &signature) &&
+                fits_public_key(scheme, key, input, parts, n, &signature);
+        buf_fini(&signature);
     }
     return found;
+}
+
+static bool matches(const struct scheme *scheme, const struct scheme_key *key,
+                    const struct scheme_input *input, const struct parsed *parsed,
+                    const struct crypto_part *parts, size_t n)
+{
+    switch (scheme->algorithm) {
+    case ALGORITHM_HMAC_SHA256:
+    case ALGORITHM_HMAC_SHA1:
+    case ALGORITHM_HMAC_SHA512:
+        return matches_hmac(scheme, key, parsed, parts, n);
+    case ALGORITHM_PASSWORD:
+        return matches_password(key, parsed->signatures[0]);
+    case ALGORITHM_ECDSA_P256:
+    case ALGORITHM_RSA_SHA256:
+    case ALGORITHM_RSA_SNS:
+        return matches_public_key(scheme, key, input, parsed, parts, n);
+    }
+    return false;
 }
 
 /* The first key that made one of the signatures, over any one of the URLs. */
 static int matching_key(const struct scheme *scheme, const struct scheme_key *keys,
                         size_t n_keys, const struct parsed *parsed,
-                        const struct scheme_input *input)
+                        const struct scheme_input *input, const char *topic)
 {
-    struct crypto_part parts[PARTS_MAX];
-    for (size_t k = 0; k < n_keys; k++)
+    struct crypto_part parts[SCHEME_PIECES_MAX];
+    for (size_t k = 0; k < n_keys; k++) {
+        if (topic && (strlen(topic) != keys[k].len ||
+                      memcmp(topic, keys[k].bytes, keys[k].len) != 0))
+            continue;
         for (size_t u = 0; u == 0 || (u < 2 && input->urls[u]); u++) {
-            size_t n = fill_template(scheme, parsed, input, input->urls[u], parts);
-            if (scheme->algorithm == ALGORITHM_ECDSA_P256
-                    ? matches_ecdsa(&keys[k], parsed, parts, n)
-                    : matches_hmac(scheme, &keys[k], parsed, parts, n))
+            size_t n =
+                fill_template(scheme, parsed, input, &keys[k], input->urls[u], parts);
+            if (matches(scheme, &keys[k], input, parsed, parts, n))
                 return (int)k;
         }
+    }
     return -1;
 }
 
@@ -332,14 +435,15 @@ static bool read_body_time(const struct scheme *scheme, const struct scheme_inpu
 static enum scheme_result
 verify_parsed(const struct scheme *scheme, const struct scheme_key *keys, size_t n_keys,
               uint64_t past_s, uint64_t now_s, const struct scheme_input *input,
-              const struct parsed *parsed, struct scheme_verdict *v)
+              const struct parsed *parsed, const char *topic, struct scheme_verdict *v)
 {
     uint64_t time_s = 0;
     v->signatures = parsed->n_signatures;
-    v->has_time = strstr(scheme->signed_bytes, "{time}") != NULL;
-    if (v->has_time && !parse_time(parsed->time, scheme->time_is_ms, &time_s))
+    v->has_time = strstr(scheme->signed_bytes, "{time}") ||
+                  (scheme->in_body && scheme->time_header);
+    if (v->has_time && !parse_time(parsed->time, scheme->time_form, &time_s))
         return SCHEME_MALFORMED;
-    v->key = matching_key(scheme, keys, n_keys, parsed, input);
+    v->key = matching_key(scheme, keys, n_keys, parsed, input, topic);
     if (v->key >= 0 && scheme->body_time) {
         v->has_time = true;
         if (!read_body_time(scheme, input, &time_s))
@@ -351,19 +455,46 @@ verify_parsed(const struct scheme *scheme, const struct scheme_key *keys, size_t
     return v->key < 0 ? SCHEME_MISMATCH : time;
 }
 
+/* What the template needs beside headers and body. */
+static enum scheme_result prepare(const struct scheme *scheme,
+                                  const struct scheme_input *input,
+                                  const struct scheme_body *body, struct parsed *parsed)
+{
+    enum scheme_result result = parse_headers(scheme, input, parsed);
+    if (result != SCHEME_OK)
+        return result;
+    if (scheme->certificate &&
+        !certificate_url_fits(scheme->certificate, input->certificate_url))
+        return SCHEME_FOREIGN;
+    if (scheme->certificate && !input->certificate)
+        return SCHEME_CERTIFICATE;
+    if (strstr(scheme->signed_bytes, "{crc32}"))
+        snprintf(parsed->crc32, sizeof(parsed->crc32), "%u",
+                 (unsigned)crc32_of(input->body, input->body_len));
+    if (strstr(scheme->signed_bytes, "{params}") && !read_params(input, &parsed->params))
+        return SCHEME_MALFORMED;
+    if (strstr(scheme->signed_bytes, "{fields}") &&
+        !scheme_body_fields(body, &parsed->params))
+        return SCHEME_MALFORMED;
+    return SCHEME_OK;
+}
+
 void scheme_verify(const struct scheme *scheme, const struct scheme_key *keys,
                    size_t n_keys, uint64_t past_s, uint64_t now_s,
-                   const struct scheme_input *input, struct scheme_verdict *ret_verdict)
+                   const struct scheme_input *given, struct scheme_verdict *ret_verdict)
 {
     struct parsed parsed = {0};
+    struct scheme_body body = {0};
+    struct scheme_input input = *given;
     *ret_verdict = (struct scheme_verdict){.key = -1};
-    ret_verdict->result = parse_headers(scheme, input, &parsed);
-    if (ret_verdict->result == SCHEME_OK && strstr(scheme->signed_bytes, "{params}") &&
-        !read_params(input, &parsed.params))
+    if (scheme->in_body && !scheme_body_read(&body, scheme, &input))
         ret_verdict->result = SCHEME_MALFORMED;
+    else
+        ret_verdict->result = prepare(scheme, &input, &body, &parsed);
     if (ret_verdict->result == SCHEME_OK)
-        ret_verdict->result = verify_parsed(scheme, keys, n_keys, past_s, now_s, input,
-                                            &parsed, ret_verdict);
+        ret_verdict->result = verify_parsed(scheme, keys, n_keys, past_s, now_s, &input,
+                                            &parsed, body.topic, ret_verdict);
+    scheme_body_fini(&body);
     buf_fini(&parsed.params);
 }
 
@@ -404,6 +535,18 @@ void scheme_explain(const struct scheme_verdict *v, size_t n_keys, size_t body_l
         snprintf(ret_text, size,
                  "the signature header is not of this scheme's form; %zu bytes: another "
                  "scheme, or forged",
+                 body_len);
+        return;
+    case SCHEME_FOREIGN:
+        snprintf(ret_text, size,
+                 "the certificate it names is not at an address of the provider; %zu "
+                 "bytes: forged",
+                 body_len);
+        return;
+    case SCHEME_CERTIFICATE:
+        snprintf(ret_text, size,
+                 "the certificate it names cannot be had; %zu bytes: forged, or the "
+                 "gateway cannot reach the provider: see `certificates`",
                  body_len);
         return;
     case SCHEME_MISMATCH:

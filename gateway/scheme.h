@@ -4,8 +4,9 @@
  *
  * A row says where the signature, the time and the event's name stand, which bytes are
  * signed, and with what key. Verification works on the raw bytes of header and body; the
- * body is parsed by nobody before it has passed. A row whose signature does not cover the
- * body cannot be written. */
+ * body is parsed by nobody before it has passed, but for those rows whose provider put
+ * the signature into it (scheme_body.h). A row whose signature does not cover the body is
+ * weak, and the configuration must say why it is taken. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,23 +25,36 @@ enum scheme_syntax {
     SYNTAX_SPACED, /* LABEL,SIGNATURE LABEL,SIGNATURE, other labels ignored (Standard
                       Webhooks) */
     SYNTAX_WHOLE,  /* SIGNATURE */
+    SYNTAX_BASIC,  /* Basic SIGNATURE, the word in any case (RFC 7617) */
 };
 enum scheme_algorithm {
     ALGORITHM_HMAC_SHA256,
     ALGORITHM_HMAC_SHA1,
+    ALGORITHM_HMAC_SHA512,
     ALGORITHM_ECDSA_P256, /* with SHA-256, DER */
+    ALGORITHM_RSA_SHA256, /* PKCS #1 v1.5, with the key of a certificate */
+    ALGORITHM_RSA_SNS,  /* the same, or with SHA-1, as the body's SignatureVersion says */
+    ALGORITHM_PASSWORD, /* the key itself: nothing is signed */
 };
 enum scheme_encoding { ENCODING_HEX /* lower case only */, ENCODING_BASE64 };
+enum scheme_time { TIME_S /* since 1970 */, TIME_MS, TIME_DATE /* RFC 3339 */ };
 enum scheme_key_form {
     KEY_TEXT,          /* the secret as it is, its prefix included */
     KEY_WHSEC_BASE64,  /* base64 after the prefix whsec_, which may be left out */
     KEY_WHSEC_OR_TEXT, /* base64 after the prefix whsec_; without it as it is */
     KEY_P256,          /* base64 of a public key (SubjectPublicKeyInfo), no PEM lines */
+    KEY_HEX,
+    KEY_BASE64,
 };
+/* Whose address a certificate must have (certificate.h). */
+enum scheme_certificate { CERTIFICATE_NONE, CERTIFICATE_PAYPAL, CERTIFICATE_SNS };
 enum scheme_handshake { HANDSHAKE_NONE, HANDSHAKE_SLACK, HANDSHAKE_ZOOM };
+enum { SCHEME_PIECES_MAX = 8 }; /* of a template */
 
 struct scheme {
     const char *name;
+    bool is_weak; /* the signature does not cover the body */
+    bool in_body; /* what is called a header here is a path in the JSON body */
     const char *signature_header;
     enum scheme_syntax syntax;
     const char *label;       /* of the signature: "v1" */
@@ -49,16 +63,24 @@ struct scheme {
     const char *time_header; /* NULL: the pair t, or the row has no time */
     const char *body_time;   /* the time is a number at this path of the signed JSON body,
                                 in ms (Linear) */
-    bool time_is_ms;         /* the time of the header is */
-    const char *id_header;   /* part {id} of what is signed */
+    enum scheme_time time_form;
+    const char *id_header; /* part {id} of what is signed */
     /* Template of {time} {id} {method} {url} {body} {params} and literals. {url} is the
      * endpoint's public one with the request's query. {params} are the sorted fields of a
      * form; of another body nothing, if the URL carries its hash as bodySHA256 (Twilio).
-     * One of {body} and {params} must be in it. */
+     * {crc32} is that of the body in decimal, {key} the secret (PayPal), {fields} those
+     * of the body that SNS signs. One of {body}, {params}, {crc32} and {fields} is in it,
+     * unless the row is weak. */
     const char *signed_bytes;
     enum scheme_algorithm algorithm;
     enum scheme_encoding encoding;
     enum scheme_key_form key;
+    enum scheme_certificate certificate;
+    const char *certificate_header; /* its address */
+    const char *algorithm_header;   /* must be one of these words, when the row has one */
+    const char *algorithm_name;
+    const char *key_path; /* the secret is the text at this path of the body (SNS: the
+                             topic, since anybody may have one) */
     uint64_t past_s, future_s; /* tolerance; 0: that side is not checked */
     bool is_batch;             /* the body is an array: an event for each element */
     enum scheme_handshake handshake;
@@ -87,22 +109,28 @@ struct scheme_input {
     const char *signature; /* the header's value, NULL when it is absent */
     const char *time;      /* that of the time header, if the row has one */
     const char *id;
+    const char *certificate_url, *algorithm; /* of rows that have such headers */
+    const void
+        *certificate; /* the public key at that address (DER); NULL: not to be had */
+    size_t certificate_len;
     const char *method;  /* of rows with {method} */
     const char *urls[2]; /* of rows with {url}: any one of them; NULL: none */
     bool is_form;        /* the body's content type is that of a form */
-    unsigned repeats;    /* headers among these three that came more than once */
+    unsigned repeats;    /* headers among these that came more than once */
     const void *body;
     size_t body_len;
 };
 
 enum scheme_result {
     SCHEME_OK,
-    SCHEME_NO_HEADER, /* a header is missing */
-    SCHEME_REPEATED,  /* a header came twice */
-    SCHEME_MALFORMED, /* a header is not of the row's syntax, or over its bounds */
-    SCHEME_MISMATCH,  /* no signature matches any key */
-    SCHEME_STALE,     /* signed rightly, but too long ago */
-    SCHEME_FUTURE,    /* signed rightly, but for later */
+    SCHEME_NO_HEADER,   /* a header is missing */
+    SCHEME_REPEATED,    /* a header came twice */
+    SCHEME_MALFORMED,   /* a header is not of the row's syntax, or over its bounds */
+    SCHEME_FOREIGN,     /* the certificate it names is not at the provider's address */
+    SCHEME_CERTIFICATE, /* that certificate is not to be had */
+    SCHEME_MISMATCH,    /* no signature matches any key */
+    SCHEME_STALE,       /* signed rightly, but too long ago */
+    SCHEME_FUTURE,      /* signed rightly, but for later */
 };
 struct scheme_verdict {
     enum scheme_result result;

@@ -4,7 +4,7 @@
  * takes. */
 #include "gateway/scheme.h"
 
-#define SCHEME(identifier, name, signs_url) ROW_##identifier,
+#define SCHEME(identifier, name, signs_url, is_weak) ROW_##identifier,
 enum {
 #include "lib/config/schemes.def"
     ROWS
@@ -154,7 +154,7 @@ static const struct scheme rows[ROWS + 1] = {
             .signature_header = "X-HubSpot-Signature-v3",
             .syntax = SYNTAX_WHOLE,
             .time_header = "X-HubSpot-Request-Timestamp",
-            .time_is_ms = true,
+            .time_form = TIME_MS,
             .signed_bytes = "{method}{url}{body}{time}",
             .encoding = ENCODING_BASE64,
             .past_s = 300,
@@ -189,6 +189,83 @@ static const struct scheme rows[ROWS + 1] = {
             .is_batch = true,
             .event_id = "sg_event_id",
             .event_type = "event",
+        },
+    [ROW_paypal] =
+        {
+            .name = "paypal", /* the secret is the webhook's id */
+            .signature_header = "PAYPAL-TRANSMISSION-SIG",
+            .syntax = SYNTAX_WHOLE,
+            .time_header = "PAYPAL-TRANSMISSION-TIME",
+            .time_form = TIME_DATE,
+            .id_header = "PAYPAL-TRANSMISSION-ID",
+            .algorithm_header = "PAYPAL-AUTH-ALGO",
+            .algorithm_name = "SHA256withRSA",
+            .certificate = CERTIFICATE_PAYPAL,
+            .certificate_header = "PAYPAL-CERT-URL",
+            .signed_bytes = "{id}|{time}|{key}|{crc32}",
+            .algorithm = ALGORITHM_RSA_SHA256,
+            .encoding = ENCODING_BASE64,
+            .past_s = 4 * 86400, /* PayPal says none, and tries again for three days */
+            /* Not the body's id: a body that has the CRC of another is easily made, and
+             * what is signed of it counts once. */
+            .event_id = "header:PAYPAL-TRANSMISSION-ID",
+            .event_type = "event_type",
+        },
+    [ROW_sns] =
+        {
+            .name = "sns", /* the secret is the topic's ARN */
+            .in_body = true,
+            .signature_header = "Signature",
+            .syntax = SYNTAX_WHOLE,
+            .time_header = "Timestamp",
+            .time_form = TIME_DATE,
+            .algorithm_header = "SignatureVersion",
+            .algorithm_name = "1 2",
+            .certificate = CERTIFICATE_SNS,
+            .certificate_header = "SigningCertURL",
+            .key_path = "TopicArn",
+            .signed_bytes = "{fields}",
+            .algorithm = ALGORITHM_RSA_SNS,
+            .encoding = ENCODING_BASE64,
+            .past_s = 86400, /* Amazon says none, and tries again for an hour */
+            .event_id = "MessageId",
+            .event_type = "Type",
+        },
+    [ROW_mailgun] =
+        {
+            .name = "mailgun",
+            .is_weak = true,
+            .in_body = true,
+            .signature_header = "signature.signature",
+            .syntax = SYNTAX_WHOLE,
+            .time_header = "signature.timestamp",
+            .id_header = "signature.token",
+            .signed_bytes = "{time}{id}",
+            .past_s = 12 * 3600, /* Mailgun says none, and tries again for eight hours */
+            .event_id = "signature.token", /* counts once, whatever else is in the body */
+            .event_type = "event-data.event",
+        },
+    [ROW_postmark] =
+        {
+            .name = "postmark", /* the secret is USER:PASSWORD of the webhook's address */
+            .is_weak = true,
+            .signature_header = "Authorization",
+            .syntax = SYNTAX_BASIC,
+            .signed_bytes = "",
+            .algorithm = ALGORITHM_PASSWORD,
+            .encoding = ENCODING_BASE64,
+            .event_id = "RecordType+MessageID+int:ID RecordType+MessageID+Recipient "
+                        "RecordType+MessageID RecordType+int:ID MessageID #body",
+            .event_type = "RecordType =inbound",
+        },
+    [ROW_hmac] =
+        {
+            .name = "hmac", /* the rest stands in the configuration (scheme_config.h) */
+            .signature_header = "X-Signature",
+            .syntax = SYNTAX_WHOLE,
+            .signed_bytes = "{body}",
+            .event_id = "#body",
+            .event_type = "type",
         },
 };
 

@@ -10,12 +10,17 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/certificate.h"
 #include "gateway/content.h"
 #include "gateway/gateway.h"
 #include "gateway/header.h"
 #include "gateway/hold.h"
 #include "gateway/key.h"
 #include "gateway/problem.h"
+#include "gateway/refusal.h"
+#include "gateway/scheme_body.h"
+#include "gateway/scheme_config.h"
+#include "gateway/subscription.h"
 #include "lib/base/buf.h"
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
@@ -30,11 +35,7 @@
 #include "proto/attrs.h"
 #include "proto/record.h"
 
-enum {
-    REFUSALS_TOLD = 10, /* a second and endpoint; the others are counted */
-    WHY_SIZE = 256,
-    RETRY_MS = 1000,
-};
+enum { RETRY_MS = 1000 };
 
 /* A request between verification and commit. */
 struct arrival {
@@ -44,7 +45,8 @@ struct arrival {
     struct buf records;
     uint8_t (*ids)[16];
     uint32_t n, cap;
-    unsigned error; /* why no further event was added */
+    unsigned error;     /* why no further event was added */
+    char *subscription; /* to be confirmed once it is committed; NULL: none */
 };
 
 /* --- endpoints --- */
@@ -106,25 +108,51 @@ static int make_urls(struct endpoint *e, const char *public_url, char *error,
     return 0;
 }
 
-static int open_endpoint(struct endpoint *e, const struct config_integration *integration,
-                         const struct config_webhook *webhook, const char *public_url,
+static int load_certificates(struct gateway *gateway, const struct endpoint *e,
+                             const struct config_webhook *webhook, char *error,
+                             size_t error_size)
+{
+    for (size_t i = 0; i < webhook->n_certificates; i++)
+        if (certificates_load(gateway->certificates, e->scheme->certificate,
+                              webhook->certificates[i].url, webhook->certificates[i].file,
+                              error, error_size) != 0)
+            return -1;
+    return 0;
+}
+
+static const struct scheme *row_of(struct endpoint *e,
+                                   const struct config_webhook *webhook)
+{
+    if (!webhook->hmac.signature_header)
+        return scheme_find(webhook->scheme);
+    e->own_row = mem_alloc(sizeof(*e->own_row));
+    *e->own_row = scheme_of_config(&webhook->hmac);
+    return e->own_row;
+}
+
+static int open_endpoint(struct gateway *gateway, struct endpoint *e,
+                         const struct config_integration *integration,
+                         const struct config_webhook *webhook,
                          const struct secrets *secrets, char *error, size_t error_size)
 {
     *e = (struct endpoint){
         .path = webhook->path,
         .integration_name = integration->name,
         .integration = integration_hash(integration->name),
-        .scheme = scheme_find(webhook->scheme),
+        .confirms = webhook->confirm_subscription,
         .tolerance_s = webhook->tolerance_us / 1000000,
         .scope = mem_format("webhook:%s", webhook->path),
     };
+    e->scheme = row_of(e, webhook);
     if (!e->scheme) {
         snprintf(error, error_size, "the webhook %s of %s has an unknown scheme: %s",
                  e->path, e->integration_name, webhook->scheme);
         return -1;
     }
     if (strstr(e->scheme->signed_bytes, "{url}") &&
-        make_urls(e, public_url, error, error_size) != 0)
+        make_urls(e, gateway->config->gateway.public_url, error, error_size) != 0)
+        return -1;
+    if (load_certificates(gateway, e, webhook, error, error_size) != 0)
         return -1;
     return load_keys(e, secrets, error, error_size);
 }
@@ -136,13 +164,15 @@ int webhook_open(struct gateway *gateway, const struct secrets *secrets, char *e
     const struct config *config = gateway->config;
     for (size_t i = 0; i < config->n_integrations; i++)
         n += config->integrations[i].n_webhooks;
+    gateway->certificates = certificates_new(gateway->loop);
+    gateway->subscriptions = subscriptions_new(gateway->loop);
     gateway->endpoints = mem_array(n ? n : 1, sizeof(*gateway->endpoints));
     for (size_t i = 0; i < config->n_integrations; i++) {
         const struct config_integration *integration = &config->integrations[i];
         for (size_t j = 0; j < integration->n_webhooks; j++)
-            if (open_endpoint(&gateway->endpoints[gateway->n_endpoints++], integration,
-                              &integration->webhooks[j], config->gateway.public_url,
-                              secrets, error, error_size) != 0)
+            if (open_endpoint(gateway, &gateway->endpoints[gateway->n_endpoints++],
+                              integration, &integration->webhooks[j], secrets, error,
+                              error_size) != 0)
                 return -1;
     }
     return 0;
@@ -150,12 +180,18 @@ int webhook_open(struct gateway *gateway, const struct secrets *secrets, char *e
 
 void webhook_close(struct gateway *gateway)
 {
+    refusal_close(gateway);
+    certificates_free(gateway->certificates);
+    subscriptions_free(gateway->subscriptions);
+    gateway->certificates = NULL;
+    gateway->subscriptions = NULL;
     for (size_t i = 0; i < gateway->n_endpoints; i++) {
         struct endpoint *e = &gateway->endpoints[i];
         for (size_t k = 0; e->keys && k < e->n_keys; k++)
             scheme_key_fini(&e->keys[k]);
         free(e->keys);
         free(e->scope);
+        free(e->own_row);
         free(e->urls[0]);
         free(e->urls[1]);
     }
@@ -170,70 +206,6 @@ static struct endpoint *find_endpoint(const struct gateway *gateway, const char 
         if (!strcmp(gateway->endpoints[i].path, path))
             return &gateway->endpoints[i];
     return NULL;
-}
-
-/* --- refusing --- */
-
-/* The log shows it as `signalbox.webhook.refused`, Failed, unverified. Nobody waits for
- * it. */
-static void ignore(void *user, const struct hold_result *result)
-{
-    (void)user;
-    (void)result; /* the operator's line stands already */
-}
-
-static void publish_refusal(struct gateway *gateway, const struct endpoint *e,
-                            const char *why)
-{
-    uint8_t id[16];
-    struct buf attrs = {0}, out = {0};
-    id_new(loop_wall_us(gateway->loop), id);
-    attrs_begin(&attrs);
-    attrs_text(&attrs, ATTR_ENDPOINT, e->path);
-    attrs_text(&attrs, ATTR_ERROR_MSG, why);
-    struct record_parts parts = {
-        .kind = RECORD_FACT,
-        .status = STATUS_FAILED,
-        .error_class = CLASS_unverified,
-        .type = "signalbox.webhook.refused",
-        .id = id,
-        .integration = e->integration,
-        .attrs = attrs.bytes,
-        .attr_len = attrs.len,
-    };
-    if (record_add(&out, &parts) >= 0)
-        hold_add(gateway->hold, out.bytes, out.len, 1, /* waits= */ false, ignore, NULL);
-    buf_fini(&attrs);
-    buf_fini(&out);
-}
-
-/* Tell the operator, at most REFUSALS_TOLD times a second, then how many were not told.
- */
-static void note_refusal(struct gateway *gateway, struct endpoint *e,
-                         const struct http_request *request, const char *why,
-                         bool is_unverified)
-{
-    uint64_t second = loop_steady_us(gateway->loop) / 1000000;
-    (*(is_unverified ? &e->refused : &e->not_taken))++;
-    if (second != e->second) {
-        e->second = second;
-        e->told = 0;
-    }
-    if (e->told == REFUSALS_TOLD) {
-        e->untold++;
-        return;
-    }
-    e->told++;
-    char text[WHY_SIZE + 64], more[48] = "";
-    if (e->untold)
-        snprintf(more, sizeof(more), " (and %u more that were not told)", e->untold);
-    e->untold = 0;
-    snprintf(text, sizeof(text), "%s%s", why, more);
-    log_write(is_unverified ? LOG_WEBHOOK_REFUSED : LOG_WEBHOOK_NOT_TAKEN,
-              "endpoint=%s integration=%s from=%s: %s", e->path, e->integration_name,
-              http_remote(request), text);
-    if (is_unverified)
-        publish_refusal(gateway, e, text);
 }
 
 /* --- verifying --- */
@@ -256,14 +228,91 @@ static bool is_form(const struct http_request *request)
     return type && !strncasecmp(type, form, n) && (!type[n] || strchr("; \t", type[n]));
 }
 
-/* False when it was refused and answered; else the key that matched. */
-static bool verify(struct gateway *gateway, struct endpoint *e,
-                   struct http_request *request, const struct scheme_key **ret_key)
+/* A request whose certificate is being fetched. */
+struct waiting {
+    struct pending pending;
+    struct gateway *gateway;
+    struct endpoint *endpoint;
+};
+
+static void handle(struct gateway *gateway, struct endpoint *e,
+                   struct http_request *request, bool may_wait);
+
+static void on_certificate(void *user)
 {
-    struct scheme_input input = {.method = http_method(request),
-                                 .is_form = is_form(request)};
+    struct waiting *waiting = user;
+    struct http_request *request = waiting->pending.request;
+    if (request) {
+        http_set_user(request, NULL);
+        handle(waiting->gateway, waiting->endpoint, request, /* may_wait= */ false);
+    }
+    free(waiting);
+}
+
+/* Set the certificate that the request names. True when the request waits for it. */
+static bool find_certificate(struct gateway *gateway, struct endpoint *e,
+                             struct http_request *request, bool may_wait,
+                             struct scheme_input *input)
+{
+    enum scheme_certificate whose = e->scheme->certificate;
+    struct scheme_input named = *input;
+    struct scheme_body body = {0};
+    bool is_read = !e->scheme->in_body || scheme_body_read(&body, e->scheme, &named);
+    const char *url = is_read ? named.certificate_url : NULL;
+    bool waits = false;
+    if (url && certificate_url_fits(whose, url) &&
+        !certificates_find(gateway->certificates, url, &input->certificate,
+                           &input->certificate_len) &&
+        may_wait) {
+        struct waiting *waiting = mem_alloc(sizeof(*waiting));
+        *waiting = (struct waiting){{request}, gateway, e};
+        waits = certificates_fetch(gateway->certificates, whose, url, on_certificate,
+                                   waiting);
+        if (waits)
+            http_set_user(request, waiting);
+        else
+            free(waiting);
+    }
+    scheme_body_fini(&body);
+    return waits;
+}
+
+static void read_headers(const struct scheme *scheme, const struct http_request *request,
+                         struct scheme_input *input)
+{
+    input->method = http_method(request);
+    input->is_form = is_form(request);
+    input->body = http_body(request, &input->body_len);
+    if (scheme->in_body)
+        return;
+    input->signature = sole_header(request, scheme->signature_header, &input->repeats);
+    input->time = sole_header(request, scheme->time_header, &input->repeats);
+    input->id = sole_header(request, scheme->id_header, &input->repeats);
+    input->certificate_url =
+        sole_header(request, scheme->certificate_header, &input->repeats);
+    input->algorithm = sole_header(request, scheme->algorithm_header, &input->repeats);
+}
+
+/* A provider whose certificate cannot be had now comes again: it may be genuine. */
+static void refuse(struct gateway *gateway, struct endpoint *e,
+                   struct http_request *request, const struct scheme_verdict *verdict,
+                   size_t body_len)
+{
+    char why[REFUSAL_WHY_SIZE];
+    scheme_explain(verdict, e->n_keys, body_len, why, sizeof(why));
+    refusal_note(gateway, e, request, why, /* is_unverified= */ true);
+    if (verdict->result == SCHEME_CERTIFICATE)
+        problem_reply(request, ERR_unavailable, NULL, CERTIFICATE_RETRY_US / 1000);
+    else
+        problem_reply(request, ERR_signature_invalid, NULL, 0);
+}
+
+/* The key that matched; NULL when the request was refused and answered, or waits. */
+static const struct scheme_key *verify(struct gateway *gateway, struct endpoint *e,
+                                       struct http_request *request, bool may_wait)
+{
+    struct scheme_input input = {0};
     struct scheme_verdict verdict;
-    char why[WHY_SIZE];
     const char *query = strchr(http_target(request), '?');
     _free_ char *url =
                     mem_format("%s%s", e->urls[0] ? e->urls[0] : "", query ? query : ""),
@@ -271,20 +320,15 @@ static bool verify(struct gateway *gateway, struct endpoint *e,
                     mem_format("%s%s", e->urls[1] ? e->urls[1] : "", query ? query : "");
     input.urls[0] = e->urls[0] ? url : NULL;
     input.urls[1] = e->urls[1] ? other : NULL;
-    input.signature = sole_header(request, e->scheme->signature_header, &input.repeats);
-    input.time = sole_header(request, e->scheme->time_header, &input.repeats);
-    input.id = sole_header(request, e->scheme->id_header, &input.repeats);
-    input.body = http_body(request, &input.body_len);
+    read_headers(e->scheme, request, &input);
+    if (e->scheme->certificate && find_certificate(gateway, e, request, may_wait, &input))
+        return NULL;
     scheme_verify(e->scheme, e->keys, e->n_keys, e->tolerance_s,
                   loop_wall_us(gateway->loop) / 1000000, &input, &verdict);
-    if (verdict.result == SCHEME_OK) {
-        *ret_key = &e->keys[verdict.key];
-        return true;
-    }
-    scheme_explain(&verdict, e->n_keys, input.body_len, why, sizeof(why));
-    note_refusal(gateway, e, request, why, /* is_unverified= */ true);
-    problem_reply(request, ERR_signature_invalid, NULL, 0);
-    return false;
+    if (verdict.result == SCHEME_OK)
+        return &e->keys[verdict.key];
+    refuse(gateway, e, request, &verdict, input.body_len);
+    return NULL;
 }
 
 /* --- committing --- */
@@ -293,6 +337,7 @@ static void arrival_free(struct arrival *arrival)
 {
     buf_fini(&arrival->records);
     free(arrival->ids);
+    free(arrival->subscription);
     free(arrival);
 }
 
@@ -318,10 +363,10 @@ static void reply_ids(const struct arrival *arrival, const struct hold_result *r
  * again. */
 static void reply_refused(struct arrival *arrival, const struct hold_result *result)
 {
-    char why[WHY_SIZE];
+    char why[REFUSAL_WHY_SIZE];
     snprintf(why, sizeof(why), "%s: %s", error_info(result->error)->name,
              result->detail ? result->detail : "");
-    note_refusal(arrival->gateway, arrival->endpoint, arrival->pending.request, why,
+    refusal_note(arrival->gateway, arrival->endpoint, arrival->pending.request, why,
                  /* is_unverified= */ false);
     gateway_note_refusal(arrival->gateway, result->error);
     unsigned error = result->error == ERR_not_ready ? ERR_not_ready : ERR_unavailable;
@@ -333,6 +378,9 @@ static void on_committed(void *user, const struct hold_result *result)
 {
     struct arrival *arrival = user;
     arrival->endpoint->accepted += !result->error;
+    if (arrival->subscription && !result->error)
+        subscription_confirm(arrival->gateway->subscriptions, arrival->endpoint->path,
+                             arrival->subscription);
     if (arrival->pending.request && result->error)
         reply_refused(arrival, result);
     else if (arrival->pending.request)
@@ -400,7 +448,7 @@ static void commit(struct arrival *arrival, const struct content *content,
             arrival->error = ERR_bad_request;
             detail = "the body is not an event";
         }
-        note_refusal(
+        refusal_note(
             arrival->gateway, arrival->endpoint, request,
             detail ? "not an event: not of the scheme's form, or no id or type in it"
                    : "the events are too large to be stored together",
@@ -443,10 +491,20 @@ static void parse_and_commit(struct gateway *gateway, struct endpoint *e,
         struct arrival *arrival = mem_alloc(sizeof(*arrival));
         *arrival = (struct arrival){
             .pending.request = request, .gateway = gateway, .endpoint = e};
+        if (e->confirms)
+            arrival->subscription = subscription_url(body);
         commit(arrival, &content, body);
     }
     buf_fini(&answer);
     js_free(body);
+}
+
+static void handle(struct gateway *gateway, struct endpoint *e,
+                   struct http_request *request, bool may_wait)
+{
+    const struct scheme_key *key = verify(gateway, e, request, may_wait);
+    if (key)
+        parse_and_commit(gateway, e, request, key);
 }
 
 void webhook_handle(struct gateway *gateway, struct http_request *request,
@@ -454,12 +512,11 @@ void webhook_handle(struct gateway *gateway, struct http_request *request,
 {
     struct endpoint *e = find_endpoint(gateway, params[0]);
     const char *coding = http_header(request, "Content-Encoding");
-    const struct scheme_key *key;
     if (!e)
         problem_reply(request, ERR_not_found, NULL, 0);
     else if (coding && strcasecmp(coding, "identity") != 0)
         problem_reply(request, ERR_unsupported_media, "compressed bodies are not taken",
                       0);
-    else if (verify(gateway, e, request, &key))
-        parse_and_commit(gateway, e, request, key);
+    else
+        handle(gateway, e, request, /* may_wait= */ true);
 }

@@ -10,6 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/zone.h"
 #include "lib/config/check_bus.h"
+#include "lib/config/check_webhook.h"
 #include "lib/config/config.h"
 #include "lib/config/node.h"
 #include "proto/record.h"
@@ -259,71 +260,6 @@ static void check_default(const struct checking *c, size_t index, const struct n
     }
 }
 
-/* --- endpoints: one path, one owner --- */
-
-static const struct config_webhook *first_of_path(const struct checking *c,
-                                                  const char *path)
-{
-    for (size_t i = 0; i < c->config->n_integrations; i++)
-        for (size_t j = 0; j < c->config->integrations[i].n_webhooks; j++) {
-            const struct config_webhook *webhook =
-                &c->config->integrations[i].webhooks[j];
-            if (webhook->path && strcmp(webhook->path, path) == 0)
-                return webhook;
-        }
-    return NULL;
-}
-
-static void check_paths(const struct checking *c, const struct config_integration *in,
-                        const struct node *node)
-{
-    for (size_t j = 0; j < in->n_webhooks; j++) {
-        const struct config_webhook *webhook = &in->webhooks[j];
-        const struct config_webhook *first =
-            webhook->path ? first_of_path(c, webhook->path) : NULL;
-        if (!first || first == webhook)
-            continue;
-        const struct node *item =
-            item_at(node, "webhooks", webhook->line, "path", webhook->path);
-        problem_add(c->problems, mark_of(item, "path"),
-                    "the path `%s` is taken by the webhook in line %d; expected another",
-                    webhook->path, first->line);
-    }
-}
-
-static bool signs_url(const char *scheme)
-{
-#define SCHEME(identifier, name, signs_url) {name, signs_url},
-    static const struct {
-        const char *name;
-        bool signs_url;
-    } schemes[] = {
-#include "lib/config/schemes.def"
-    };
-#undef SCHEME
-    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
-        if (strcmp(schemes[i].name, scheme) == 0)
-            return schemes[i].signs_url;
-    return false;
-}
-
-/* Behind a proxy the address that the sender signed cannot be seen: it must be said. */
-static void check_public_url(const struct checking *c,
-                             const struct config_integration *in, const struct node *node)
-{
-    for (size_t j = 0; j < in->n_webhooks && !c->config->gateway.public_url; j++) {
-        const struct config_webhook *webhook = &in->webhooks[j];
-        if (!webhook->scheme || !webhook->path || !signs_url(webhook->scheme))
-            continue;
-        const struct node *item =
-            item_at(node, "webhooks", webhook->line, "path", webhook->path);
-        problem_add(c->problems, mark_of(item, "scheme"),
-                    "the scheme `%s` signs the endpoint's public address; expected "
-                    "gateway.public_url, such as public_url: https://hooks.example.com",
-                    webhook->scheme);
-    }
-}
-
 /* --- names that the log knows by 32 bits --- */
 
 struct named {
@@ -433,7 +369,6 @@ void check_config(const struct config *config, const struct node *root,
         check_schedules(&c, in, node);
         check_name(&c, in, node);
         check_default(&c, i, node);
-        check_paths(&c, in, node);
-        check_public_url(&c, in, node);
+        check_webhooks(config, in, node, problems);
     }
 }

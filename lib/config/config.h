@@ -20,13 +20,33 @@ struct config_secret {      /* vault:NAME or file:PATH */
     enum secret_from from;
     char *name;             /* of the vault entry, or the path */
 };
+/* A provider's certificate that is here already: a request that names `url` is verified
+ * with `file` (PEM, the leaf first). */
+struct config_certificate {
+    char *url, *file;
+    int line;
+};
+/* The row of the scheme `hmac`; what each member means is in gateway/scheme.h. */
+enum { CONFIG_TEMPLATE_PIECES_MAX = 8 };
+struct config_hmac {
+    char *signature_header; /* NULL: the webhook has no row */
+    char *form /* whole, prefix, pairs, spaced */, *label, *time_label;
+    char *time_header, *time_unit /* s, ms, date */, *id_header;
+    char *signed_bytes, *hash /* sha256, sha512, sha1 */, *encoding /* hex, base64 */;
+    char *key /* text, hex, base64, whsec */, *event_id, *event_type;
+    bool is_batch;
+};
 struct config_webhook {
     char *path;             /* the endpoint: /webhooks/{path} */
     char *scheme;           /* a row of the gateway's scheme table */
     struct config_secret *secrets;
     size_t n_secrets;
     uint64_t tolerance_us;  /* 0 = the scheme's own */
-    char *accept_weak;      /* reason, NULL */
+    char *accept_weak;      /* reason; NULL unless the scheme is weak */
+    struct config_hmac hmac;
+    struct config_certificate *certificates;
+    size_t n_certificates;
+    bool confirm_subscription;
     int line;
 };
 struct config_price {       /* what one call of an operation costs at most, from a day on */

@@ -21,7 +21,7 @@
     }
 
 /* The schemes the gateway can verify. There is no way to write "none". */
-#define SCHEME(identifier, name, signs_url) name,
+#define SCHEME(identifier, name, signs_url, is_weak) name,
 static const char *const schemes[] = {
 #include "lib/config/schemes.def"
     NULL};
@@ -209,6 +209,67 @@ static const struct section deliver_section = {
     "name",       deliver_fields,
 };
 
+static const char *const forms[] = {"whole", "prefix", "pairs", "spaced", NULL};
+static const char *const time_units[] = {"s", "ms", "date", NULL};
+static const char *const hashes[] = {"sha256", "sha512", "sha1", NULL};
+static const char *const encodings[] = {"hex", "base64", NULL};
+static const char *const key_forms[] = {"text", "hex", "base64", "whsec", NULL};
+static const struct field hmac_fields[] = {
+    {"signature_header", FIELD_TEXT, .is_required = true,
+     AT(config_webhook, hmac.signature_header),
+     .sentence = "Where the signature stands."},
+    {"form", FIELD_CHOICE, AT(config_webhook, hmac.form), .fallback = "whole",
+     .choices = forms,
+     .sentence = "How it stands there: the `whole` value; `prefix`: LABEL=SIGNATURE; "
+                 "`pairs`: t=TIME,LABEL=SIGNATURE; `spaced`: LABEL,SIGNATURE and more "
+                 "behind blanks."},
+    {"label", FIELD_TEXT, AT(config_webhook, hmac.label),
+     .sentence = "The label before the signature, such as sha256 or v1."},
+    {"time_label", FIELD_TEXT, AT(config_webhook, hmac.time_label), .fallback = "t",
+     .sentence = "Of `form: pairs`: the label before the time."},
+    {"time_header", FIELD_TEXT, AT(config_webhook, hmac.time_header),
+     .sentence = "Where the time stands, when it is signed."},
+    {"time_unit", FIELD_CHOICE, AT(config_webhook, hmac.time_unit), .fallback = "s",
+     .choices = time_units,
+     .sentence = "Seconds or milliseconds since 1970, or a date as RFC 3339 has it."},
+    {"id_header", FIELD_TEXT, AT(config_webhook, hmac.id_header),
+     .sentence = "Where the id stands, when it is signed."},
+    {"signed", FIELD_TEXT, .is_required = true, AT(config_webhook, hmac.signed_bytes),
+     .sentence = "What is signed: {time} {id} {method} {url} {body} and texts between, "
+                 "such as `{time}.{body}`; {body} must be in it."},
+    {"hash", FIELD_CHOICE, AT(config_webhook, hmac.hash), .fallback = "sha256",
+     .choices = hashes, .sentence = "The hash of the HMAC."},
+    {"encoding", FIELD_CHOICE, AT(config_webhook, hmac.encoding), .fallback = "hex",
+     .choices = encodings,
+     .sentence = "How the signature is written; hex in lower case."},
+    {"key", FIELD_CHOICE, AT(config_webhook, hmac.key), .fallback = "text",
+     .choices = key_forms,
+     .sentence = "How the secret gives the key's bytes; `whsec`: base64 behind whsec_."},
+    {"event_id", FIELD_TEXT, .is_required = true, AT(config_webhook, hmac.event_id),
+     .sentence = "Where the event's id stands: header:NAME, a path in the body such as "
+                 "data.id, int:PATH of a number, #body for its hash; joined by `+`, "
+                 "alternatives with blanks between."},
+    {"event_type", FIELD_TEXT, .is_required = true, AT(config_webhook, hmac.event_type),
+     .sentence = "Where its type stands, likewise; =TEXT is that text."},
+    {"batch", FIELD_BOOL, AT(config_webhook, hmac.is_batch), .fallback = "false",
+     .sentence = "The body is a list: an event for each element."},
+    END,
+};
+static const struct section hmac_section = {"hmac", .fields = hmac_fields};
+
+static const struct field certificate_fields[] = {
+    {"url", FIELD_TEXT, .is_required = true, AT(config_certificate, url),
+     .sentence = "The address that the provider's requests name, exactly."},
+    {"file", FIELD_PATH, .is_required = true, AT(config_certificate, file),
+     .sentence = "The certificate in PEM; it is trusted as it is."},
+    END,
+};
+static const struct section certificate_section = {
+    "a certificate", sizeof(struct config_certificate),
+    SECTION_NONE,    offsetof(struct config_certificate, line),
+    "url",           certificate_fields,
+};
+
 static const struct field webhook_fields[] = {
     {"path", FIELD_NAME, .is_required = true, AT(config_webhook, path),
      .sentence = "The endpoint is /webhooks/PATH."},
@@ -220,7 +281,17 @@ static const struct field webhook_fields[] = {
     {"tolerance", FIELD_DURATION, AT(config_webhook, tolerance_us), .fallback = "0",
      .max = DAY, .sentence = "How old a signature may be; 0: what the scheme says."},
     {"accept_weak", FIELD_TEXT, AT(config_webhook, accept_weak),
-     .sentence = "The reason to take a scheme that signs too little."},
+     .sentence = "The reason to take a scheme that signs too little; required by the "
+                 "weak ones, mailgun and postmark."},
+    {"hmac", FIELD_SECTION, .section = &hmac_section,
+     .sentence = "The row of the scheme hmac, for a provider that has none of its own."},
+    {"certificates", FIELD_ITEMS, COUNTED(config_webhook, certificates, n_certificates),
+     .section = &certificate_section,
+     .sentence = "Of paypal and sns: certificates that need not be fetched."},
+    {"confirm_subscription", FIELD_BOOL, AT(config_webhook, confirm_subscription),
+     .fallback = "false",
+     .sentence = "Of sns: answer a subscription by opening its address at Amazon; false: "
+                 "it is an event, and the operator's to open."},
     END,
 };
 static const struct section webhook_section = {

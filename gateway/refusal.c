@@ -1,0 +1,112 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/refusal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/gateway.h"
+#include "gateway/hold.h"
+#include "lib/base/buf.h"
+#include "lib/base/id.h"
+#include "lib/base/log.h"
+#include "lib/http/server.h"
+#include "lib/loop/loop.h"
+#include "proto/attrs.h"
+#include "proto/record.h"
+
+/* Nobody waits for it. */
+static void ignore(void *user, const struct hold_result *result)
+{
+    (void)user;
+    (void)result; /* the operator's line stands already */
+}
+
+static void publish(struct gateway *gateway, const struct endpoint *e, const char *why)
+{
+    uint8_t id[16];
+    struct buf attrs = {0}, out = {0};
+    id_new(loop_wall_us(gateway->loop), id);
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_ENDPOINT, e->path);
+    attrs_text(&attrs, ATTR_ERROR_MSG, why);
+    struct record_parts parts = {
+        .kind = RECORD_FACT,
+        .status = STATUS_FAILED,
+        .error_class = CLASS_unverified,
+        .type = "signalbox.webhook.refused",
+        .id = id,
+        .integration = e->integration,
+        .attrs = attrs.bytes,
+        .attr_len = attrs.len,
+    };
+    if (record_add(&out, &parts) >= 0)
+        hold_add(gateway->hold, out.bytes, out.len, 1, /* waits= */ false, ignore, NULL);
+    buf_fini(&attrs);
+    buf_fini(&out);
+}
+
+static void tell(struct gateway *gateway, const struct endpoint *e, const char *from,
+                 const char *why, bool is_unverified)
+{
+    log_write(is_unverified ? LOG_WEBHOOK_REFUSED : LOG_WEBHOOK_NOT_TAKEN,
+              "endpoint=%s integration=%s from=%s: %s", e->path, e->integration_name,
+              from, why);
+    if (is_unverified)
+        publish(gateway, e, why);
+}
+
+/* What was only counted. Refusals after verification are counted by themselves. */
+static void tell_rest(struct gateway *gateway, struct endpoint *e)
+{
+    for (int i = 0; i < 2; i++) {
+        struct refusals *r = &e->refusals[i];
+        char text[REFUSAL_WHY_SIZE + 64];
+        snprintf(text, sizeof(text), "%u more in the last minute; the last: %s",
+                 r->untold, r->why);
+        if (r->untold)
+            tell(gateway, e, "several", text, i == 0);
+        *r = (struct refusals){0};
+    }
+}
+
+/* The minute of all endpoints is one: it begins with the first refusal after a quiet one.
+ */
+static void on_minute(void *user)
+{
+    struct gateway *gateway = user;
+    for (size_t i = 0; i < gateway->n_endpoints; i++)
+        tell_rest(gateway, &gateway->endpoints[i]);
+    gateway->refusal_timer_runs = false;
+}
+
+static void start_minute(struct gateway *gateway)
+{
+    if (gateway->refusal_timer_runs)
+        return;
+    if (!gateway->refusal_timer)
+        gateway->refusal_timer = loop_timer_new(gateway->loop, on_minute, gateway);
+    loop_timer_in(gateway->refusal_timer, REFUSAL_WINDOW_US);
+    gateway->refusal_timer_runs = true;
+}
+
+void refusal_note(struct gateway *gateway, struct endpoint *e,
+                  const struct http_request *request, const char *why, bool is_unverified)
+{
+    struct refusals *r = &e->refusals[is_unverified ? 0 : 1];
+    (*(is_unverified ? &e->refused : &e->not_taken))++;
+    start_minute(gateway);
+    if (r->told < REFUSALS_TOLD) {
+        r->told++;
+        tell(gateway, e, http_remote(request), why, is_unverified);
+        return;
+    }
+    r->untold++;
+    snprintf(r->why, sizeof(r->why), "%s", why);
+}
+
+void refusal_close(struct gateway *gateway)
+{
+    loop_timer_free(gateway->refusal_timer);
+    gateway->refusal_timer = NULL;
+}

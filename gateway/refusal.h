@@ -1,0 +1,23 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* refusal - webhook requests that were not taken, told to the operator
+ *
+ * Of each endpoint the first REFUSALS_TOLD of a minute are a line and a fact in the log
+ * (`signalbox.webhook.refused`, Failed, unverified), without body and without secret; the
+ * others are counted, and told as one when the minute is over: a flood of forgeries does
+ * not fill the log. */
+#pragma once
+#include <stdbool.h>
+
+struct endpoint;
+struct gateway;
+struct http_request;
+
+enum { REFUSALS_TOLD = 60, REFUSAL_WINDOW_US = 60 * 1000 * 1000, REFUSAL_WHY_SIZE = 256 };
+
+/* Note one. is_unverified: it failed verification; else it passed, and was not stored. */
+void refusal_note(struct gateway *gateway, struct endpoint *endpoint,
+                  const struct http_request *request, const char *why,
+                  bool is_unverified);
+/* No further minute. */
+void refusal_close(struct gateway *gateway);
