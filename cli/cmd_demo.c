@@ -13,6 +13,7 @@
 #include "cli/demo/steps.h"
 #include "cli/demo/world.h"
 #include "lib/base/clock.h"
+#include "lib/base/mem.h"
 
 enum { LAST_WORDS = 20 };
 
@@ -20,9 +21,11 @@ static bool tell(struct world *world, const struct step *step, size_t number, si
 {
     uint64_t started = clock_steady_us();
 
+    _free_ char *line = mem_format("[%2zu/%zu]  .... %s", number, of, step->claim);
     *world->said = *world->why = 0;
+    world->line = line;
     if (world->is_tty)
-        printf("[%2zu/%zu]  .... %s", number, of, step->claim);
+        fputs(line, stdout);
     fflush(stdout);
     bool holds = step->holds(world);
     printf("%s[%2zu/%zu]  %s %s%s%s  (%.1f s)\n", world->is_tty ? "\r\033[K" : "", number,
@@ -50,23 +53,35 @@ static void print_last_words(const struct world *world)
         printf("        | %s", lines[i % LAST_WORDS]);
 }
 
-/* The log as people see it; the events that were only published are left out. */
-static void print_log(struct world *world)
+/* What a command prints, as people see it. */
+static void show(struct world *world, const char *const *words)
 {
-    static const char *const types[] = {"payment.*.requested", "stripe.checkout.>",
-                                        "signalbox.>"};
+    struct program program;
+    const char *args[PROGRAM_ARGS_MAX] = {"-c", world->config};
+    size_t n = 2;
 
-    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
-        struct program program;
-        const char *args[] = {"-c",     world->config, "log", "--type",
-                              types[i], "--limit",     "4",   NULL};
-        printf("\n$ signalbox log --type '%s' --limit 4\n", types[i]);
-        if (program_start(&program, args, NULL, world->err)) {
-            (void)program_wait(&program); /* what it printed is shown, whatever it is */
-            fputs(buf_str(&program.text), stdout);
-        }
-        program_fini(&program);
+    printf("\n$ signalbox");
+    for (; *words && n < PROGRAM_ARGS_MAX - 1; args[n++] = *words++)
+        printf(strchr(*words, '*') || strchr(*words, '>') ? " '%s'" : " %s", *words);
+    printf("\n");
+    if (program_start(&program, args, NULL, world->err)) {
+        (void)program_wait(&program); /* what it printed is shown, whatever it is */
+        fputs(buf_str(&program.text), stdout);
     }
+    program_fini(&program);
+}
+
+static void show_all(struct world *world)
+{
+    static const char *const commands[][6] = {
+        {"log", "--type", "*.send.requested"},
+        {"log", "--type", "stripe.checkout.>"},
+        {"log", "--status", "failed"},
+        {"audit"},
+    };
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+        show(world, commands[i]);
 }
 
 static bool play(struct world *world)
@@ -78,7 +93,7 @@ static bool play(struct world *world)
     for (const struct step *step = demo_steps; step->claim; step++)
         if (!tell(world, step, ++number, of))
             return false;
-    print_log(world);
+    show_all(world);
     return true;
 }
 

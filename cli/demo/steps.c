@@ -9,12 +9,21 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/demo/services.h"
 #include "cli/demo/world.h"
 #include "cli/practice.h"
+#include "cli/up/sandbox.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 
-enum { SETTLE_TRIES = 100, PAUSE_MS = 100, DEMO_SLOW = 4, SLOW_MS = 400 };
+enum {
+    SETTLE_TRIES = 100,
+    PAUSE_MS = 100,
+    DEMO_SLOW = 4,
+    SLOW_MS = 400,
+    POLL_SLOW_MS = 5000, /* two runs fall due meanwhile */
+    MISS_TRIES = 150
+};
 
 #define CARD(method)                                                                     \
     "{\"amount\":2000,\"currency\":\"usd\",\"payment_method\":\"" method "\"}"
@@ -42,7 +51,7 @@ static bool charge_succeeds(struct world *world)
 
     SAY(world, "%s", js_text(outcome, "data.charge", ""));
     js_free(outcome);
-    if (!good || !world_effects(world, &sum, &most))
+    if (!good || !world_effects(world, SANDBOX_INTEGRATION, &sum, &most))
         return false;
     world->charged = 1;
     return sum == 1 || world_no(world, "the provider counts %" PRId64 " charges", sum);
@@ -71,10 +80,10 @@ static bool nobody_handles(struct world *world)
 {
     struct json *outcome;
     int status =
-        world_run(world, (const char *const[]){"call", "maps.geocode", NULL}, &outcome);
+        world_run(world, (const char *const[]){"call", "maps.timezone", NULL}, &outcome);
 
     js_free(outcome);
-    SAY(world, "no connector handles maps.geocode");
+    SAY(world, "no connector handles maps.timezone");
     return status == CLI_FAILED || world_no(world, "exit status %d", status);
 }
 
@@ -208,6 +217,20 @@ static bool duplicate_is_stored_once(struct world *world)
 
 /* --- the clock --- */
 
+/* What befalls the next calls to the payment's provider. */
+static bool set_fault(struct world *world, const char *kind, int64_t next, int64_t ms)
+{
+    struct json *fault = js_set_text(js_object(), "kind", kind);
+
+    js_set_text(fault, "provider", SANDBOX_INTEGRATION);
+    js_set_int(fault, "next", next);
+    js_set_int(fault, "ms", ms);
+    struct json *answer = practice_post(world->sandbox_url, "/sandbox/faults", fault,
+                                        world->why, sizeof(world->why));
+    js_free(answer);
+    return answer != NULL;
+}
+
 static bool poll_runs(struct world *world)
 {
     for (int i = 0; i < SETTLE_TRIES; i++) {
@@ -221,6 +244,26 @@ static bool poll_runs(struct world *world)
         world_pause(PAUSE_MS);
     }
     return world_no(world, "no scheduled run has succeeded");
+}
+
+/* The provider answers a poll so late that the next run falls due meanwhile. */
+static bool missed_poll_is_failed(struct world *world)
+{
+    if (!set_fault(world, "slow", 1, POLL_SLOW_MS))
+        return false;
+    for (unsigned i = 0; i < MISS_TRIES; i++) {
+        struct json *rows = world_rows(world, "payment.events.missed", "1");
+        const struct json *row = js_at(rows, 0);
+        bool is_there = js_count(rows) == 1;
+        bool good = is(row, "status", "Failed") && is(row, "error_class", "missed");
+        SAY(world, "%s", js_text(row, "error_msg", ""));
+        js_free(rows);
+        if (is_there)
+            return good || world_no(world, "it is not Failed with the class missed");
+        world_progress(world, i * PAUSE_MS, POLL_SLOW_MS);
+        world_pause(PAUSE_MS);
+    }
+    return world_no(world, "no run was missed");
 }
 
 /* --- the logger dies --- */
@@ -280,27 +323,13 @@ static bool load_is_done(struct world *world, struct program calls[DEMO_CALLS],
                : world_no(world, "%zu of %d events were acknowledged", js_count(printed),
                           DEMO_EVENTS);
     js_free(printed);
-    if (!good || !world_effects(world, &sum, &most))
+    if (!good || !world_effects(world, SANDBOX_INTEGRATION, &sum, &most))
         return false;
     return (most == 1 && sum == (int64_t)world->charged) ||
            world_no(world,
                     "the provider counts %" PRId64 " charges instead of %" PRIu64
                     ", one key has %" PRId64,
                     sum, world->charged, most);
-}
-
-/* Some of the provider's answers come late, so that calls are surely under way when it
- * happens. */
-static bool slow_down(struct world *world)
-{
-    struct json *fault =
-        js_set_text(js_set_int(js_object(), "next", DEMO_SLOW), "kind", "slow");
-    struct json *answer =
-        practice_post(world->sandbox_url, "/sandbox/faults",
-                      js_set_int(fault, "ms", SLOW_MS), world->why, sizeof(world->why));
-
-    js_free(answer);
-    return answer != NULL;
 }
 
 static bool kill_in_the_middle(struct world *world, struct program calls[DEMO_CALLS],
@@ -325,7 +354,10 @@ static bool logger_dies(struct world *world)
     for (int i = 0; i < DEMO_CALLS; i++)
         calls[i] = (struct program){.pid = -1, .out = -1};
     bool good = before > 0 || world_no(world, "the logger is not running");
-    good = good && slow_down(world) && start_load(world, calls, &publish) &&
+    good = good &&
+           /* some answers come late, so that calls are surely under way when it dies */
+           set_fault(world, "slow", DEMO_SLOW, SLOW_MS) &&
+           start_load(world, calls, &publish) &&
            kill_in_the_middle(world, calls, before) &&
            load_is_done(world, calls, &publish);
     for (int i = 0; i < DEMO_CALLS; i++)
@@ -371,12 +403,17 @@ const struct step demo_steps[] = {
     {"everything starts", world_open},
     {"a charge succeeds", charge_succeeds},
     {"a charge is declined", charge_is_declined},
+    {"a mail is sent", mail_is_sent},
+    {"a language model answers", model_answers},
+    {"an address is found", address_is_found},
+    {"a message is sent", message_is_sent},
     {"what nobody handles is refused", nobody_handles},
     {"a signed webhook is accepted", webhook_is_accepted},
     {"a tampered webhook is refused", tampered_is_refused},
     {"a stale webhook is refused", stale_is_refused},
     {"a replayed webhook is one event", duplicate_is_stored_once},
     {"a scheduled poll runs", poll_runs},
+    {"a missed poll is a Failed record", missed_poll_is_failed},
     {"the logger is killed in the middle", logger_dies},
     {"nothing is unaccounted", nothing_is_unaccounted},
     {NULL, NULL},

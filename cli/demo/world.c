@@ -214,10 +214,24 @@ pid_t world_pid(struct world *world, const char *name, int64_t *ret_restarts)
     return pid;
 }
 
-bool world_effects(struct world *world, int64_t *ret_sum, int64_t *ret_most)
+void world_progress(const struct world *world, unsigned done, unsigned of)
 {
-    struct json *effects = practice_post(world->sandbox_url, "/sandbox/effects", NULL,
-                                         world->why, sizeof(world->why));
+    static const char full[] = "####################", empty[] = "....................";
+    int width = (int)sizeof(full) - 1;
+    int n = of ? (int)(done < of ? done : of) * width / (int)of : 0;
+
+    if (!world->is_tty)
+        return;
+    printf("\r%s [%.*s%.*s]", world->line, n, full, width - n, empty);
+    fflush(stdout);
+}
+
+bool world_effects(struct world *world, const char *provider, int64_t *ret_sum,
+                   int64_t *ret_most)
+{
+    _free_ char *path = mem_format("/sandbox/effects?provider=%s", provider);
+    struct json *effects =
+        practice_post(world->sandbox_url, path, NULL, world->why, sizeof(world->why));
     void *cursor = NULL;
     const char *key;
 

@@ -18,6 +18,7 @@ struct world {
     char why[512];  /* of the step that failed */
     char said[256]; /* what the step saw, for its line */
     bool is_tty;
+    const char *line; /* of the step that runs, while it runs */
     uint64_t charged; /* charges that succeeded so far */
 };
 
@@ -44,7 +45,10 @@ struct json *world_lines(struct program *program);
 /* The process that the supervisor calls `name`; -1 when there is none. `ret_restarts` may
  * be NULL. */
 pid_t world_pid(struct world *world, const char *name, int64_t *ret_restarts);
-/* Effects of charges and refunds at the provider: their sum, and the most that one
- * idempotency key had. */
-bool world_effects(struct world *world, int64_t *ret_sum, int64_t *ret_most);
+/* Effects at the practice provider of this name: their sum, and the most that one
+ * idempotency key (or what tells a message apart) had. */
+bool world_effects(struct world *world, const char *provider, int64_t *ret_sum,
+                   int64_t *ret_most);
+/* On a terminal: how much of a long step is done. */
+void world_progress(const struct world *world, unsigned done, unsigned of);
 void world_pause(unsigned ms);

@@ -149,6 +149,41 @@ static void add_messaging(struct buf *out, int port, int gateway)
         gateway);
 }
 
+static void add_ai(struct buf *out, int port)
+{
+    /* made-up prices, so that a call costs something here */
+    add_integration(out, "openai", "ai", "OpenAI", "/openai/v1", port);
+    buf_text(out,
+             "    default: true\n"
+             "    secrets: { api_key: vault:openai_api_key }\n"
+             "    options: { model: practice, prices: \"practice 1.00 2.00, "
+             "practice-embed 0.10\" }\n"
+             "    webhooks:\n"
+             "      - { path: openai, scheme: openai, secrets: [vault:openai_webhook] "
+             "}\n"
+             "    why: { pattern: call, because: \"to practise\" }\n");
+    add_integration(out, "anthropic", "ai", "Anthropic", "/anthropic", port);
+    buf_text(out, "    secrets: { api_key: vault:anthropic_api_key }\n"
+                  "    options: { model: practice, prices: \"practice 1.00 2.00\" }\n"
+                  "    webhooks:\n"
+                  "      - { path: anthropic, scheme: anthropic, secrets: "
+                  "[vault:anthropic_webhook] }\n"
+                  "    why: { pattern: call, because: \"to practise\" }\n");
+}
+
+static void add_maps(struct buf *out, int port)
+{
+    add_integration(out, "google", "maps", "Google Maps", "/google", port);
+    buf_text(out, "    default: true\n"
+                  "    secrets: { api_key: vault:google_api_key }\n"
+                  "    options: { call_price: 5000 }\n"
+                  "    why: { pattern: call, because: \"to practise\" }\n");
+    add_integration(out, "nominatim", "maps", "Nominatim", "/nominatim", port);
+    buf_text(out, "    options: { user_agent: \"practice/1.0 (practice@example.com)\" }\n"
+                  "    limits: { rate: 1/s }\n"
+                  "    why: { pattern: call, because: \"to practise\" }\n");
+}
+
 static char *configuration(const struct sandbox_options *options)
 {
     int gateway = sandbox_free_port(options->gateway_port ? options->gateway_port : 8080),
@@ -166,6 +201,8 @@ static char *configuration(const struct sandbox_options *options)
     add_payment(&out, port, options->poll_every);
     add_email(&out, port);
     add_messaging(&out, port, gateway);
+    add_ai(&out, port);
+    add_maps(&out, port);
     char *text = mem_text(buf_str(&out));
     buf_fini(&out);
     return text;
@@ -216,6 +253,11 @@ static bool make_secrets(const char *dir, char *error, size_t error_size)
         {"slack_bot_token", "xoxb-sandbox-", FORM_HEX},
         {"slack_webhook", "sandbox", FORM_HEX},
         {"twilio_auth_token", "sandbox", FORM_HEX},
+        {"openai_api_key", "sk-sandbox", FORM_HEX},
+        {"openai_webhook", "whsec_", FORM_BASE64},
+        {"anthropic_api_key", "sk-ant-sandbox", FORM_HEX},
+        {"anthropic_webhook", "whsec_", FORM_BASE64},
+        {"google_api_key", "AIza", FORM_HEX},
     };
     _free_ char *file = mem_format("%s/data/vault", dir);
     _free_ char *key = mem_format("%s/signalbox.key", dir);

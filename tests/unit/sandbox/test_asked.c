@@ -297,8 +297,8 @@ static void an_address_is_always_at_the_same_place_for_both_maps(void **state)
                                        SHOP};
     struct provider_answer one = ask(&by_google, &effects),
                            two = ask(&by_nominatim, &effects);
-    struct json *google = js_parse(one.body.bytes, one.body.len, why, sizeof(why)),
-                *nominatim = js_parse(two.body.bytes, two.body.len, why, sizeof(why));
+    struct json *google = js_parse(buf_str(&one.body), one.body.len, why, sizeof(why)),
+                *nominatim = js_parse(buf_str(&two.body), two.body.len, why, sizeof(why));
 
     (void)state;
     assert_float_equal(js_number(google, "results.0.geometry.location.lat", 0),
