@@ -120,9 +120,12 @@ static int choose_meta(const struct meta metas[2], int *ret_newer, char *why,
     const struct meta *a = metas + newer, *b = metas + !newer;
     bool is_new = a->txn == 0 && b->txn == 0;
     bool alternates = a->txn == b->txn + 1 && (a->txn & 1) == (uint64_t)newer;
-    /* Every transaction but the first, which made the tree, brought blocks. */
+    /* Every transaction but the first, which made the tree, brought blocks. But where the
+     * write of a meta page failed and the process was killed at once, LMDB has left the
+     * old number and last page beside the trees that were not committed. */
     bool grows = a->last_page >= b->last_page &&
-                 (b->txn < 1 || a->trees[1].entries > b->trees[1].entries);
+                 (b->txn < 1 || a->trees[1].entries > b->trees[1].entries ||
+                  a->last_page > b->last_page);
 
     if (!is_new && !(alternates && grows))
         return damaged(

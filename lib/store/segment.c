@@ -25,6 +25,7 @@ enum {
     AHEAD_MIN = 4 * PAGES_SIZE, /* smaller reads are not worth a system call */
     TRIES_MAX = 100,            /* against a writer that overtakes us */
     INLINE_MAX = 2038 - 16,     /* larger values go to pages of their own (me_nodemax) */
+    META_BYTES = 256,           /* of a page: its head and more than the meta itself */
     MARGIN_PAGES = 64,          /* for tree pages, the free list, and pages readers pin */
 };
 
@@ -323,6 +324,36 @@ static int put_blocks(struct segment *segment, MDB_txn *txn,
     return 0;
 }
 
+/* The meta page that a transaction will replace, as it is before. When the write of a
+ * meta page fails, LMDB puts the old number back beside the new trees; that looks like a
+ * lost transaction (pages.c), so that page is put back whole. */
+struct old_meta {
+    uint8_t bytes[META_BYTES];
+    off_t at;
+    int fd;
+};
+
+static bool keep_meta(const struct segment *segment, MDB_txn *txn,
+                      struct old_meta *ret_old)
+{
+    ret_old->at = (off_t)(mdb_txn_id(txn) & 1) * PAGES_SIZE;
+    return !mdb_env_get_fd(segment->env, &ret_old->fd) &&
+           pread(ret_old->fd, ret_old->bytes, META_BYTES, ret_old->at) == META_BYTES;
+}
+
+static int commit(struct segment *segment, MDB_txn *txn)
+{
+    struct old_meta old;
+    bool is_kept = keep_meta(segment, txn, &old);
+    int rc = mdb_txn_commit(txn);
+
+    if (rc && is_kept) {
+        ssize_t written = pwrite(old.fd, old.bytes, META_BYTES, old.at);
+        (void)written; /* it fails as the commit did, and that is told */
+    }
+    return rc;
+}
+
 int segment_append(struct segment *segment, const struct block *const *blocks, size_t n)
 {
     MDB_txn *txn;
@@ -336,7 +367,7 @@ int segment_append(struct segment *segment, const struct block *const *blocks, s
     if (rc)
         mdb_txn_abort(txn);
     else
-        rc = mdb_txn_commit(txn);
+        rc = commit(segment, txn);
     if (rc == MDB_MAP_FULL || rc == MDB_TXN_FULL)
         return store_fail(STORE_FULL, "%s: no room for block %llu", segment->path,
                           (unsigned long long)blocks[0]->number);
