@@ -19,6 +19,7 @@ ROUNDS = int(os.environ.get("SIGNALBOX_ROUNDS", "20"))
 DRIVER = BUILD / "tests/crash/store_driver"
 PRODUCER = BUILD / "tests/crash/producer"
 LOGGER = BUILD / "logger/signalbox-logger"
+DISK = BUILD / "tests/crash/disk.so"
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2  # as when the power goes: what is not on the disk is gone
 IO_ERROR = 74     # EX_IOERR, the logger's last word
@@ -103,11 +104,11 @@ def short_folder():
 class Program:
     """A program of ours, its stdout in a file outside of the disk that fails."""
 
-    def __init__(self, folder, *command):
+    def __init__(self, folder, *command, env=None):
         self.out = folder / f"{pathlib.Path(str(command[0])).name}.out"
         self.err = self.out.with_suffix(".err")
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err)
+            self.process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err, env=env)
 
     def said(self):
         return self.out.read_text(errors="replace")
@@ -121,6 +122,12 @@ class Program:
     def kill(self, number=signal.SIGKILL):
         self.process.send_signal(number)
         return self.process.wait(timeout=30)
+
+
+def preload(directory, trace=None, fail=None, lie=None):
+    """The environment of a program whose disk is recorded, fails or lies, as disk.c says; `directory` is where its log is."""
+    wanted = {"LD_PRELOAD": DISK, "DISK_DIR": pathlib.Path(directory).resolve(), "DISK_TRACE": trace, "DISK_FAIL": fail, "DISK_LIE": lie}
+    return {**os.environ, **{name: str(value) for name, value in wanted.items() if value}}
 
 
 def wait_for(what, condition, seconds=20.0):

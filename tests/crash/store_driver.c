@@ -3,37 +3,30 @@
 /* store_driver - writes to a store and says what was acknowledged, or checks a store
  * against what was
  *
- *   store_driver write DIR [--idle-after N] [--size BYTES] [--lying-disk] [--until-full]
- *       appends for ever; after each append one line `number crc` on stdout. With
- * --idle-after N it waits after N blocks. --until-full: at STORE_FULL it says `full
- * REASON` and goes on trying. store_driver check DIR    reads such lines on stdin; exit 1
- * unless every block is there and the log goes on store_driver read DIR     a reader
- * beside a writer: scans again and again, exit 1 at anything wrong store_driver time DIR
- * N SIZE [--extend]   how long N commits take, into a file written ahead or a growing one
- *
- * --lying-disk is the planted fault: fdatasync says yes and does nothing. The check must
- * find that out. */
+ *   store_driver write DIR [--idle-after N] [--blocks N] [--roll N] [--size BYTES]
+ *                          [--until-full] [--early]
+ *       appends for ever, or N blocks; after each append one line `number crc` on stdout.
+ *       --idle-after N: it waits after N blocks. --roll N: each N-th block opens a
+ * segment.
+ *       --until-full: at STORE_FULL it says `full REASON` and goes on trying.
+ *       --early is a planted fault: a block is acknowledged before it is committed.
+ *   store_driver check DIR    reads such lines on stdin; exit 1 unless every block is
+ * there and the log goes on store_driver read DIR     a reader beside a writer: scans
+ * again and again, exit 1 at anything wrong store_driver time DIR N SIZE [--extend]   how
+ * long N commits take, into a file written ahead or a growing one */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/store/store.h"
+#include "tests/crash/check.h"
 #include "tests/unit/store/chain.h"
 
 enum { SEGMENT = 16 << 20 };
-
-static bool is_lying;
-
-/* LMDB's call ends here: the program's own symbol goes before the C library's. */
-__attribute__((visibility("default"))) int fdatasync(int fd)
-{
-    return is_lying ? 0 : (int)syscall(SYS_fdatasync, fd);
-}
 
 static struct store *open_store(const char *dir, uint64_t segment_size)
 {
@@ -57,9 +50,20 @@ static void say(const char *text)
 /* --- write --- */
 
 struct writing {
-    unsigned long idle_after, size;
-    bool until_full;
+    unsigned long idle_after, blocks, roll, size;
+    bool until_full, is_early;
 };
+
+static void acknowledge(const struct block *const *list, size_t n)
+{
+    char line[64];
+
+    for (size_t i = 0; i < n; i++) {
+        snprintf(line, sizeof(line), "%llu %08x\n", (unsigned long long)list[i]->number,
+                 list[i]->crc);
+        say(line);
+    }
+}
 
 /* 0 appended and said so; else the store's result. */
 static int append_some(struct store *store, struct chain *chain,
@@ -69,19 +73,20 @@ static int append_some(struct store *store, struct chain *chain,
     const struct block *list[4];
     struct chain before = *chain;
     size_t n = with->until_full ? 1 : 1 + (size_t)rand() % 4;
-    char line[64];
 
-    for (size_t i = 0; i < n; i++)
-        list[i] = blocks[i] =
-            chain_next(chain, with->size ? with->size : 300 + (size_t)rand() % 100000, 0);
-    int result = store_append(store, list, n);
     for (size_t i = 0; i < n; i++) {
-        snprintf(line, sizeof(line), "%llu %08x\n", (unsigned long long)list[i]->number,
-                 list[i]->crc);
-        if (result == STORE_OK)
-            say(line);
-        free(blocks[i]);
+        bool rolls = with->roll && chain->number && chain->number % with->roll == 0;
+        list[i] = blocks[i] =
+            chain_next(chain, with->size ? with->size : 300 + (size_t)rand() % 100000,
+                       rolls ? BLOCK_OPENS_SEGMENT : 0);
     }
+    if (with->is_early)
+        acknowledge(list, n);
+    int result = store_append(store, list, n);
+    if (result == STORE_OK && !with->is_early)
+        acknowledge(list, n);
+    for (size_t i = 0; i < n; i++)
+        free(blocks[i]);
     if (result)
         *chain = before;
     return result;
@@ -110,6 +115,8 @@ static int write_for_ever(const char *dir, const struct writing *with)
         if (result)
             usleep(20000);
         store_head(store, &head);
+        if (with->blocks && head.number - begin >= with->blocks)
+            return store_close(store), 0;
         if (with->idle_after && head.number - begin >= with->idle_after) {
             say("idle\n");
             pause();
@@ -119,72 +126,34 @@ static int write_for_ever(const char *dir, const struct writing *with)
 
 /* --- check --- */
 
-struct checking {
-    uint32_t *crcs; /* by number */
-    uint64_t n, blocks;
-    bool is_bad;
-};
-
-static bool check_block(void *user, uint64_t number, const struct block *block,
-                        const char *why)
-{
-    struct checking *checking = user;
-
-    checking->blocks++;
-    if (!block)
-        printf("damaged: %s\n", why);
-    checking->is_bad |= !block;
-    if (block && number <= checking->n && checking->crcs[number] &&
-        checking->crcs[number] != block->crc) {
-        printf("block %llu is another than the one acknowledged\n",
-               (unsigned long long)number);
-        checking->is_bad = true;
-    }
-    return true;
-}
-
 static int check(const char *dir)
 {
-    struct checking checking = {.crcs = mem_alloc(1 << 24)};
-    struct log_head head;
-    unsigned long long number;
-    unsigned crc;
-    char line[512];
+    _cleanup_(acknowledged_fini) struct acknowledged said = {0};
+    char line[512], found[512];
 
     while (fgets(line, sizeof(line), stdin))
-        if (sscanf(line, "%llu %x", &number, &crc) == 2 && number < (1 << 22)) {
-            checking.crcs[number] = crc;
-            checking.n = number > checking.n ? number : checking.n;
-        }
-    struct store *store = open_store(dir, SEGMENT);
-    store_head(store, &head);
-    store_scan(store, 1, /* verify= */ true, check_block, &checking);
-    if (head.number < checking.n) {
-        printf("block %llu was acknowledged, the log ends at %llu\n",
-               (unsigned long long)checking.n, (unsigned long long)head.number);
-        checking.is_bad = true;
-    }
-    struct chain chain = chain_behind(&head);
-    struct block *next = chain_next(&chain, 1000, 0);
-    const struct block *list[] = {next};
-    if (store_append(store, list, 1)) {
-        printf("does not go on: %s\n", store_error(store));
-        checking.is_bad = true;
-    }
-    store_close(store);
-    printf("%llu acknowledged, %llu there\n", (unsigned long long)checking.n,
-           (unsigned long long)head.number);
-    free(checking.crcs);
-    free(next);
-    return checking.is_bad;
+        acknowledged_line(&said, line);
+    bool is_good = check_store(dir, &said, found, sizeof(found));
+    printf("%s\n", found);
+    return !is_good;
 }
 
 /* --- read beside a writer --- */
 
+static bool is_whole(void *user, uint64_t number, const struct block *block,
+                     const char *why)
+{
+    (void)number;
+    if (!block)
+        printf("damaged: %s\n", why);
+    *(bool *)user |= !block;
+    return true;
+}
+
 static int read_again_and_again(const char *dir)
 {
     char error[512];
-    struct checking checking = {.n = 0};
+    bool is_bad = false;
     struct log_head head;
     uint64_t before = 0;
 
@@ -194,20 +163,20 @@ static int read_again_and_again(const char *dir)
         return 1;
     }
     for (uint64_t until = clock_steady_us() + 2000000;
-         clock_steady_us() < until && !checking.is_bad;) {
-        store_scan(store, before > 20 ? before - 20 : 1, /* verify= */ true, check_block,
-                   &checking);
+         clock_steady_us() < until && !is_bad;) {
+        store_scan(store, before > 20 ? before - 20 : 1, /* verify= */ true, is_whole,
+                   &is_bad);
         store_head(store, &head);
         if (head.number < before) {
             printf("the log went back from %llu to %llu\n", (unsigned long long)before,
                    (unsigned long long)head.number);
-            checking.is_bad = true;
+            is_bad = true;
         }
         before = head.number;
     }
     printf("read up to %llu\n", (unsigned long long)before);
     store_close(store);
-    return checking.is_bad;
+    return is_bad;
 }
 
 /* --- time --- */
@@ -268,8 +237,12 @@ int main(int argc, char **argv)
 
     if (argc < 3)
         return 2;
-    is_lying = has(argc, argv, "--lying-disk", &value);
     with.until_full = has(argc, argv, "--until-full", &value);
+    with.is_early = has(argc, argv, "--early", &value);
+    if (has(argc, argv, "--blocks", &value))
+        with.blocks = strtoul(value, NULL, 10);
+    if (has(argc, argv, "--roll", &value))
+        with.roll = strtoul(value, NULL, 10);
     if (has(argc, argv, "--idle-after", &value))
         with.idle_after = strtoul(value, NULL, 10);
     if (has(argc, argv, "--size", &value))

@@ -7,10 +7,11 @@ import time
 import faults
 
 
-def cut_once(folder, disk, busy, *flags):
+def cut_once(folder, disk, busy, lie=None):
     """Write, cut, mount again. Returns what was acknowledged."""
     idle = [] if busy else ["--idle-after", random.randint(1, 200)]
-    writer = faults.Program(folder, faults.DRIVER, "write", disk.path / "log", *idle, *flags)
+    env = faults.preload(disk.path / "log", lie=lie) if lie else None
+    writer = faults.Program(folder, faults.DRIVER, "write", disk.path / "log", *idle, env=env)
     if busy:
         faults.wait_for("a first block", lambda: writer.lines() > 0 or writer.process.poll() is not None)
         time.sleep(random.uniform(0.0, 0.4))
@@ -42,7 +43,7 @@ def test_a_disk_that_lies_about_sync_is_found_out(tmp_path):
     """The planted fault: were the test above blind, this one would show it."""
     with faults.disk(tmp_path) as disk:
         for _ in range(5):
-            said = cut_once(tmp_path, disk, True, "--lying-disk")
+            said = cut_once(tmp_path, disk, busy=True, lie="sync")
             ok, _ = faults.check_store(disk.path / "log", said)
             if not ok:
                 return
