@@ -363,8 +363,10 @@ static bool logger_dies(struct world *world)
     for (int i = 0; i < DEMO_CALLS; i++)
         program_fini(&calls[i]);
     program_fini(&publish);
-    if (good && (world_pid(world, "logger", &restarts) == before || restarts != 1))
-        good = world_no(world, "it was not started again");
+    pid_t after = good ? world_pid(world, "logger", &restarts) : -1;
+    if (good && (after <= 0 || after == before || restarts != 1))
+        good = world_no(world, "it was %d and is %d, started again %d times", (int)before,
+                        (int)after, (int)restarts);
     SAY(world, "%d calls and %d events: each done once, each in the log", DEMO_CALLS,
         DEMO_EVENTS);
     return good;

@@ -56,6 +56,7 @@ static bool make_configuration(struct world *world)
 {
     struct buf errors = BUF_NULL;
     struct sandbox_options options = {.gateway_port = sandbox_free_port(0),
+                                      .port = sandbox_free_port(0),
                                       .poll_every = "2s"};
 
     world->config = sandbox_prepare(world->dir, &options, world->why, sizeof(world->why));

@@ -187,7 +187,7 @@ static void add_maps(struct buf *out, int port)
 static char *configuration(const struct sandbox_options *options)
 {
     int gateway = sandbox_free_port(options->gateway_port ? options->gateway_port : 8080),
-        port = sandbox_free_port(12111);
+        port = sandbox_free_port(options->port ? options->port : 12111);
     struct buf out = BUF_NULL;
 
     buf_format(&out,

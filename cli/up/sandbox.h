@@ -13,6 +13,7 @@ struct config_integration;
 
 struct sandbox_options {
     int gateway_port;       /* 0: 8080 when free, else any free one */
+    int port;               /* of the providers; 0: 12111 when free, else any free one */
     const char *poll_every; /* of the schedule, "1m" */
 };
 

@@ -694,11 +694,11 @@ static struct MHD_Daemon *start_daemon(struct http_server *server,
         (const struct sockaddr *)address, MHD_OPTION_CONNECTION_LIMIT, o->connections_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVE_S, MHD_OPTION_STRICT_FOR_CLIENT,
-        1, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_ARRAY, o->tls_cert ? tls : &none, MHD_OPTION_ARRAY,
-        o->listen_fd > 0 ? listener : &none, MHD_OPTION_END);
+        1, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_ARRAY,
+        o->tls_cert ? tls : &none, MHD_OPTION_ARRAY, o->listen_fd > 0 ? listener : &none,
+        MHD_OPTION_END);
 }
 
 static uint16_t bound_port(struct MHD_Daemon *daemon)
@@ -736,10 +736,11 @@ struct http_server *http_server_new(struct loop *loop,
     id_random(server->address_seed, sizeof(server->address_seed));
     server->daemon = start_daemon(server, &address, is_six);
     if (!server->daemon) {
-        snprintf(error, error_size, "cannot listen on %s:%u%s", options->address,
+        snprintf(error, error_size, "cannot listen on %s:%u (%s)", options->address,
                  options->port,
-                 options->tls_cert ? " (address taken, or certificate and key do not fit)"
-                                   : " (address taken?)");
+                 options->tls_cert
+                     ? "the address is in use, or certificate and key do not fit"
+                     : "the address is in use, or not this machine's");
         free(server);
         return NULL;
     }

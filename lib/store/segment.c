@@ -227,6 +227,20 @@ static int check_snapshot(struct segment *segment, int fd, bool for_writing)
     return result ? store_fail(STORE_DAMAGED, "%s: %s", segment->path, why) : STORE_OK;
 }
 
+/* A writer killed between its commit's last page and its note of it in the lock file,
+ * which stays while readers have the file open, leaves a commit that nobody sees. The
+ * next writer to begin mends that, and must do so before it looks where the log ends. */
+static int see_last_commit(struct segment *segment)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(segment->env, NULL, 0, &txn);
+
+    if (rc)
+        return fail_lmdb(segment, "begin to write", rc);
+    mdb_txn_abort(txn);
+    return STORE_OK;
+}
+
 static int open_checked(struct segment *segment, int fd, bool for_writing)
 {
     struct pages_facts facts;
@@ -242,9 +256,11 @@ static int open_checked(struct segment *segment, int fd, bool for_writing)
                      for_writing ? 0 : MDB_RDONLY);
     if (rc)
         return fail_lmdb(segment, "open it", rc);
-    if (for_writing)
+    if (for_writing) {
         segment_check_readers(segment);
-    return check_snapshot(segment, fd, for_writing);
+        result = see_last_commit(segment);
+    }
+    return result ? result : check_snapshot(segment, fd, for_writing);
 }
 
 struct segment *segment_open(const char *path, bool for_writing, int *ret_result)

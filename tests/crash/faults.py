@@ -137,6 +137,15 @@ def wait_for(what, condition, seconds=20.0):
         time.sleep(0.005)
 
 
+def has_open(pid, ending):
+    """Has the process a file open whose name ends so?"""
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since the folder was read
+            if os.readlink(fd).endswith(ending):
+                return True
+    return False
+
+
 def check_store(directory, acknowledged):
     """Every acknowledged block is there, the chain holds, the log goes on. Returns (ok, what the check said)."""
     found = subprocess.run([str(DRIVER), "check", str(directory)], input=acknowledged, capture_output=True, text=True)

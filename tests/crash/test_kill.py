@@ -36,3 +36,19 @@ def test_reader_beside_a_writer_sees_a_whole_log(tmp_path):
     writer.kill()
     ok, found = faults.check_store(tmp_path / "log", writer.said())
     assert ok, found
+
+
+def test_commit_that_its_writer_could_not_note_is_found_beside_a_reader(tmp_path):
+    """While readers have the file open LMDB's lock file stays as it is, and says nothing of a commit whose writer was killed in it."""
+    log, second = tmp_path / "log", tmp_path / "second"
+    second.mkdir()
+    idle = faults.Program(tmp_path, faults.DRIVER, "write", log, "--idle-after", 3, "--size", 1000)
+    faults.wait_for("a first block", lambda: "idle" in idle.said())
+    idle.kill()
+    reader = faults.Program(tmp_path, "/usr/bin/env", faults.DRIVER, "read", log)
+    faults.wait_for("the reader has it open", lambda: faults.has_open(reader.process.pid, ".mdb-lock"))
+    dying = faults.Program(second, faults.DRIVER, "write", log, "--dies-in-commit", 3, "--size", 1000)
+    assert dying.process.wait(timeout=30) == -9, dying.complained()
+    ok, found = faults.check_store(log, idle.said() + dying.said())
+    assert ok, found
+    assert reader.process.wait(timeout=60) == 0, reader.said()

@@ -594,6 +594,18 @@ static void bad_address_is_said(void **state)
     assert_non_null(strstr(error, "cannot listen on 192.0.2.1"));
 }
 
+/* Two servers on one port would share its requests between them. */
+static void port_in_use_is_not_shared(void **state)
+{
+    struct box *box = *state;
+    struct http_server_options options = {.address = "127.0.0.1",
+                                          .port = http_server_port(box->server),
+                                          .on_request = on_request};
+    char error[200] = "";
+    assert_null(http_server_new(box->loop, &options, error, sizeof(error)));
+    assert_non_null(strstr(error, "in use"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_box, close_box)
 int main(void)
 {
@@ -620,6 +632,7 @@ int main(void)
         TEST(honest_heads_pass),
         TEST(huge_head_is_refused),
         TEST(bad_address_is_said),
+        TEST(port_in_use_is_not_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
