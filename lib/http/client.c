@@ -35,6 +35,7 @@ struct http_call {
     char *method;      /* libcurl reads it while the call runs */
     struct mail *mail; /* NULL: HTTP */
     size_t answer_max;
+    struct http_tap tap;
     struct buf body;
     struct buf headers; /* "name\0value\0"... of the final answer */
     size_t header_bytes;
@@ -201,11 +202,23 @@ static int before_request(void *user, char *peer_ip, char *local_ip, int peer_po
 
 /* --- the answer as it comes --- */
 
+static size_t hand_on(struct http_call *call, const char *bytes, size_t n)
+{
+    size_t room = call->answer_max - call->body.len;
+
+    if (!call->tap.on_body(call->tap.user, bytes, n))
+        return CURL_WRITEFUNC_PAUSE;
+    buf_add(&call->body, bytes, n < room ? n : room);
+    return n;
+}
+
 static size_t take_body(char *bytes, size_t size, size_t n, void *user)
 {
     struct http_call *call = user;
 
     n *= size;
+    if (call->tap.on_body)
+        return hand_on(call, bytes, n);
     if (n > call->answer_max - call->body.len) {
         call->is_too_large = true;
         return 0;
@@ -231,6 +244,26 @@ static void keep_header(struct http_call *call, const char *line, size_t n)
     buf_add(&call->headers, "", 1);
 }
 
+static unsigned status_of(const struct http_call *call)
+{
+    long status = 0;
+
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (unsigned)status;
+}
+
+/* The headers are complete; those of a 1xx are not the answer's. */
+static void end_headers(struct http_call *call)
+{
+    unsigned status = status_of(call);
+
+    call->has_all_headers = true;
+    if (!call->tap.on_head || status < 200)
+        return;
+    call->status = status;
+    call->tap.on_head(call->tap.user, call);
+}
+
 static size_t take_header(char *bytes, size_t size, size_t n, void *user)
 {
     struct http_call *call = user;
@@ -246,7 +279,7 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *user)
         buf_clear(&call->headers); /* the ones before belonged to a 1xx */
         call->has_all_headers = false;
     } else if (n && (*bytes == '\r' || *bytes == '\n')) {
-        call->has_all_headers = true;
+        end_headers(call);
     } else {
         keep_header(call, bytes, n);
     }
@@ -306,8 +339,7 @@ static void judge_mail(struct http_call *call, CURLcode code)
 
 static void judge(struct http_call *call, CURLcode code)
 {
-    long status = 0;
-
+    call->status = 0;
     /* "unsupported protocol" is also what libcurl calls an answer that is not HTTP */
     bool is_bad_url = !call->was_ready &&
                       (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT);
@@ -330,8 +362,7 @@ static void judge(struct http_call *call, CURLcode code)
         snprintf(call->error, sizeof(call->error),
                  "the connection was closed inside the answer's headers");
     } else if (code == CURLE_OK) {
-        curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-        call->status = (unsigned)status;
+        call->status = status_of(call);
         call->result = HTTP_ANSWERED;
     } else {
         call->result = call->was_ready ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
@@ -481,6 +512,7 @@ struct http_call *http_client_call(struct http_client *client,
     call->on_done = options->on_done;
     call->user = options->user;
     call->answer_max = options->answer_max ? options->answer_max : HTTP_ANSWER_MAX;
+    call->tap = options->tap;
     set_constants(call);
     if (options->mail)
         call->mail = mail_new(call->easy, options, client->allow_private_network);
@@ -488,7 +520,9 @@ struct http_call *http_client_call(struct http_client *client,
         set_request(call, options);
     curl_easy_setopt(call->easy, CURLOPT_URL, options->url);
     /* what is declared; what comes without a length is counted in take_body */
-    curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->answer_max);
+    if (!call->tap.on_body)
+        curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE,
+                         (curl_off_t)call->answer_max);
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)((timeout_us + 999) / 1000));
     curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, options->is_once ? 1L : 0L);
     curl_multi_add_handle(client->multi, call->easy);
@@ -501,6 +535,22 @@ void http_client_abort(struct http_call *call)
 {
     curl_multi_remove_handle(call->client->multi, call->easy);
     release(call);
+}
+
+void http_client_end(struct http_call *call, const char *why)
+{
+    call->status = 0;
+    call->result = call->was_ready ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
+    snprintf(call->error, sizeof(call->error), "%s", why);
+    curl_multi_remove_handle(call->client->multi, call->easy);
+    if (call->on_done)
+        call->on_done(call->user, call);
+    release(call);
+}
+
+void http_client_resume(struct http_call *call)
+{
+    curl_easy_pause(call->easy, CURLPAUSE_CONT);
 }
 
 /* --- life --- */
@@ -580,6 +630,22 @@ const char *http_call_header(const struct http_call *call, const char *name)
         at = value + strlen(value) + 1;
     }
     return found;
+}
+
+bool http_call_field(const struct http_call *call, size_t index, struct http_field *ret)
+{
+    const char *at = (const char *)call->headers.bytes;
+    const char *end = at ? at + call->headers.len : NULL;
+
+    for (; at < end; index--) {
+        const char *value = at + strlen(at) + 1;
+        if (index == 0) {
+            *ret = (struct http_field){at, value};
+            return true;
+        }
+        at = value + strlen(value) + 1;
+    }
+    return false;
 }
 
 const void *http_call_body(const struct http_call *call, size_t *ret_len)

@@ -49,6 +49,17 @@ struct http_mail {
     const char *user, *password; /* NULL: no login */
 };
 
+/* The answer as it comes, for who hands it on. Called from the loop; may not start, end
+ * or abort calls. */
+struct http_tap {
+    /* Status and headers of the final answer are there: http_call_status and the like. */
+    void (*on_head)(void *user, const struct http_call *call);
+    /* The next bytes of the body. False: not now; they come again after
+     * http_client_resume. */
+    bool (*on_body)(void *user, const void *bytes, size_t n);
+    void *user;
+};
+
 /* All is copied. */
 struct http_call_options {
     const char *method; /* of a mail: not looked at */
@@ -59,7 +70,9 @@ struct http_call_options {
     const void *body; /* NULL: none */
     size_t body_len;
     uint64_t timeout_us; /* of the whole call; 0 = 30 s */
-    size_t answer_max;   /* bytes of body; 0 = HTTP_ANSWER_MAX */
+    size_t answer_max; /* bytes of body; 0 = HTTP_ANSWER_MAX. With a tap the answer may be
+                          longer, and its first bytes, as many, are kept */
+    struct http_tap tap; /* without on_body: none */
     bool is_once; /* a new connection: libcurl sends a request again when a kept one turns
                      out dead */
     /* Called once, from the loop, never from inside http_client_call; may start calls. */
@@ -85,13 +98,22 @@ struct http_call *http_client_call(struct http_client *client,
                                    const struct http_call_options *options);
 /* Drop a call, without on_done. Not after on_done. */
 void http_client_abort(struct http_call *call);
+/* End a call now, with on_done: HTTP_NOT_SENT or HTTP_NO_ANSWER, for this reason. From
+ * the loop, not from inside a tap. */
+void http_client_end(struct http_call *call, const char *why);
+/* The tap can take bytes again. Not from inside a tap. */
+void http_client_resume(struct http_call *call);
 unsigned http_client_running(const struct http_client *client);
 
 /* --- of a call that is done, until on_done returns --- */
 enum http_result http_call_result(const struct http_call *call);
-unsigned http_call_status(const struct http_call *call); /* 0 unless HTTP_ANSWERED */
+unsigned
+http_call_status(const struct http_call *call); /* 0 unless HTTP_ANSWERED, or in a tap */
 /* NULL when absent; the last of several. Names in any case. */
 const char *http_call_header(const struct http_call *call, const char *name);
+/* The answer's header number `index`, in the order they came; false when there are fewer.
+ */
+bool http_call_field(const struct http_call *call, size_t index, struct http_field *ret);
 const void *http_call_body(const struct http_call *call,
                            size_t *ret_len); /* a NUL stands behind it */
 /* Of a mail: the recipient number `index` that was refused, and the reply it got; NULL

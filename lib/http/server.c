@@ -373,6 +373,8 @@ static ssize_t stream_read(void *user, uint64_t position, char *out, size_t max)
     if (request->thrown_away == request->body.len) {
         buf_clear(&request->body);
         request->thrown_away = 0;
+        if (request->server->options.on_drained && request->state == REQUEST_STREAMING)
+            request->server->options.on_drained(request->server->options.user, request);
     }
     return (ssize_t)n;
 }
