@@ -387,8 +387,9 @@ bool call_send(struct call *call, uint64_t now_us)
         return call_assemble(call, o && o->repeat == SB_REPEAT_KEYED, now_us, &why) ||
                call_fail(call, CLASS_permanent, "the request could not be made: %s", why);
     }
-    if (verdict == SB_UNCLEAR ||
-        verdict == SB_UNKNOWN) /* nothing was sent, so there is nothing unclear */
+    /* nothing was sent, so there is nothing unclear; who has one attempt may know better
+     */
+    if (verdict == SB_UNCLEAR || (verdict == SB_UNKNOWN && !call->integration->is_single))
         verdict = SB_FAILED;
     call_take_verdict(call, verdict);
     return false;

@@ -46,6 +46,7 @@ struct integration {
     bool allow_private_network;
     bool is_consumer; /* of a group: the first operation takes every event, and what comes
                          of it is an acknowledgement instead of an outcome */
+    bool is_single;   /* one attempt and no more: what would be tried again is Failed */
     bool is_program;  /* calls are lines to a worker, lib/sdk/program.h */
     /* The value of a secret, NULL when there is none. */
     const char *(*secret)(void *user, const char *name);

@@ -43,22 +43,30 @@ static uint64_t now_us(const struct carry *carry)
 static void answered(void *user, const struct http_call *answer)
 {
     struct carry *carry = user;
+    const struct carry_tap *tap = carry->carrier->tap;
     bool has_more = call_end(carry->call, answer, now_us(carry));
 
     if (has_more && call_is_token_refused(carry->call))
         oauth_refused(carry->carrier->oauth, call_oauth(carry->call),
                       call_token(carry->call));
+    if (tap)
+        tap->ended(tap->user, carry->call);
     finish(carry, has_more);
 }
 
 static void send_http(struct carry *carry)
 {
+    const struct carry_tap *tap = carry->carrier->tap;
     struct http_call_options options;
 
     call_http(carry->call, &options);
     options.on_done = answered;
     options.user = carry;
+    if (tap)
+        tap->sending(tap->user, carry->call, &options);
     carry->http = http_client_call(carry->carrier->http, &options);
+    if (tap)
+        tap->sent(tap->user, carry->call, carry->http);
 }
 
 static void got_token(void *user, const struct oauth_answer *answer)
@@ -154,8 +162,12 @@ struct carry *carry_start(struct carrier *carrier, struct call *call,
 
 void carry_drop(struct carry *carry)
 {
+    const struct carry_tap *tap = carry ? carry->carrier->tap : NULL;
+
     if (!carry)
         return;
+    if (tap)
+        tap->dropped(tap->user, carry->call);
     if (carry->token)
         oauth_cancel(carry->token);
     if (carry->http)

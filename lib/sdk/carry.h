@@ -9,6 +9,8 @@
 
 struct call;
 struct carry;
+struct http_call;
+struct http_call_options;
 struct http_client;
 struct loop;
 struct oauth;
@@ -18,13 +20,28 @@ enum {
     CARRY_DEATHS_MAX = 10000, /* events whose workers ended that are remembered */
 };
 
+/* Somebody who hands the answers of calls on as they come: the door of a proxy. */
+struct carry_tap {
+    void *user;
+    /* The call is to be made so: its tap, body and limits may be set. */
+    void (*sending)(void *user, const struct call *call,
+                    struct http_call_options *options);
+    /* It is under way, until `ended` or `dropped`. */
+    void (*sent)(void *user, const struct call *call, struct http_call *http);
+    /* It is over, call_end was run; its result is on the way to the log. */
+    void (*ended)(void *user, const struct call *call);
+    /* It was given up, and its result is not for us to tell. */
+    void (*dropped)(void *user, const struct call *call);
+};
+
 /* What all calls of a process share. */
 struct carrier {
     struct loop *loop;
     struct http_client *http;
     struct oauth *oauth;
-    struct workers *workers; /* NULL: there are none */
-    struct table deaths;     /* position -> how many workers ended at it */
+    struct workers *workers;     /* NULL: there are none */
+    const struct carry_tap *tap; /* NULL: there is none */
+    struct table deaths;         /* position -> how many workers ended at it */
 };
 
 void carrier_init(struct carrier *carrier, struct loop *loop, struct http_client *http);

@@ -13,6 +13,7 @@
 #include "lib/config/config.h"
 #include "lib/sdk/call.h"
 #include "lib/sdk/command.h"
+#include "lib/sdk/connector.h"
 #include "lib/sdk/host.h"
 #include "lib/sdk/manifest.h"
 #include "lib/sdk/peer.h"
@@ -32,6 +33,7 @@ struct process {
 
 /* One per process; the service's own state is its second. */
 static const struct sb_connector *the_connector; /* of a program: once it is read */
+static const struct connector_door *the_door;    /* NULL: none */
 static bool is_program;
 static struct process process;
 
@@ -58,6 +60,7 @@ static void fill_integration(struct process *p, const struct config_integration 
         .timeout_us = c->limits.timeout_us,
         .allow_private_network = c->allow_private_network,
         .is_program = is_program,
+        .is_single = the_door != NULL,
         .secret = secret_value,
         .secret_user = p->run->secrets,
     };
@@ -105,9 +108,13 @@ static int start_host(struct process *p, const struct config_integration *c, cha
                                               .peer = &peer,
                                               .concurrency = concurrency_of(p, c),
                                               .ca_file = c->ca_file,
-                                              .workers = p->workers},
+                                              .workers = p->workers,
+                                              .asker = the_door ? the_door->asker : NULL,
+                                              .tap = the_door ? the_door->tap : NULL},
                        error, error_size);
     buf_fini(&manifest);
+    if (p->host && the_door)
+        return the_door->open(p->run, &p->integration, p->host, error, error_size);
     return p->host ? 0 : 1;
 }
 
@@ -159,6 +166,8 @@ static void stop(struct service_run *run)
 {
     struct process *p = run->state;
 
+    if (the_door)
+        the_door->stop();
     host_stop(p->host);
 }
 
@@ -167,6 +176,8 @@ static void finish(struct service_run *run)
     struct process *p = run->state;
 
     host_free(p->host);
+    if (the_door)
+        the_door->close();
     workers_free(p->workers);
     program_free(p->program);
 }
@@ -207,7 +218,8 @@ static bool tables_are_right(void)
     return is_right;
 }
 
-int sb_connector_main(const struct sb_connector *connector, int argc, char **argv)
+int connector_main(const struct sb_connector *connector,
+                   const struct connector_door *door, int argc, char **argv)
 {
     static const struct service_option options[] = {
         {"--integration", "NAME", "the integration of the configuration to serve"},
@@ -216,6 +228,7 @@ int sb_connector_main(const struct sb_connector *connector, int argc, char **arg
         {NULL, NULL, NULL},
     };
     the_connector = connector;
+    the_door = door;
     if (!tables_are_right())
         return 2;
     _free_ char *name = mem_format("signalbox-%s", connector->name);
@@ -228,6 +241,11 @@ int sb_connector_main(const struct sb_connector *connector, int argc, char **arg
                                     .stop = stop,
                                     .finish = finish};
     return service_main(&service, argc, argv);
+}
+
+int sb_connector_main(const struct sb_connector *connector, int argc, char **argv)
+{
+    return connector_main(connector, /* door= */ NULL, argc, argv);
 }
 
 int sb_program_main(int argc, char **argv)

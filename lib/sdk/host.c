@@ -23,6 +23,7 @@ enum {
 struct host {
     struct service_run *run;
     const struct integration *integration;
+    const struct host_asker *asker;
     struct wire *wire;
     struct peer *peer;
     struct http_client *http;
@@ -113,8 +114,31 @@ static void refused(void *user, uint64_t batch, unsigned error_code, const char 
     struct host *host = user;
 
     (void)retry_after_ms; /* results are never refused for lack of room */
+    if (host->asker && host->asker->on_refused(
+                           host->asker->user, batch, error_code,
+                           detail && *detail ? detail : error_info(error_code)->sentence))
+        return;
     runtime_refused(host->runtime, batch,
                     detail && *detail ? detail : error_info(error_code)->sentence);
+}
+
+static void outcome(void *user, uint64_t ref, uint32_t index, const struct slice *slice,
+                    const struct record *record)
+{
+    struct host *host = user;
+
+    (void)ref, (void)index, (void)slice;
+    host->asker->on_outcome(host->asker->user, record);
+}
+
+uint64_t host_ask(struct host *host, const void *record, size_t n)
+{
+    return host->peer ? peer_publish(host->peer, record, n, /* wait= */ true) : 0;
+}
+
+bool host_is_joined(const struct host *host)
+{
+    return host->peer && peer_is_joined(host->peer);
 }
 
 /* --- life --- */
@@ -139,6 +163,7 @@ static int join(struct host *host, const struct host_options *options, char *err
     peer.on_deliver = deliver;
     peer.on_settled = settled;
     peer.on_refused = refused;
+    peer.on_outcome = host->asker ? outcome : NULL;
     host->peer = peer_new(host->run->loop, host->wire, &peer, error, error_size);
     return host->peer ? 0 : 1;
 }
@@ -152,6 +177,7 @@ struct host *host_new(const struct host_options *options, char *error, size_t er
 
     host->run = options->run;
     host->integration = options->integration;
+    host->asker = options->asker;
     host->http = http_client_new(
         loop, &(struct http_client_options){
                   .connections_max = options->concurrency,
@@ -162,6 +188,7 @@ struct host *host_new(const struct host_options *options, char *error, size_t er
                     &(struct runtime_bus){
                         .user = host, .result = bus_result, .started = bus_started});
     runtime_set_workers(host->runtime, options->workers);
+    runtime_set_tap(host->runtime, options->tap);
     host->leave_timer = loop_timer_new(loop, left, host);
     if (join(host, options, error, error_size) == 0)
         return host;

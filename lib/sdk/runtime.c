@@ -348,6 +348,11 @@ void runtime_set_workers(struct runtime *runtime, struct workers *workers)
     runtime->carrier.workers = workers;
 }
 
+void runtime_set_tap(struct runtime *runtime, const struct carry_tap *tap)
+{
+    runtime->carrier.tap = tap;
+}
+
 void runtime_free(struct runtime *runtime)
 {
     if (!runtime)

@@ -10,6 +10,7 @@
 
 #include "proto/message.h"
 
+struct carry_tap;
 struct http_client;
 struct integration;
 struct loop;
@@ -39,6 +40,8 @@ struct runtime *runtime_new(struct loop *loop, struct http_client *http,
 /* The workers of a program, which get what is a line; the caller's, and freed after the
  * runtime. */
 void runtime_set_workers(struct runtime *runtime, struct workers *workers);
+/* Who hands answers on as they come; outlives the runtime. */
+void runtime_set_tap(struct runtime *runtime, const struct carry_tap *tap);
 /* Drops what runs. */
 void runtime_free(struct runtime *runtime);
 void runtime_deliver(struct runtime *runtime, const struct message *deliver);

@@ -17,8 +17,10 @@
 
 void call_conclude(struct call *call, enum call_result result, enum record_class class)
 {
-    call->result = result;
-    call->class = class;
+    bool is_last = result == CALL_RETRY && call->integration->is_single;
+
+    call->result = is_last ? CALL_FAILED : result;
+    call->class = is_last ? CLASS_exhausted : class;
 }
 
 bool call_fail(struct call *call, enum record_class class, const char *format, ...)
