@@ -5,7 +5,7 @@ import re
 
 import tree
 
-PROCESSES = {"broker", "logger", "gateway", "deliver", "sandbox", "cli", "bench"}
+PROCESSES = {"broker", "logger", "gateway", "deliver", "proxy", "sandbox", "cli", "bench"}
 
 # The one place that may know each library. A pattern over the name in the include, and a pattern over the path.
 LIBRARIES = {
