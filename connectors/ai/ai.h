@@ -31,6 +31,12 @@ struct usage {
 enum sb_verdict ask_check_chat(const struct sb_event *event, struct sb_outcome *outcome);
 /* The same of {model?, input}: a text or a list of texts. */
 enum sb_verdict ask_check_embed(const struct sb_event *event, struct sb_outcome *outcome);
+/* Is the data {}? */
+enum sb_verdict ask_check_models(const struct sb_event *event,
+                                 struct sb_outcome *outcome);
+/* The list of models, {"data":[{"id"}]}, as the outcome's data. */
+enum sb_verdict ask_models(const struct sb_event *event, const struct sb_answer *answer,
+                           struct sb_outcome *outcome);
 /* The model that is asked: of the data, else of the option. */
 const char *ask_model(const struct sb_event *event);
 /* Note in the outcome which model used how many tokens, and what that costs. */

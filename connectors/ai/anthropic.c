@@ -65,17 +65,14 @@ static enum sb_verdict check_messages(const struct sb_json *messages,
                   : sb_fail(outcome, "messages must hold one whose role is user");
 }
 
-static enum sb_verdict chat_request(const struct sb_event *event,
-                                    struct sb_request *request,
-                                    struct sb_outcome *outcome)
+/* The key and the version, as the options say. */
+static enum sb_verdict begin(const struct sb_event *event, struct sb_request *request,
+                             const char *method, const char *path,
+                             struct sb_outcome *outcome)
 {
-    const struct sb_json *data = sb_data(event), *messages = sb_at(data, "messages");
     const char *auth = sb_option(event, "auth");
 
-    if (ask_check_chat(event, outcome) != SB_DONE ||
-        check_messages(messages, outcome) != SB_DONE)
-        return SB_FAILED;
-    sb_call(request, "POST", "/v1/messages");
+    sb_call(request, method, path);
     if (strcmp(auth, "bearer") == 0)
         sb_bearer(request, "api_key");
     else if (strcmp(auth, "x-api-key") == 0)
@@ -85,6 +82,29 @@ static enum sb_verdict chat_request(const struct sb_event *event,
                        "options.auth of the integration %s must be x-api-key or bearer",
                        sb_integration(event));
     sb_header(request, "anthropic-version", sb_option(event, "version"));
+    return SB_DONE;
+}
+
+static enum sb_verdict models_request(const struct sb_event *event,
+                                      struct sb_request *request,
+                                      struct sb_outcome *outcome)
+{
+    sb_query(request, "limit", "1000");
+    return ask_check_models(event, outcome) == SB_DONE
+               ? begin(event, request, "GET", "/v1/models", outcome)
+               : SB_FAILED;
+}
+
+static enum sb_verdict chat_request(const struct sb_event *event,
+                                    struct sb_request *request,
+                                    struct sb_outcome *outcome)
+{
+    const struct sb_json *data = sb_data(event), *messages = sb_at(data, "messages");
+
+    if (ask_check_chat(event, outcome) != SB_DONE ||
+        check_messages(messages, outcome) != SB_DONE ||
+        begin(event, request, "POST", "/v1/messages", outcome) != SB_DONE)
+        return SB_FAILED;
     struct sb_json *body = sb_json_body(request);
     sb_put_text(body, "model", ask_model(event));
     sb_put_int(body, "max_tokens", sb_option_int(event, "max_tokens"));
@@ -183,6 +203,16 @@ const struct sb_operation anthropic_operations[] = {
      .degrade = "go on without the text, or show one prepared beforehand",
      .test = "with few max_tokens; in signalbox's sandbox the model's name decides, see "
              "docs/guide/ai.md"},
+    {.name = "models",
+     .summary = "List the models that the key may ask",
+     SB_BRANCHES(models_request, ask_models, chat_failed),
+     .repeat = SB_REPEAT_SAFE,
+     .is_harmless = true,
+     .price_text = "none",
+     .example = "{}",
+     .example_answer = "{\"data\":[{\"id\":\"claude-3-5-haiku-latest\"}]}",
+     .degrade = "go by the models that are known",
+     .test = "changes nothing"},
     {.name = NULL},
 };
 

@@ -15,6 +15,7 @@ enum {
     MESSAGES_MAX = 2000,
     INPUTS_MAX = 2048,     /* of one embedding; OpenAI's bound */
     OUTPUT_MAX = 10000000, /* tokens */
+    MODELS_MAX = 1000,     /* of a list; further ones are counted and left out */
     PRICES_OF_A_MODEL = 3, /* input, output, cached input */
     PRICE_DIGITS_MAX = 6,  /* behind the point */
     MILLION = 1000000,
@@ -204,6 +205,31 @@ enum sb_verdict ask_check_embed(const struct sb_event *event, struct sb_outcome 
     if (!(text && *text) && (n == 0 || n > INPUTS_MAX))
         return sb_fail(outcome, "input must be a text, or a list of 1 to %d texts",
                        INPUTS_MAX);
+    return SB_DONE;
+}
+
+/* --- which models there are --- */
+
+enum sb_verdict ask_check_models(const struct sb_event *event, struct sb_outcome *outcome)
+{
+    static const char *const names[] = {NULL};
+
+    return check_object(sb_data(event), names, outcome);
+}
+
+enum sb_verdict ask_models(const struct sb_event *event, const struct sb_answer *answer,
+                           struct sb_outcome *outcome)
+{
+    const struct sb_json *models = sb_at(sb_answer_json(answer), "data");
+    struct sb_json *result = sb_result(outcome);
+    size_t n = sb_count(models, "");
+
+    if (!models || sb_is_object(models, ""))
+        return sb_unclear(outcome, "not what is answered to a list of models");
+    sb_put_text(result, "provider", sb_provider(event));
+    sb_put_int(result, "count", (int64_t)n);
+    for (size_t i = 0; i < n && i < MODELS_MAX; i++)
+        sb_put(sb_append(result, "models"), "id", sb_at(sb_element(models, i), "id"));
     return SB_DONE;
 }
 

@@ -25,9 +25,9 @@ const struct sb_secret openai_secrets[] = {
 };
 
 static void begin(const struct sb_event *event, struct sb_request *request,
-                  const char *path)
+                  const char *method, const char *path)
 {
-    sb_call(request, "POST", path);
+    sb_call(request, method, path);
     sb_bearer(request, "api_key");
     if (sb_option(event, "organization"))
         sb_header(request, "OpenAI-Organization", sb_option(event, "organization"));
@@ -45,7 +45,7 @@ static enum sb_verdict chat_request(const struct sb_event *event,
 
     if (ask_check_chat(event, outcome) != SB_DONE)
         return SB_FAILED;
-    begin(event, request, "/chat/completions");
+    begin(event, request, "POST", "/chat/completions");
     struct sb_json *body = sb_json_body(request);
     sb_put_text(body, "model", ask_model(event));
     sb_put(body, "messages", sb_at(data, "messages"));
@@ -97,7 +97,7 @@ static enum sb_verdict embed_request(const struct sb_event *event,
 {
     if (ask_check_embed(event, outcome) != SB_DONE)
         return SB_FAILED;
-    begin(event, request, "/embeddings");
+    begin(event, request, "POST", "/embeddings");
     struct sb_json *body = sb_json_body(request);
     sb_put_text(body, "model", ask_model(event));
     sb_put(body, "input", sb_at(sb_data(event), "input"));
@@ -123,6 +123,16 @@ static enum sb_verdict embed_succeeded(const struct sb_event *event,
     }
     used(event, body, outcome);
     return SB_DONE;
+}
+
+/* --- models --- */
+
+static enum sb_verdict models_request(const struct sb_event *event,
+                                      struct sb_request *request,
+                                      struct sb_outcome *outcome)
+{
+    begin(event, request, "GET", "/models");
+    return ask_check_models(event, outcome);
 }
 
 /* --- errors: {"error":{message,type,param,code}} --- */
@@ -182,6 +192,16 @@ const struct sb_operation openai_operations[] = {
                        "\"embedding\":[0.1,-0.2]}],\"usage\":{\"prompt_tokens\":2}}",
      .degrade = "leave the text out of the index, and embed it later",
      .test = "as chat"},
+    {.name = "models",
+     .summary = "List the models that the key may ask",
+     SB_BRANCHES(models_request, ask_models, failed),
+     .repeat = SB_REPEAT_SAFE,
+     .is_harmless = true,
+     .price_text = "none",
+     .example = "{}",
+     .example_answer = "{\"data\":[{\"id\":\"gpt-4o-mini\"}]}",
+     .degrade = "go by the models that are known",
+     .test = "changes nothing"},
     {.name = NULL},
 };
 

@@ -197,6 +197,7 @@ const struct sb_operation google_operations[] = {
      .transition_failed = "address: typed -> not located",
      SB_BRANCHES(geocode_request, place_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
+     .is_harmless = true,
      .price = price,
      .price_text = "per call, from options.call_price",
      .example = "{\"address\":\"1 High St, London\"}",

@@ -9,12 +9,15 @@ static const struct sb_provider providers[] = {
      .options = google_options,
      .secrets = google_secrets,
      .operations = google_operations,
-     .failures = google_failures},
+     .failures = google_failures,
+     .service = "Google Maps"},
     {.name = "nominatim",
      .base_url = "https://nominatim.openstreetmap.org",
      .options = nominatim_options,
      .operations = nominatim_operations,
-     .failures = nominatim_failures},
+     .failures = nominatim_failures,
+     .service = "Nominatim",
+     .limits = "{ rate: 1/s, concurrency: 1 }"},
     {.name = NULL},
 };
 

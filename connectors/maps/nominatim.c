@@ -125,6 +125,7 @@ const struct sb_operation nominatim_operations[] = {
      .transition_failed = "address: typed -> not located",
      SB_BRANCHES(geocode_request, geocode_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
+     .is_harmless = true,
      .price_text = "none",
      .example = "{\"address\":\"1 High St, London\"}",
      .example_answer = "[" PLACE "]",

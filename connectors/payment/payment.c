@@ -437,6 +437,7 @@ static const struct sb_operation operations[] = {
          "List what happened since the last run: the repair path after lost webhooks",
      SB_BRANCHES(events_request, events_succeeded, stripe_failed),
      .repeat = SB_REPEAT_SAFE,
+     .is_harmless = true,
      .is_poll = true,
      .price_text = "none",
      .degrade = "the next run takes up where the last successful one ended",
@@ -473,7 +474,8 @@ static const struct sb_provider providers[] = {
      .options = options,
      .secrets = secrets,
      .operations = operations,
-     .webhooks = stripe_webhooks},
+     .webhooks = stripe_webhooks,
+     .service = "Stripe"},
     {.name = NULL},
 };
 

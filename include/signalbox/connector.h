@@ -368,6 +368,9 @@ struct sb_operation {
     /* Data it takes, and what the service answers to it with 200, as JSON: for the
      * document and for `signalbox connector check`. NULL: not checked. */
     const char *example, *example_answer;
+    /* A call with `example` changes nothing and costs nothing worth a thought: `signalbox
+     * add` makes one to see that credentials and options are right.  SAFE only. */
+    bool is_harmless;
     bool is_poll;        /* made for the clock: takes a cursor and leaves one */
     uint32_t timeout_ms; /* 0: the integration's limits.timeout */
     uint32_t answer_max; /* bytes of the answer's body; 0: 4 MiB */
@@ -402,6 +405,11 @@ struct sb_provider {
     const struct sb_operation *operations;
     const struct sb_webhook *webhooks;
     const struct sb_failure_mode *failures;
+    /* For the integration that `signalbox add` writes: */
+    const char *service; /* how the service is called: "Stripe"; NULL: `name` */
+    const char *limits;  /* `limits` that one should have; NULL: none in particular */
+    const char *webhook_secret; /* which of `secrets` its webhooks are verified with;
+                                   NULL: one of their own */
 };
 
 struct sb_connector {

@@ -55,6 +55,11 @@ static void check_operation(const struct sb_operation *o, struct buf *errors)
             errors,
             "operation %s: price_max is an amount and a currency of three letters\n",
             o->name);
+    if (o->is_harmless && (o->repeat != SB_REPEAT_SAFE || !o->example))
+        buf_format(errors,
+                   "operation %s is harmless: it must be repeatable (SAFE) and have an "
+                   "example\n",
+                   o->name);
     if (o->is_poll && o->repeat == SB_REPEAT_NEVER)
         buf_format(errors, "operation %s is a poll and must be repeatable\n", o->name);
 }
@@ -190,6 +195,7 @@ static struct json *operation(const struct sb_operation *o)
     js_set_text(out, "test", o->test);
     js_set(out, "example", example(o->example));
     js_set(out, "example_answer", example(o->example_answer));
+    js_set_bool(out, "is_harmless", o->is_harmless);
     js_set_bool(out, "is_poll", o->is_poll);
     js_set_int(out, "timeout_ms", o->timeout_ms);
     return out;
@@ -252,6 +258,9 @@ static struct json *failure(const struct sb_failure_mode *f)
 static void put_tables(struct json *out, const struct sb_provider *tables)
 {
     js_set_text(out, "base_url", tables->base_url);
+    js_set_text(out, "service", tables->service);
+    js_set_text(out, "limits", tables->limits);
+    js_set_text(out, "webhook_secret", tables->webhook_secret);
     ROWS(out, "operations", sb_operation, tables->operations, name, operation);
     ROWS(out, "webhooks", sb_webhook, tables->webhooks, event, webhook);
     ROWS(out, "options", sb_option, tables->options, name, option);

@@ -14,6 +14,7 @@ int ai_main(int argc, char **argv);
 #define KEY          "sk-fake-0123456789"
 #define CHAT         "ai.chat.requested"
 #define EMBED        "ai.embed.requested"
+#define MODELS       "ai.models.requested"
 #define HELLO                                                                            \
     "{\"model\":\"m1\",\"messages\":[{\"role\":\"system\",\"content\":\"Be brief\"},{"   \
     "\"role\":\"user\",\"content\":\"hi \\u00fc\"}],\"max_tokens\":50,\"temperature\":"  \
@@ -85,6 +86,25 @@ static void requests_are_these_bytes(void **state)
         "https://api.anthropic.com/v1/messages",
         "{\"model\":\"m2\",\"max_tokens\":1024,\"messages\":[{\"role\":\"user\","
         "\"content\":\"x\"}]}");
+}
+
+static void models_are_listed(void **state)
+{
+    (void)state;
+    static const struct trial_answer cases[] = {
+        {{.status = 200, .body = "{\"data\":[{\"id\":\"m1\"}]}"},
+         CALL_SUCCESS,
+         CLASS_none,
+         ""},
+        {{.status = 200, .body = "{}"}, CALL_RETRY, CLASS_none, "list of models"},
+        {{.status = 401, .body = "{}"}, CALL_FAILED, CLASS_permanent, "check the secret"},
+    };
+
+    trial_request(&openai, MODELS, "{}", "GET", "https://api.openai.com/v1/models", "");
+    trial_request(&anthropic, MODELS, "{}", "GET",
+                  "https://api.anthropic.com/v1/models?limit=1000", "");
+    trial_answers(&openai, MODELS, "{}", cases, COUNT(cases), KEY);
+    trial_answers(&anthropic, MODELS, "{}", cases, COUNT(cases), KEY);
 }
 
 static void the_key_goes_where_the_provider_wants_it(void **state)
@@ -310,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tables_are_right_and_fit_an_integration),
         cmocka_unit_test(requests_are_these_bytes),
+        cmocka_unit_test(models_are_listed),
         cmocka_unit_test(the_key_goes_where_the_provider_wants_it),
         cmocka_unit_test(bad_input_fails_before_any_call_and_names_the_member),
         cmocka_unit_test(openais_answers_have_their_results),

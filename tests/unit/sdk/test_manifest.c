@@ -76,6 +76,11 @@ static void tables_that_contradict_themselves_are_refused(void **state)
     const struct sb_operation poll[] = {
         {.name = "a", SB_BRANCHES(request, answer, answer), .is_poll = true},
         {.name = NULL}};
+    const struct sb_operation harmful[] = {{.name = "a",
+                                            SB_BRANCHES(request, answer, answer),
+                                            .example = "{}",
+                                            .is_harmless = true},
+                                           {.name = NULL}};
     const struct sb_operation half[] = {
         {.name = "a", SB_BRANCHES(request, answer, answer), .lookup_answer = answer},
         {.name = NULL}};
@@ -103,6 +108,9 @@ static void tables_that_contradict_themselves_are_refused(void **state)
                  "key_lifetime_s");
     expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = poll},
                  "must be repeatable");
+    expect_error(
+        &(struct sb_connector){.name = "t", .version = "1", .operations = harmful},
+        "a is harmless: it must be repeatable");
     expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = half},
                  "half a lookup");
     expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = safe},
