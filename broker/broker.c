@@ -14,6 +14,7 @@
 #include "broker/settings.h"
 #include "lib/base/buf.h"
 #include "lib/base/id.h"
+#include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
@@ -84,7 +85,9 @@ static void do_append(void *user, struct block_ref *block)
 {
     struct broker *broker = user;
 
+    KILL_POINT(broker_sends_block);
     link_append(broker->link, block);
+    KILL_POINT(broker_sent_block);
 }
 
 static struct block_ref *do_read(void *user, uint64_t number)
@@ -169,6 +172,7 @@ static void on_bus(void *user, const struct wire_peer *peer, const void *frame, 
 {
     struct broker *broker = user;
 
+    KILL_POINT(broker_took_frame);
     set_time(broker);
     struct core_sender sender = {.peer = pack(peer),
                                  .pid = peer->pid > 0 ? (uint64_t)peer->pid : 0};
@@ -261,8 +265,10 @@ static void on_committed(void *user, const struct log_head *head)
 {
     struct broker *broker = user;
 
+    KILL_POINT(broker_heard_commit);
     set_time(broker);
     core_committed(broker->core, head);
+    KILL_POINT(broker_applied_commit);
 }
 
 /* --- recovery --- */
@@ -285,6 +291,8 @@ static bool replay_block(void *user, uint64_t number, const struct block *block,
     replay->why = why;
     if (!block)
         return false;
+    if (number >= replay->to / 2)
+        KILL_POINT(broker_replays);
     if (number < replay->from)
         core_replay_keys(replay->broker->core, block);
     else
@@ -413,6 +421,7 @@ static void first_fence(struct broker *broker, const struct log_head *head)
         fatal(broker, error);
         return;
     }
+    KILL_POINT(broker_recovered);
     set_time(broker);
     core_start(broker->core, link_term(broker->link), head);
     configure(broker, broker->run->config);

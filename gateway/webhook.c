@@ -25,6 +25,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
+#include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -313,6 +314,7 @@ static const struct scheme_key *verify(struct gateway *gateway, struct endpoint 
 {
     struct scheme_input input = {0};
     struct scheme_verdict verdict;
+    KILL_POINT(gateway_took_webhook);
     const char *query = strchr(http_target(request), '?');
     _free_ char *url =
                     mem_format("%s%s", e->urls[0] ? e->urls[0] : "", query ? query : ""),
@@ -325,8 +327,10 @@ static const struct scheme_key *verify(struct gateway *gateway, struct endpoint 
         return NULL;
     scheme_verify(e->scheme, e->keys, e->n_keys, e->tolerance_s,
                   loop_wall_us(gateway->loop) / 1000000, &input, &verdict);
-    if (verdict.result == SCHEME_OK)
+    if (verdict.result == SCHEME_OK) {
+        KILL_POINT(gateway_verified);
         return &e->keys[verdict.key];
+    }
     refuse(gateway, e, request, &verdict, input.body_len);
     return NULL;
 }
@@ -377,6 +381,7 @@ static void reply_refused(struct arrival *arrival, const struct hold_result *res
 static void on_committed(void *user, const struct hold_result *result)
 {
     struct arrival *arrival = user;
+    KILL_POINT(gateway_heard_durable);
     arrival->endpoint->accepted += !result->error;
     if (arrival->subscription && !result->error)
         subscription_confirm(arrival->gateway->subscriptions, arrival->endpoint->path,
@@ -385,6 +390,7 @@ static void on_committed(void *user, const struct hold_result *result)
         reply_refused(arrival, result);
     else if (arrival->pending.request)
         reply_ids(arrival, result);
+    KILL_POINT(gateway_answered);
     arrival_free(arrival);
 }
 
@@ -459,6 +465,7 @@ static void commit(struct arrival *arrival, const struct content *content,
         arrival->error = ERR_overloaded;
     }
     if (!arrival->error) {
+        KILL_POINT(gateway_published);
         buf_fini(&arrival->records); /* hold has a copy */
         http_set_user(request, arrival);
         return;

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/store/store.h"
@@ -135,6 +136,7 @@ static void die(struct committer *committer)
 static void do_fence(struct committer *committer, const struct item *item)
 {
     bool is_stale = store_fence(committer->store, item->term) == STORE_STALE;
+    KILL_POINT(logger_fenced);
 
     answer(committer, &item->peer, is_stale ? MSG_STALE : MSG_FENCED, item->term);
 }
@@ -179,10 +181,12 @@ static void commit(struct committer *committer, struct item *const *items, size_
     for (size_t i = 0; i < n; i++)
         blocks[i] = items[i]->block;
     store_head(committer->store, &before);
+    KILL_POINT(logger_took_blocks);
     int result = store_append(committer->store, blocks, n);
     if (result == STORE_FAILED)
         die(committer);
     if (result == STORE_OK) {
+        KILL_POINT(logger_committed);
         store_head(committer->store, &after);
         for (size_t i = 0; i < n; i++) /* COMMITTED speaks for all blocks before it */
             if (i + 1 == n || !wire_same_peer(&items[i]->peer, &items[i + 1]->peer))

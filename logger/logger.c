@@ -9,6 +9,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
@@ -91,6 +92,8 @@ static void send_answers(struct logger *logger)
             loop_rewatch(logger->answers, 0);
             return;
         }
+        if (logger->held.type == MSG_COMMITTED)
+            KILL_POINT(logger_answered);
         note_answer(logger, &logger->held);
     }
     loop_rewatch(logger->answers, EPOLLIN);

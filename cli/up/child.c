@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/base/json.h"
+#include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/loop/loop.h"
@@ -175,6 +176,7 @@ static void on_ready(void *user, uint32_t events)
     close_ready(child);
     if (!is_ready || child->state != CHILD_STARTING)
         return; /* it ended: SIGCHLD says the rest */
+    KILL_POINT(up_child_ready);
     child->state = CHILD_READY;
     child->was_ready = true;
     child->early_ends = 0;
@@ -244,6 +246,7 @@ void child_start(struct child *child)
     child->starts++;
     child->started_us = loop_steady_us(child->loop);
     child->since_wall_us = loop_wall_us(child->loop);
+    KILL_POINT(up_started_child);
     child->ready_fd = ends[0];
     child->ready = loop_watch(child->loop, ends[0], EPOLLIN, on_ready, child);
     log_say(CHILD_STARTED, "%s pid=%ld", child->name, (long)child->pid);

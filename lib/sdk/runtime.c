@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/loop/loop.h"
@@ -110,8 +111,10 @@ static void send_batch(struct runtime *runtime, struct batch *batch)
 {
     struct batch **end = &runtime->pending;
 
+    KILL_POINT(connector_sends_result);
     batch->number =
         runtime->bus.result(runtime->bus.user, batch->records.bytes, batch->records.len);
+    KILL_POINT(connector_sent_result);
     while (*end)
         end = &(*end)->next;
     *end = batch;
@@ -228,6 +231,7 @@ static void carried(void *user, bool has_more)
     struct runtime *runtime = job->runtime;
 
     job->carry = NULL;
+    KILL_POINT(connector_called);
     if (has_more) {
         job->carry = carry_start(&runtime->carrier, job->call, carried, job);
         return;
@@ -240,6 +244,7 @@ static void carried(void *user, bool has_more)
 
 static void start(struct runtime *runtime, struct job *job)
 {
+    KILL_POINT(connector_took_event);
     queue_take(&runtime->waiting, job);
     runtime->bus.started(runtime->bus.user, call_position(job->call));
     if (!call_begin(job->call, loop_wall_us(runtime->loop))) {

@@ -22,6 +22,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/kill.h"
 #include "lib/base/mem.h"
 #include "lib/store/internal.h"
 #include "lib/store/segment.h"
@@ -408,6 +409,7 @@ static int finish_spare(struct store_lmdb *lmdb, unsigned number, uint64_t size)
     _free_ char *made = half_path(lmdb, number);
     _free_ char *path = spare_path(lmdb, number);
 
+    KILL_POINT(logger_made_spare);
     if (rename(made, path)) {
         (void)unlink(made);
         return store_fail(STORE_FULL, "%s: cannot rename it: %s", made, strerror(errno));
@@ -468,6 +470,7 @@ static int open_next(struct store_lmdb *lmdb, uint64_t first)
     if (rename(from, to))
         return store_fail(STORE_FAILED, "%s: cannot rename it: %s", from,
                           strerror(errno));
+    KILL_POINT(logger_renamed_segment);
     if ((result = sync_dir(lmdb)))
         return result;
     struct segment *segment = segment_open(to, /* for_writing= */ true, &result);

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/kill.h"
 #include "lib/base/mem.h"
 #include "lib/store/derived.h"
 #include "lib/store/store.h"
@@ -272,6 +273,7 @@ int views_flush(struct views *views)
     int rc = store_batch(views);
     if (rc)
         return views_drop_batch(views, "store", rc);
+    KILL_POINT(logger_stored_views);
     rc = mdb_txn_commit(views->write);
     views->write = NULL;
     if (rc)
