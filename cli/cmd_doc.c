@@ -11,12 +11,14 @@
 #include "cli/commands.h"
 #include "cli/dossier.h"
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
 #include "lib/document/document.h"
 
 struct wish {
-    const char *all, *directory, *format_name, *declared;
+    const char *all, *directory, *format_name, *declared, *check;
     enum document_format format;
 };
 
@@ -70,6 +72,40 @@ static int print_one(const struct dossier *d, const struct wish *w)
     return CLI_DONE;
 }
 
+/* --- check --- */
+
+struct telling {
+    const struct cli *cli;
+    const char *integration;
+};
+
+static void tell(void *user, const struct document_finding *f)
+{
+    const struct telling *t = user;
+
+    if (!t->cli->json) {
+        printf("%s: %s: %s\n", f->where, f->kind, f->what);
+        return;
+    }
+    struct json *o = js_set_text(js_object(), "integration", t->integration);
+    js_set_text(js_set_text(o, "kind", f->kind), "where", f->where);
+    cli_print(t->cli, js_set_text(o, "what", f->what));
+}
+
+static int check_all(struct cli *cli, const struct dossier *d)
+{
+    uint64_t now_us = clock_wall_us();
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->n; i++) {
+        struct telling t = {cli, d->documents[i].integration->name};
+        n += document_check(&d->documents[i], now_us, tell, &t);
+    }
+    if (!cli->json && !n)
+        puts("the documents and the log agree");
+    return n ? CLI_FAILED : CLI_DONE;
+}
+
 static bool read_wish(struct wish *w, const char *name)
 {
     if (w->format_name && strcmp(w->format_name, "md") != 0 &&
@@ -77,7 +113,7 @@ static bool read_wish(struct wish *w, const char *name)
         cli_fail(CLI_USAGE, "--format: expected md or html");
     else if (w->all && name)
         cli_fail(CLI_USAGE, "doc: --all goes without the name of an integration");
-    else if (w->all && !w->directory)
+    else if (w->all && !w->directory && !w->check)
         cli_fail(CLI_USAGE, "doc: --all needs -o DIR, where the files are to be");
     else
         return true;
@@ -91,6 +127,7 @@ int cmd_doc(struct cli *cli, int argc, char **argv)
                                          {"-o", "DIR", &w.directory},
                                          {"--format", "md|html", &w.format_name},
                                          {"--declared", NULL, &w.declared},
+                                         {"--check", NULL, &w.check},
                                          {NULL, NULL, NULL}};
     struct dossier d;
     int n = cli_arguments(cli, options, argc, argv, 0, 1);
@@ -102,7 +139,9 @@ int cmd_doc(struct cli *cli, int argc, char **argv)
         w.format = DOCUMENT_HTML;
     int status = dossier_open(&d, cli, name, w.declared != NULL);
     if (status == CLI_DONE)
-        status = w.directory ? write_all(&d, &w) : print_one(&d, &w);
+        status = w.check       ? check_all(cli, &d)
+                 : w.directory ? write_all(&d, &w)
+                               : print_one(&d, &w);
     dossier_close(&d);
     return status;
 }

@@ -80,7 +80,7 @@ const struct cli_command cli_commands[] = {
     {"cost", "[--since T] [--until T] [--by integration|operation|day]",
      "what calls cost, by currency: actual, estimated, and by configured prices",
      cmd_cost},
-    {"doc", "[INTEGRATION] [--all -o DIR] [--format md|html] [--declared]",
+    {"doc", "[INTEGRATION] [--all -o DIR] [--format md|html] [--declared] [--check]",
      "the Integration Architecture Document of an integration, or of all", cmd_doc},
     {"backup", "DIR",
      "copy the log, checked, with vault and tokens, while it runs or not", cmd_backup},

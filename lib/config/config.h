@@ -160,6 +160,9 @@ void config_reference(struct buf *out);
 /* What differs between two, one line each, for `reload`. Secrets by name only. */
 void config_diff(const struct config *before, const struct config *after, struct buf *out);
 
+/* The line of what stands at a dotted path ("integrations.stripe.secrets.api_key") in a file's text, or of what is
+ * nearest above it; 0 when not even the first segment is there. */
+int config_line(const char *text, size_t n, const char *path);
 /* Endpoints and paths; texts to be freed. */
 char *config_bus_endpoint(const struct config *config);    /* ipc://<run>/bus.sock, or tcp://<bus.connect> */
 char *config_live_endpoint(const struct config *config);   /* ipc://<run>/live.sock */
