@@ -254,6 +254,7 @@ static const struct command {
     {"status", false, false, status}, {"pause", true, false, pause},
     {"resume", true, false, resume},  {"cancel", true, false, cancel},
     {"redrive", true, true, redrive}, {"resolve", true, true, resolve},
+    {"test", true, true, tested},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 

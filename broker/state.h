@@ -666,10 +666,11 @@ void act_stage(struct core *core, struct act *act, const char *type, uint32_t in
 const struct record *act_event(struct core *core, const struct json *where,
                                struct block_ref **ret_block, struct position *ret_at,
                                const char **ret_why);
-/* cancel.c, redrive.c, resolve.c */
+/* cancel.c, redrive.c, resolve.c, tested.c */
 void cancel(struct core *core, struct act *act);
 void redrive(struct core *core, struct act *act);
 void resolve(struct core *core, struct act *act);
+void tested(struct core *core, struct act *act);
 /* keys.c */
 /* What a key stands for, here or in the views; false when it is not in use. */
 bool key_value(struct core *core, const uint8_t key[16], struct core_key *ret);

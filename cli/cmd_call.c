@@ -1,181 +1,17 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* call - one request over the bus, and its outcome.  Where the outcome cannot come to
- * this session (the broker was restarted in between) it is read from the log. */
-#include <stdio.h>
+/* call - ask a connector, and print the outcome */
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/bus.h"
+#include "cli/calling.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "lib/base/buf.h"
 #include "lib/base/clock.h"
-#include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
-#include "lib/ledger/ledger.h"
-#include "lib/sdk/peer.h"
-
-enum { COMMIT_US = 10000000, LOOK_US = 200000, ERROR_SIZE = 512 };
-
-struct call {
-    struct bus bus;
-    struct cli *cli;
-    struct buf record;
-    uint8_t id[16];
-    bool wants_outcome, is_committed, is_refused, is_settled;
-    bool must_look; /* the outcome cannot come: it is looked for in the log */
-    unsigned error_code;
-    uint32_t retry_after_ms;
-    char detail[256];
-};
-
-/* --- the outcome, from the bus or from the log --- */
-
-static void finish(struct call *call, struct json *outcome)
-{
-    bool failed = strcmp(js_text(outcome, "status", ""), "Success") != 0;
-
-    cli_print(call->cli, outcome);
-    call->bus.status = failed ? CLI_FAILED : CLI_DONE;
-    call->is_settled = call->bus.is_done = true;
-}
-
-static void on_outcome(void *user, uint64_t ref, uint32_t index,
-                       const struct slice *slice, const struct record *outcome)
-{
-    struct call *call = user;
-
-    (void)ref;
-    (void)index;
-    if (!call->is_settled)
-        finish(call, bus_outcome_json(call->id, outcome, slice->timestamp_us));
-}
-
-static bool take_row(void *user, const struct ledger_row *row)
-{
-    struct call *call = user;
-
-    if (row->outcome)
-        finish(call, bus_outcome_json(call->id, row->outcome, row->settled_us));
-    return true;
-}
-
-/* Is it settled in the log? */
-static void look(struct call *call)
-{
-    char error[ERROR_SIZE], id[ID_TEXT_SIZE];
-    _free_ char *dir = config_log_dir(call->cli->config);
-    struct ledger *ledger = ledger_open(dir, error, sizeof(error));
-
-    id_format(call->id, id);
-    if (ledger)
-        (void)ledger_find(ledger, id, take_row, call);
-    ledger_close(ledger);
-}
-
-/* --- the request --- */
-
-static void on_published(void *user, uint64_t batch, const struct published *published,
-                         const struct verdict *verdicts, uint32_t n)
-{
-    struct call *call = user;
-
-    (void)batch;
-    (void)verdicts;
-    (void)n;
-    call->must_look = published->block == 0;
-    call->is_committed = call->bus.is_done = true;
-}
-
-static void on_refused(void *user, uint64_t batch, unsigned error_code,
-                       const char *detail, uint32_t retry_after_ms)
-{
-    struct call *call = user;
-
-    (void)batch;
-    call->is_refused = true;
-    call->error_code = error_code;
-    call->retry_after_ms = retry_after_ms;
-    snprintf(call->detail, sizeof(call->detail), "%s",
-             detail && *detail ? detail : error_info(error_code)->sentence);
-    call->bus.is_done = true;
-}
-
-/* Publish; what is refused for now is tried again while there is time. False when it is
- * refused for good. */
-static bool send(struct call *call, uint64_t until_us)
-{
-    for (;;) {
-        call->bus.is_done = call->is_refused = false;
-        (void)peer_publish(call->bus.peer, call->record.bytes, call->record.len,
-                           call->wants_outcome); /* a fresh window holds one event */
-        (void)bus_wait(&call->bus, until_us);
-        if (!call->is_refused)
-            return true;
-        uint64_t again_us = clock_steady_us() + call->retry_after_ms * UINT64_C(1000);
-        if (!call->retry_after_ms || again_us >= until_us)
-            return false;
-        call->bus.is_done = false;
-        (void)bus_wait(&call->bus, again_us);
-    }
-}
-
-/* Wait for the outcome; the log is asked now and then when it cannot come, and at the end
- * in any case. */
-static void await(struct call *call, uint64_t until_us)
-{
-    while (!call->is_settled && clock_steady_us() < until_us && !call->bus.is_rejected) {
-        uint64_t next = clock_steady_us() + LOOK_US;
-        call->bus.is_done = false;
-        (void)bus_wait(&call->bus, next < until_us ? next : until_us);
-        if (call->must_look && !call->is_settled)
-            look(call);
-    }
-    if (!call->is_settled)
-        look(call);
-}
-
-static int say_pending(struct call *call)
-{
-    char id[ID_TEXT_SIZE];
-
-    if (!call->is_committed)
-        return cli_fail(CLI_UNREACHABLE,
-                        "the broker did not say in time whether it took the request; "
-                        "`signalbox log` shows it if it did");
-    id_format(call->id, id);
-    cli_print(call->cli, js_set_text(js_set_text(js_object(), "id", id), "status",
-                                     status_name(STATUS_PENDING)));
-    return CLI_PENDING;
-}
-
-static int run(struct call *call, uint64_t wait_us)
-{
-    uint64_t now = clock_steady_us();
-
-    if (!send(call, now + (wait_us > COMMIT_US ? wait_us : COMMIT_US)))
-        return cli_fail(CLI_FAILED, "%s: %s", error_info(call->error_code)->name,
-                        call->detail);
-    if (call->is_committed && call->wants_outcome)
-        await(call, now + wait_us);
-    return call->is_settled ? call->bus.status : say_pending(call);
-}
-
-static bool make_record(struct call *call, const struct bus_event *event,
-                        const char *data_option)
-{
-    struct bus_event full = *event;
-    char *data = cli_data(data_option, &full.data_len);
-
-    full.data = data;
-    bool good = data && bus_record(&full, &call->record, call->id);
-    free(data);
-    return good;
-}
 
 /* The operation's request type; NULL after having said what is wrong. */
 static char *request_type(const char *operation)
@@ -190,22 +26,19 @@ static char *request_type(const char *operation)
     return NULL;
 }
 
-static int call_over_bus(struct cli *cli, const struct bus_event *event, const char *data,
-                         uint64_t wait_us)
+static int call(struct cli *cli, struct bus_event *event, const char *data_option,
+                uint64_t wait_us)
 {
-    struct call call = {.cli = cli, .wants_outcome = wait_us > 0};
-    int status = CLI_USAGE;
+    struct json *outcome;
+    char *data = cli_data(data_option, &event->data_len);
 
-    if (make_record(&call, event, data)) {
-        status = bus_open(&call.bus, cli,
-                          &(struct peer_options){.on_published = on_published,
-                                                 .on_refused = on_refused,
-                                                 .on_outcome = on_outcome});
-        if (status == CLI_DONE)
-            status = run(&call, wait_us);
-        bus_close(&call.bus);
-    }
-    buf_fini(&call.record);
+    if (!data)
+        return CLI_USAGE;
+    event->data = data;
+    int status = calling(cli, event, wait_us, &outcome);
+    if (outcome)
+        cli_print(cli, outcome);
+    free(data);
     return status;
 }
 
@@ -235,5 +68,5 @@ int cmd_call(struct cli *cli, int argc, char **argv)
     /* Who waits is not served later than it waits, unless it asks for more. */
     uint64_t length_us = deadline ? deadline_us : wait_us;
     event.deadline_us = length_us ? clock_wall_us() + length_us : 0;
-    return call_over_bus(cli, &event, data, wait_us);
+    return call(cli, &event, data, wait_us);
 }

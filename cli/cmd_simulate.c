@@ -1,16 +1,21 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* simulate - have the practice provider send a webhook, right or wrong on purpose.  Only
- * in the sandbox: a real provider's secret is not for inventing its events. */
+/* simulate - have the practice provider send a webhook, right or wrong on purpose, or try
+ * out all of an integration.  Only in the sandbox: a real provider's secret is not for
+ * inventing its events. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/dossier.h"
 #include "cli/practice.h"
+#include "cli/trial.h"
 #include "lib/base/json.h"
 #include "lib/config/config.h"
+#include "lib/document/document.h"
 
 static const char *const faults[] = {"duplicate",    "reorder",  "stale", "bad-signature",
                                      "wrong-secret", "tampered", NULL};
@@ -69,16 +74,77 @@ static struct json *question(const char *event, const char *fault,
     return NULL;
 }
 
-int cmd_simulate(struct cli *cli, int argc, char **argv)
+/* --- all of an integration --- */
+
+/* The result becomes a fact of the log. */
+static int record(struct cli *cli, const struct document *document, struct json *cases)
 {
-    const char *fault = NULL, *data = NULL;
-    const struct cli_option options[] = {{"--data", "JSON|@FILE|-", &data},
-                                         {"--fault", "KIND", &fault},
-                                         {NULL, NULL, NULL}};
+    struct json *args =
+        js_set_text(js_object(), "integration", document->integration->name);
+    char stamp[DOCUMENT_STAMP_SIZE];
+    struct asking asking;
+
+    document_stamp(document, stamp);
+    js_set(js_set_text(args, "stamp", stamp), "cases", cases);
+    int status = ask_open(&asking, cli);
+    if (status == CLI_DONE)
+        status = ask(&asking, "test", args);
+    else
+        js_free(args);
+    int64_t passed = js_int(asking.answer, "passed", 0),
+            failed = js_int(asking.answer, "failed", 0);
+    ask_close(&asking);
+    if (status != CLI_DONE)
+        return status;
+    if (cli->json)
+        cli_print(
+            cli, js_set_int(js_set_int(js_object(), "passed", passed), "failed", failed));
+    else
+        printf("%lld passed, %lld failed; recorded in the log as signalbox.tested\n",
+               (long long)passed, (long long)failed);
+    return failed ? CLI_FAILED : CLI_DONE;
+}
+
+static int try_out(struct cli *cli, const struct document *document)
+{
+    int status;
+    struct json *cases = NULL;
+
+    if (!practice_is_sandbox(document->integration))
+        return cli_fail(CLI_USAGE,
+                        "the integration `%s` is not one of the sandbox; `signalbox up "
+                        "--sandbox` starts it",
+                        document->integration->name);
+    if (!document->manifest)
+        return cli_fail(CLI_USAGE,
+                        "what the connector of `%s` can do is not known, so there is "
+                        "nothing to try",
+                        document->integration->name);
+    cases = trial_run(cli, document, &status);
+    if (!cases)
+        return status;
+    for (size_t i = 0; cli->json && i < js_count(cases); i++)
+        cli_print(cli, js_copy(js_at(cases, i)));
+    return record(cli, document, cases);
+}
+
+static int simulate_all(struct cli *cli, const char *integration)
+{
+    struct dossier d;
+    int status = dossier_open(&d, cli, integration, /* is_declared= */ false);
+
+    if (status == CLI_DONE)
+        status = try_out(cli, &d.documents[0]);
+    dossier_close(&d);
+    return status;
+}
+
+/* --- the command --- */
+
+static int simulate_one(struct cli *cli, char **argv, const char *fault, const char *data)
+{
     char error[256];
 
-    if (cli_arguments(cli, options, argc, argv, 2, 2) < 0)
-        return CLI_USAGE;
     if (fault && !is_fault(fault))
         return cli_fail(CLI_USAGE,
                         "--fault: expected duplicate, reorder, stale, bad-signature, "
@@ -105,4 +171,23 @@ int cmd_simulate(struct cli *cli, int argc, char **argv)
     int status = is_as_it_should(fault, answer) ? CLI_DONE : CLI_FAILED;
     cli_print(cli, answer);
     return status;
+}
+
+int cmd_simulate(struct cli *cli, int argc, char **argv)
+{
+    const char *fault = NULL, *data = NULL, *all = NULL;
+    const struct cli_option options[] = {{"--data", "JSON|@FILE|-", &data},
+                                         {"--fault", "KIND", &fault},
+                                         {"--all", "INTEGRATION", &all},
+                                         {NULL, NULL, NULL}};
+
+    int n = cli_arguments(cli, options, argc, argv, 0, 2);
+    if (n < 0)
+        return CLI_USAGE;
+    if (all && n == 0 && !fault && !data)
+        return simulate_all(cli, all);
+    if (!all && n == 2)
+        return simulate_one(cli, argv, fault, data);
+    return cli_fail(CLI_USAGE,
+                    "simulate: expected ENDPOINT EVENT, or --all INTEGRATION alone");
 }

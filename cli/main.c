@@ -31,8 +31,10 @@ const struct cli_command cli_commands[] = {
      cmd_webhooks},
     {"simulate",
      "ENDPOINT EVENT [--data JSON|@FILE|-] [--fault "
-     "duplicate|reorder|stale|bad-signature|wrong-secret|tampered]",
-     "a webhook from the practice provider, in the sandbox only", cmd_simulate},
+     "duplicate|reorder|stale|bad-signature|wrong-secret|tampered] | --all INTEGRATION",
+     "a webhook from the practice provider, or all of an integration tried out; in the "
+     "sandbox only",
+     cmd_simulate},
     {"reload", "",
      "read the configuration and the secrets again, show what differs, apply it",
      cmd_reload},

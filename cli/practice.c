@@ -53,8 +53,9 @@ static int root_len(const char *url)
     return (int)(host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/") : strlen(url));
 }
 
-struct json *practice_post(const char *base_url, const char *path, struct json *body,
-                           char *error, size_t error_size)
+static struct json *ask_sandbox(const char *base_url, const char *method,
+                                const char *path, struct json *body, char *error,
+                                size_t error_size)
 {
     static const struct http_field type = {"Content-Type", "application/json"};
     struct asking asking = {.loop = loop_new(), .error = error, .error_size = error_size};
@@ -66,7 +67,7 @@ struct json *practice_post(const char *base_url, const char *path, struct json *
     struct http_client *client = http_client_new(
         asking.loop, &(struct http_client_options){.allow_private_network = true});
     (void)http_client_call(client, &(struct http_call_options){
-                                       .method = body ? "POST" : "GET",
+                                       .method = method,
                                        .url = url,
                                        .headers = &type,
                                        .n_headers = body ? 1 : 0,
@@ -82,4 +83,20 @@ struct json *practice_post(const char *base_url, const char *path, struct json *
     buf_fini(&text);
     js_free(body);
     return asking.answer;
+}
+
+struct json *practice_post(const char *base_url, const char *path, struct json *body,
+                           char *error, size_t error_size)
+{
+    return ask_sandbox(base_url, body ? "POST" : "GET", path, body, error, error_size);
+}
+
+bool practice_no_faults(const char *base_url, char *error, size_t error_size)
+{
+    struct json *rules =
+        ask_sandbox(base_url, "DELETE", "/sandbox/faults", NULL, error, error_size);
+    bool is_done = rules != NULL;
+
+    js_free(rules);
+    return is_done;
 }

@@ -9,10 +9,10 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
-#include "lib/document/tested.h"
 #include "lib/ledger/cost.h"
 #include "lib/ledger/ledger.h"
 #include "lib/ledger/tally.h"
+#include "proto/tested.h"
 
 #define MINUTE_US UINT64_C(60000000)
 #define DAY_US    (24 * 60 * MINUTE_US)

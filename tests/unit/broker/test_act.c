@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* What a person asks the broker for: pause, resume, cancel, redrive, resolve. */
+/* What a person asks the broker for: pause, resume, cancel, redrive, resolve, test. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
 #include "proto/control.h"
+#include "proto/tested.h"
 #include "world.h"
 
 enum { CONNECTOR = 1, CLIENT = 2, CONSUMER = 3, OTHER = 4, LIFETIME_S = 3600 };
@@ -334,7 +335,7 @@ static void a_connector_may_not_act_and_an_unknown_command_names_the_known(void 
     assert_false(answered(&f, CONNECTOR));
     expect_why(&f, "a connector may not pause");
     assert_false(command(&f, "stop", js_object()));
-    expect_why(&f, "status, pause, resume, cancel, redrive, resolve");
+    expect_why(&f, "status, pause, resume, cancel, redrive, resolve, test");
     close_world(&f);
 }
 
@@ -690,9 +691,73 @@ static void what_is_not_in_doubt_is_not_resolved(void **state)
     close_world(&f);
 }
 
+/* --- tested --- */
+
+static struct json *report(const char *integration, const char *said, unsigned cases)
+{
+    struct json *o = js_set_text(js_object(), "integration", integration),
+                *list = js_array();
+
+    for (unsigned i = 0; i < cases; i++) {
+        struct json *one = js_set_text(js_object(), "name", "charge");
+        js_set_bool(one, "passed", i != 0);
+        js_push(list, js_set_text(one, "said", said));
+    }
+    return js_set(js_set_text(o, "stamp", "abc"), "cases", list);
+}
+
+static void a_test_report_is_a_fact_that_counts_for_itself(void **state)
+{
+    struct fixture f;
+    char error[64];
+
+    (void)state;
+    open_world(&f);
+    struct json *args = report("stripe", "Success", 3);
+    js_set_int(args, "passed", 1000); /* what it says of itself is not taken */
+    assert_true(command(&f, "test", args));
+    struct found found = find(&f, "signalbox.tested");
+    const struct record *r =
+        block_ref_record(f.world.log[found.at.block - 1], found.at.index);
+    assert_int_equal(r->kind, RECORD_FACT);
+    assert_int_equal(r->integration, integration_hash("stripe"));
+    struct json *data =
+        js_parse((const char *)record_data(r), r->data_len, error, sizeof(error));
+    assert_int_equal(js_int(data, "passed", 0), 2);
+    assert_int_equal(js_int(data, "failed", 0), 1);
+    assert_string_equal(js_text(data, "stamp", ""), "abc");
+    assert_string_equal(js_text(data, "actor", ""), "alice");
+    js_free(data);
+    close_world(&f);
+}
+
+static void a_test_report_that_is_none_is_refused(void **state)
+{
+    struct fixture f;
+    char much[2 * TESTED_TEXT_MAX + 1];
+
+    (void)state;
+    open_world(&f);
+    assert_false(command(&f, "test", report("nobody", "", 1)));
+    expect_why(&f, "no integration `nobody`");
+    assert_false(command(&f, "test", report("stripe", "", 0)));
+    expect_why(&f, "one at least");
+    assert_false(command(&f, "test", report("stripe", "", TESTED_CASES_MAX + 1)));
+    expect_why(&f, "at most 500 cases");
+    memset(much, 'x', sizeof(much) - 1);
+    much[sizeof(much) - 1] = 0;
+    assert_true(command(&f, "test", report("stripe", much, TESTED_CASES_MAX)));
+    send_command(&f, CONNECTOR, "test", report("stripe", "", 1));
+    assert_false(answered(&f, CONNECTOR));
+    expect_why(&f, "a connector may not test");
+    close_world(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_test_report_is_a_fact_that_counts_for_itself),
+        cmocka_unit_test(a_test_report_that_is_none_is_refused),
         cmocka_unit_test(what_is_paused_says_since_when_and_why_also_after_a_crash),
         cmocka_unit_test(a_connector_may_not_act_and_an_unknown_command_names_the_known),
         cmocka_unit_test(a_pending_request_is_cancelled_a_running_one_is_not),
