@@ -11,37 +11,10 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
-#include "sandbox/effects.h"
+#include "sandbox/account.h"
 #include "sandbox/model.h"
 #include "sandbox/rows.h"
 #include "sandbox/standard.h"
-
-struct anthropic {
-    char *api_key;
-    struct effects effects;
-};
-
-static void *open_row(const struct provider_options *options)
-{
-    struct anthropic *anthropic = mem_alloc(sizeof(*anthropic));
-
-    anthropic->api_key = mem_text(options->api_key);
-    return anthropic;
-}
-
-static void close_row(void *state)
-{
-    struct anthropic *anthropic = state;
-
-    effects_fini(&anthropic->effects);
-    free(anthropic->api_key);
-    free(anthropic);
-}
-
-static struct json *effects(const void *state)
-{
-    return effects_json(&((const struct anthropic *)state)->effects);
-}
 
 /* --- errors: {"type":"error","error":{type,message}} --- */
 
@@ -220,7 +193,7 @@ static void answer_stream(struct message *message, struct provider_answer *answe
     add_event(out, "message_stop", js_object());
 }
 
-static void post_message(struct anthropic *anthropic, const struct json *body,
+static void post_message(struct account *anthropic, const struct json *body,
                          struct provider_answer *answer)
 {
     if (!request_ok(body, answer) || !model_serves(js_text(body, "model", ""), answer))
@@ -264,7 +237,7 @@ static void get_models(struct provider_answer *answer)
 static void call_row(void *state, const struct provider_call *call,
                      struct provider_answer *answer)
 {
-    struct anthropic *anthropic = state;
+    struct account *anthropic = state;
     const char *key = provider_call_header(call, "x-api-key");
     struct json *body = provider_json(call);
     char id[PROVIDER_ID_SIZE];
@@ -323,10 +296,10 @@ const struct provider anthropic_row = {
     .webhook_type = "application/json",
     .agent = "Anthropic-Webhooks/1.0",
     .signs_time = true,
-    .open = open_row,
-    .close = close_row,
+    .open = account_open,
+    .close = account_close,
     .call = call_row,
-    .effects = effects,
+    .effects = account_effects,
     .refuse = refuse,
     .make_event = make_event,
     .sign = sign,

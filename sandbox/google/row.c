@@ -10,38 +10,11 @@
 #include "lib/base/form.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
-#include "sandbox/effects.h"
+#include "sandbox/account.h"
 #include "sandbox/place.h"
 #include "sandbox/rows.h"
 
 enum { METRES_PER_DEGREE = 111000, METRES_PER_SECOND = 14 };
-
-struct google {
-    char *api_key;
-    struct effects effects;
-};
-
-static void *open_row(const struct provider_options *options)
-{
-    struct google *google = mem_alloc(sizeof(*google));
-
-    google->api_key = mem_text(options->api_key);
-    return google;
-}
-
-static void close_row(void *state)
-{
-    struct google *google = state;
-
-    effects_fini(&google->effects);
-    free(google->api_key);
-    free(google);
-}
-
-static struct json *effects(const void *state)
-{
-    return effects_json(&((const struct google *)state)->effects);
-}
 
 /* --- errors: {"status","error_message","results":[]} --- */
 
@@ -88,7 +61,7 @@ static bool is_served(const char *address, const char *list,
     return true;
 }
 
-static bool count_effect(struct google *google, const char *effect, const char *list,
+static bool count_effect(struct account *google, const char *effect, const char *list,
                          struct provider_answer *answer)
 {
     if (effects_add(&google->effects, effect))
@@ -123,7 +96,7 @@ static struct json *found_json(const char *address, const struct place *place)
                   js_push(js_array(), js_from_text("street_address", 14)));
 }
 
-static void geocode(struct google *google, const struct form *query,
+static void geocode(struct account *google, const struct form *query,
                     struct provider_answer *answer)
 {
     const char *address = form_get(query, "address"), *point = form_get(query, "latlng");
@@ -186,7 +159,7 @@ static struct json *route_json(const char *origin, const char *destination)
                   js_set_text(js_object(), "points", "_p~iF~ps|U"));
 }
 
-static void directions(struct google *google, const struct form *query,
+static void directions(struct account *google, const struct form *query,
                        struct provider_answer *answer)
 {
     const char *origin = form_get(query, "origin"),
@@ -210,7 +183,7 @@ static void directions(struct google *google, const struct form *query,
 static void call_row(void *state, const struct provider_call *call,
                      struct provider_answer *answer)
 {
-    struct google *google = state;
+    struct account *google = state;
     struct form query = FORM_NULL;
     bool is_geocode = provider_is(call, "GET", "/maps/api/geocode/json"),
          is_read = form_read(&query, call->query ? call->query : "",
@@ -236,9 +209,9 @@ static void call_row(void *state, const struct provider_call *call,
 const struct provider google_row = {
     .name = "google",
     .test_key = "AIza",
-    .open = open_row,
-    .close = close_row,
+    .open = account_open,
+    .close = account_close,
     .call = call_row,
-    .effects = effects,
+    .effects = account_effects,
     .refuse = refuse,
 };

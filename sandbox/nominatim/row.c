@@ -13,32 +13,9 @@
 #include "lib/base/hash.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
-#include "sandbox/effects.h"
+#include "sandbox/account.h"
 #include "sandbox/place.h"
 #include "sandbox/rows.h"
-
-struct nominatim {
-    struct effects effects;
-};
-
-static void *open_row(const struct provider_options *options)
-{
-    (void)options; /* there is no key */
-    return mem_alloc(sizeof(struct nominatim));
-}
-
-static void close_row(void *state)
-{
-    struct nominatim *nominatim = state;
-
-    effects_fini(&nominatim->effects);
-    free(nominatim);
-}
-
-static struct json *effects(const void *state)
-{
-    return effects_json(&((const struct nominatim *)state)->effects);
-}
 
 /* --- errors: {"error":{code,message}}, or a page --- */
 
@@ -110,7 +87,7 @@ static struct json *place_json(const struct place *place, const char *address)
     return js_set_text(json, "display_name", address);
 }
 
-static void search(struct nominatim *nominatim, const struct form *query,
+static void search(struct account *nominatim, const struct form *query,
                    struct provider_answer *answer)
 {
     const char *asked = form_get(query, "q");
@@ -134,7 +111,7 @@ static void search(struct nominatim *nominatim, const struct form *query,
     no(answer, 503, "The sandbox is full; start it again.");
 }
 
-static void reverse(struct nominatim *nominatim, const struct form *query,
+static void reverse(struct account *nominatim, const struct form *query,
                     struct provider_answer *answer)
 {
     const char *lat = form_get(query, "lat"), *lon = form_get(query, "lon");
@@ -189,9 +166,9 @@ static void call_row(void *state, const struct provider_call *call,
 const struct provider nominatim_row = {
     .name = "nominatim",
     .test_key = "",
-    .open = open_row,
-    .close = close_row,
+    .open = account_open,
+    .close = account_close,
     .call = call_row,
-    .effects = effects,
+    .effects = account_effects,
     .refuse = refuse,
 };

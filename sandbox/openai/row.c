@@ -11,7 +11,7 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
-#include "sandbox/effects.h"
+#include "sandbox/account.h"
 #include "sandbox/model.h"
 #include "sandbox/rows.h"
 #include "sandbox/standard.h"
@@ -21,33 +21,6 @@ enum {
     OUTPUT_MAX = 4096,     /* tokens, where the request has no bound */
     BUSY_MS = 20,          /* what a model that is rate-limited asks to wait */
 };
-
-struct openai {
-    char *api_key;
-    struct effects effects;
-};
-
-static void *open_row(const struct provider_options *options)
-{
-    struct openai *openai = mem_alloc(sizeof(*openai));
-
-    openai->api_key = mem_text(options->api_key);
-    return openai;
-}
-
-static void close_row(void *state)
-{
-    struct openai *openai = state;
-
-    effects_fini(&openai->effects);
-    free(openai->api_key);
-    free(openai);
-}
-
-static struct json *effects(const void *state)
-{
-    return effects_json(&((const struct openai *)state)->effects);
-}
 
 /* --- errors: {"error":{message,type,param,code}} --- */
 
@@ -109,7 +82,7 @@ static bool model_serves(const char *model, struct provider_answer *answer)
     return true;
 }
 
-static bool count_effect(struct openai *openai, const char *name,
+static bool count_effect(struct account *openai, const char *name,
                          struct provider_answer *answer)
 {
     return effects_add(&openai->effects, name) ||
@@ -244,7 +217,7 @@ static void answer_stream(struct chat *chat, bool with_usage,
     buf_text(out, "data: [DONE]\n\n");
 }
 
-static void post_chat(struct openai *openai, const struct provider_call *call,
+static void post_chat(struct account *openai, const struct provider_call *call,
                       const struct json *body, struct provider_answer *answer)
 {
     if (!chat_ok(body, answer) || !model_serves(js_text(body, "model", ""), answer))
@@ -328,7 +301,7 @@ static struct json *vectors_json(const struct json *input, bool as_base64,
     return data;
 }
 
-static void post_embeddings(struct openai *openai, const struct json *body,
+static void post_embeddings(struct account *openai, const struct json *body,
                             struct provider_answer *answer)
 {
     const struct json *input = js_get(body, "input");
@@ -368,7 +341,7 @@ static void get_models(struct provider_answer *answer)
 static void call_row(void *state, const struct provider_call *call,
                      struct provider_answer *answer)
 {
-    struct openai *openai = state;
+    struct account *openai = state;
     const char *token = provider_bearer(call);
     struct json *body = provider_json(call);
     char id[PROVIDER_ID_SIZE];
@@ -433,10 +406,10 @@ const struct provider openai_row = {
     .webhook_type = "application/json",
     .agent = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)",
     .signs_time = true,
-    .open = open_row,
-    .close = close_row,
+    .open = account_open,
+    .close = account_close,
     .call = call_row,
-    .effects = effects,
+    .effects = account_effects,
     .refuse = refuse,
     .make_event = make_event,
     .sign = sign,

@@ -16,40 +16,11 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
-#include "sandbox/effects.h"
+#include "sandbox/account.h"
 #include "sandbox/mailbox.h"
 #include "sandbox/rows.h"
 
 #define TAG "signalbox_event"
-
-struct sendgrid {
-    struct provider_options options;
-    char *api_key;
-    struct effects effects;
-};
-
-static void *open_row(const struct provider_options *options)
-{
-    struct sendgrid *sendgrid = mem_alloc(sizeof(*sendgrid));
-
-    sendgrid->options = *options;
-    sendgrid->api_key = mem_text(options->api_key);
-    return sendgrid;
-}
-
-static void close_row(void *state)
-{
-    struct sendgrid *sendgrid = state;
-
-    effects_fini(&sendgrid->effects);
-    free(sendgrid->api_key);
-    free(sendgrid);
-}
-
-static struct json *effects(const void *state)
-{
-    return effects_json(&((const struct sendgrid *)state)->effects);
-}
 
 /* --- errors: {"errors":[{"message","field","help"}]} --- */
 
@@ -178,7 +149,7 @@ static struct json *event_json(const char *name, const char *email,
     return event;
 }
 
-static void tell(struct sendgrid *sendgrid, const struct json *recipients,
+static void tell(struct account *sendgrid, const struct json *recipients,
                  const char *message_id, const char *tag, uint64_t now_us)
 {
     struct provider_event out = {.body = BUF_NULL};
@@ -199,7 +170,7 @@ static void tell(struct sendgrid *sendgrid, const struct json *recipients,
     buf_fini(&out.body);
 }
 
-static void accept_mail(struct sendgrid *sendgrid, const struct json *mail,
+static void accept_mail(struct account *sendgrid, const struct json *mail,
                         uint64_t now_us, struct provider_answer *answer)
 {
     const char *tag = js_text(mail, "personalizations.0.custom_args." TAG, NULL);
@@ -225,7 +196,7 @@ static void accept_mail(struct sendgrid *sendgrid, const struct json *mail,
 static void call_row(void *state, const struct provider_call *call,
                      struct provider_answer *answer)
 {
-    struct sendgrid *sendgrid = state;
+    struct account *sendgrid = state;
     const char *type = provider_call_header(call, "Content-Type");
     struct json *mail = NULL;
 
@@ -324,10 +295,10 @@ const struct provider sendgrid_row = {
     .agent = "SendGrid Event API",
     .signs_with_key = true,
     .signs_time = true,
-    .open = open_row,
-    .close = close_row,
+    .open = account_open,
+    .close = account_close,
     .call = call_row,
-    .effects = effects,
+    .effects = account_effects,
     .refuse = refuse,
     .make_event = make_event,
     .sign = sign,

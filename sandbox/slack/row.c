@@ -13,15 +13,10 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
-#include "sandbox/effects.h"
+#include "sandbox/account.h"
 #include "sandbox/rows.h"
 
 enum { TEXT_MAX = 40000 };
-
-struct slack {
-    char *api_key;
-    struct effects effects;
-};
 
 /* Channels that are answered with an error; all others take the message. */
 static const struct {
@@ -31,28 +26,6 @@ static const struct {
     {"#archived", "is_archived"},      {"#busy", "ratelimited"},
     {"#broken", "internal_error"},     {"#down", "service_unavailable"},
 };
-
-static void *open_row(const struct provider_options *options)
-{
-    struct slack *slack = mem_alloc(sizeof(*slack));
-
-    slack->api_key = mem_text(options->api_key);
-    return slack;
-}
-
-static void close_row(void *state)
-{
-    struct slack *slack = state;
-
-    effects_fini(&slack->effects);
-    free(slack->api_key);
-    free(slack);
-}
-
-static struct json *effects(const void *state)
-{
-    return effects_json(&((const struct slack *)state)->effects);
-}
 
 static void no(struct provider_answer *answer, const char *error)
 {
@@ -109,7 +82,7 @@ static const char *error_of(const char *channel, const char *text)
     return NULL;
 }
 
-static void post_message(struct slack *slack, const char *channel, const char *text,
+static void post_message(struct account *slack, const char *channel, const char *text,
                          uint64_t now_us, struct provider_answer *answer)
 {
     const char *error = error_of(channel, text);
@@ -143,7 +116,7 @@ static void test_auth(struct provider_answer *answer)
 static void call_row(void *state, const struct provider_call *call,
                      struct provider_answer *answer)
 {
-    struct slack *slack = state;
+    struct account *slack = state;
     const char *token = provider_bearer(call);
     struct json *json = provider_json(call);
     struct form form = FORM_NULL;
@@ -213,10 +186,10 @@ const struct provider slack_row = {
     .webhook_type = "application/json",
     .agent = "Slackbot 1.0 (+https://api.slack.com/robots)",
     .signs_time = true,
-    .open = open_row,
-    .close = close_row,
+    .open = account_open,
+    .close = account_close,
     .call = call_row,
-    .effects = effects,
+    .effects = account_effects,
     .refuse = refuse,
     .make_event = make_event,
     .sign = sign,

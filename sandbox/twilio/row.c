@@ -16,18 +16,12 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
-#include "sandbox/effects.h"
+#include "sandbox/account.h"
 #include "sandbox/rows.h"
 
 #define ACCOUNTS    "/2010-04-01/Accounts/"
 #define UNDELIVERED "+15005550010"
 enum { SEGMENT = 160, TEXT_MAX = 1600 };
-
-struct twilio {
-    struct provider_options options;
-    char *api_key;
-    struct effects effects;
-};
 
 /* Twilio's test numbers and what a message to them, or from them, is refused with. */
 static const struct {
@@ -57,29 +51,6 @@ static const struct {
     {"+15005550009", 21614, "'To' number is not a valid mobile number", 0, NULL},
 };
 
-static void *open_row(const struct provider_options *options)
-{
-    struct twilio *twilio = mem_alloc(sizeof(*twilio));
-
-    twilio->options = *options;
-    twilio->api_key = mem_text(options->api_key);
-    return twilio;
-}
-
-static void close_row(void *state)
-{
-    struct twilio *twilio = state;
-
-    effects_fini(&twilio->effects);
-    free(twilio->api_key);
-    free(twilio);
-}
-
-static struct json *effects(const void *state)
-{
-    return effects_json(&((const struct twilio *)state)->effects);
-}
-
 /* --- errors: {"code","message","more_info","status"} --- */
 
 static bool no(struct provider_answer *answer, unsigned status, unsigned code,
@@ -104,7 +75,7 @@ static void refuse(unsigned status, struct provider_answer *answer)
 
 /* --- who calls --- */
 
-static bool is_allowed(const struct twilio *twilio, const struct provider_call *call)
+static bool is_allowed(const struct account *twilio, const struct provider_call *call)
 {
     const char *value = provider_call_header(call, "Authorization");
     struct buf plain = BUF_NULL;
@@ -187,7 +158,7 @@ static void callback_body(struct buf *out, const char *account, const char *sid,
     put_field(out, "To", to);
 }
 
-static void tell(struct twilio *twilio, const char *account, const char *sid,
+static void tell(struct account *twilio, const char *account, const char *sid,
                  const struct form *form)
 {
     const char *to = form_get(form, "To"), *from = form_get(form, "From");
@@ -231,7 +202,7 @@ static struct json *message_json(const char *account, const char *sid,
     return body;
 }
 
-static void send_message(struct twilio *twilio, const char *account,
+static void send_message(struct account *twilio, const char *account,
                          const struct form *form, struct provider_answer *answer)
 {
     _free_ char *effect =
@@ -251,7 +222,7 @@ static void send_message(struct twilio *twilio, const char *account,
 static void call_row(void *state, const struct provider_call *call,
                      struct provider_answer *answer)
 {
-    struct twilio *twilio = state;
+    struct account *twilio = state;
     _free_ char *account = account_in(call->path);
     struct form form = FORM_NULL;
 
@@ -313,10 +284,10 @@ const struct provider twilio_row = {
     .webhook_type = "application/x-www-form-urlencoded",
     .agent = "TwilioProxy/1.1",
     .signs_with_key = true,
-    .open = open_row,
-    .close = close_row,
+    .open = account_open,
+    .close = account_close,
     .call = call_row,
-    .effects = effects,
+    .effects = account_effects,
     .refuse = refuse,
     .make_event = make_event,
     .sign = sign,
