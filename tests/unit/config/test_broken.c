@@ -24,6 +24,13 @@
     "} }"
 #define HOOK(path) "{ path: " path ", scheme: stripe, secrets: [vault:hook] }"
 
+#define WEBHOOK(more)                                                                    \
+    "integrations:\n  shop:\n    webhooks:\n"                                            \
+    "      - { path: a, " more ", secrets: [vault:h] }\n"
+#define WEBHOOK_ROW(more)                                                                \
+    WEBHOOK("scheme: hmac, hmac: { signature_header: S, " more                           \
+            ", event_id: id, event_type: type }")
+
 struct broken {
     const char *claim;
     const char *text;
@@ -225,6 +232,51 @@ static const struct broken broken[] = {
     {"a scheme that signs the address, and no address",
      STRIPE "    webhooks:\n      - { path: a, scheme: square, secrets: [vault:h] }\n",
      "5:28", "expected gateway.public_url"},
+    {"a weak scheme without a reason", WEBHOOK("scheme: mailgun"), "4:28",
+     "is weak: its provider does not sign the body; expected accept_weak"},
+    {"a reason for what is not weak", WEBHOOK("scheme: github, accept_weak: so"), "4:49",
+     "is not weak; expected no `accept_weak`"},
+    {"a generic scheme without its row", WEBHOOK("scheme: hmac"), "4:28",
+     "the scheme `hmac` needs its row"},
+    {"a row that no scheme uses",
+     WEBHOOK("scheme: github, hmac: { signature_header: S, signed: \"{body}\", "
+             "event_id: id, event_type: type }"),
+     "4:36", "expected `scheme: hmac`, or none"},
+    {"a row that lacks what is signed",
+     WEBHOOK(
+         "scheme: hmac, hmac: { signature_header: S, event_id: id, event_type: type }"),
+     "4:34", "`signed` is missing"},
+    {"a row that leaves the body out", WEBHOOK_ROW("signed: \"{time}\", time_header: T"),
+     "4:71", "leaves the body out"},
+    {"a row with another placeholder", WEBHOOK_ROW("signed: \"{body}{bdy}\""), "4:71",
+     "takes {time} {id} {method} {url} {body}"},
+    {"a row of too many pieces",
+     WEBHOOK_ROW("signed: \"{body}.{body}.{body}.{body}.{body}\""), "4:71",
+     "at most 8 pieces"},
+    {"a row with a time from nowhere", WEBHOOK_ROW("signed: \"{time}.{body}\""), "4:71",
+     "expected `time_header`"},
+    {"a row with a time that is not signed",
+     WEBHOOK_ROW("signed: \"{body}\", time_header: T"), "4:71",
+     "is not in `signed`, so anybody could change it"},
+    {"a row with an id from nowhere", WEBHOOK_ROW("signed: \"{id}{body}\""), "4:71",
+     "expected `id_header`"},
+    {"a row that signs an address nobody said", WEBHOOK_ROW("signed: \"{url}{body}\""),
+     "4:28", "expected gateway.public_url"},
+    {"a form that needs a label", WEBHOOK_ROW("signed: \"{body}\", form: prefix"), "4:87",
+     "expected `label`"},
+    {"a label that no form needs", WEBHOOK_ROW("signed: \"{body}\", label: v1"), "4:88",
+     "`form: whole` has no label"},
+    {"an unknown hash", WEBHOOK_ROW("signed: \"{body}\", hash: sha224"), "4:87",
+     "did you mean `sha256`?"},
+    {"a certificate for who names none",
+     WEBHOOK("scheme: github, certificates: [{ url: https://a.test/, file: a.pem }]"),
+     "4:36", "is for the schemes paypal and sns"},
+    {"a certificate that is not at https",
+     WEBHOOK("scheme: sns, certificates: [{ url: http://a.test/, file: a.pem }]"), "4:33",
+     "expected https://"},
+    {"a subscription of who asks for none",
+     WEBHOOK("scheme: github, confirm_subscription: true"), "4:58",
+     "is for the scheme sns"},
     {"a webhook without secrets",
      STRIPE "    webhooks:\n      - { path: a, scheme: stripe }\n", "5:9",
      "`secrets` is missing"},

@@ -109,6 +109,24 @@ static void ids_and_types_are_where_the_provider_puts_them(void **state)
         {"zoom", "{\"event\":\"meeting.started\"}", NULL, false,
          "bd32cf7c10866459ac070ab83fa66d5a9a75d4017ef1a755b0e23e3175820d12 "
          "meeting.started;"},
+        {"paypal", "{\"id\":\"WH-1\",\"event_type\":\"PAYMENT.SALE.COMPLETED\"}",
+         HEADERS("PAYPAL-TRANSMISSION-ID=t1"), false, "t1 PAYMENT.SALE.COMPLETED;"},
+        {"paypal", "{\"id\":\"WH-1\",\"event_type\":\"PAYMENT.SALE.COMPLETED\"}", NULL,
+         false, ""},
+        {"sns", "{\"Type\":\"Notification\",\"MessageId\":\"m1\"}", NULL, false,
+         "m1 Notification;"},
+        {"mailgun",
+         "{\"signature\":{\"token\":\"t1\"},\"event-data\":{\"event\":\"opened\",\"id\":"
+         "\"x\"}}",
+         NULL, false, "t1 opened;"},
+        {"postmark",
+         "{\"RecordType\":\"Bounce\",\"MessageID\":\"m1\",\"ID\":42,\"Email\":\"a\"}",
+         NULL, false, "Bounce:m1:42 Bounce;"},
+        {"postmark",
+         "{\"RecordType\":\"Delivery\",\"MessageID\":\"m1\",\"Recipient\":\"a@b\"}", NULL,
+         false, "Delivery:m1:a@b Delivery;"},
+        {"postmark", "{\"MessageID\":\"m1\",\"From\":\"a@b\"}", NULL, false,
+         "m1 inbound;"},
     };
     struct buf got = {0};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
