@@ -1,0 +1,296 @@
+# SPDX-FileCopyrightText: The signalbox authors
+# SPDX-License-Identifier: Apache-2.0
+"""What vendors' own SDKs sign is accepted; what they only verify, they and we judge alike; every kind of forgery is refused."""
+import base64
+import hmac
+import json
+import random
+import re
+import secrets
+import subprocess
+import time
+import urllib.parse
+import zlib
+from datetime import datetime, timezone
+
+import harness
+import pytest
+
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_WHSEC = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+TOPIC = "arn:aws:sns:us-west-2:123456789012:shop"
+SNS_URL = "https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3e.pem"
+PAYPAL_URL = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42"
+PUBLIC = "https://hooks.example.com"
+
+# vendor: the header of the signature; does the vendor refuse what is old, what is of the future?
+SIGNERS = {
+    "stripe": ("Stripe-Signature", True, False),
+    "github": ("X-Hub-Signature-256", False, False),
+    "standard-webhooks": ("webhook-signature", True, True),
+    "svix": ("svix-signature", True, True),
+    "openai": ("webhook-signature", True, True),
+    "anthropic": ("webhook-signature", True, True),
+    "resend": ("svix-signature", True, True),
+    "slack": ("X-Slack-Signature", True, False),
+    "twilio": ("X-Twilio-Signature", False, False),
+    "shopify": ("X-Shopify-Hmac-Sha256", False, False),
+    "square": ("x-square-hmacsha256-signature", False, False),
+    "hubspot": ("X-HubSpot-Signature-v3", True, False),
+    "paddle": ("Paddle-Signature", True, False),
+    "linear": ("Linear-Signature", True, True),
+    "sendgrid": ("X-Twilio-Email-Event-Webhook-Signature", True, False),
+}
+OF_STANDARD = ("standard-webhooks", "svix", "openai", "anthropic", "resend")
+
+
+class Vendors(harness.System):
+    """A system with an endpoint for each vendor, webhooks only."""
+
+    def write_config(self):
+        super().write_config()
+        path = self.home / "signalbox.yaml"
+        path.write_text(path.read_text().replace("gateway: {", f"gateway: {{ public_url: {PUBLIC},", 1))
+
+
+def stanza(vendor, more=""):
+    return f"  my-{vendor}:\n    webhooks:\n      - {{ path: my-{vendor}, scheme: {vendor}, secrets: [file:secret-{vendor}]{more} }}\n"
+
+
+def certificate(directory, name):
+    """A self-signed one and its key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem"], check=True, capture_output=True)
+    return (directory / f"{name}.pem").read_text(), (directory / f"{name}.key").read_text()
+
+
+class World:
+    def __init__(self, directory, run):
+        self.run = run
+        self.pair, self.other_pair = self.ask({"op": "keys"}, {"op": "keys"})
+        self.sns_certificate, self.sns_key = certificate(directory, "sns")
+        self.paypal_certificate, self.paypal_key = certificate(directory, "paypal")
+        self.directory = directory
+        self.secret = {name: WHSEC if name in OF_STANDARD else f"secret of {name}" for name in SIGNERS}
+        self.secret |= {"sendgrid": self.pair["public"], "sns": TOPIC, "paypal": "1JE4291016473214C", "mailgun": "key-1", "postmark": "hook:pass"}
+        text = "".join(stanza(name) for name in SIGNERS)
+        for name, url in (("sns", SNS_URL), ("paypal", PAYPAL_URL)):
+            text += stanza(name, f", certificates: [{{ url: {url}, file: {directory / name}.pem }}]")
+        for name in ("mailgun", "postmark"):
+            text += stanza(name, ', accept_weak: "a test"')
+        self.system = Vendors(directory, integrations=text, secrets={f"secret-{name}": value for name, value in self.secret.items()})
+
+    def ask(self, *jobs):
+        return json.loads(self.run("vendors.mjs", json.dumps(jobs)))
+
+    def job(self, vendor, body, at=None, secret=None, **more):
+        private = (self.other_pair if secret else self.pair)["private"]
+        return {"op": "sign", "vendor": vendor, "secret": secret or self.secret[vendor], "privateKey": private, "body": body.decode(),
+                "url": f"{PUBLIC}/webhooks/my-{vendor}", "at": int(at or time.time()), "id": "msg_" + secrets.token_hex(8), **more}
+
+    def post(self, vendor, body, headers):
+        kind = "application/x-www-form-urlencoded" if vendor == "twilio" else "application/json"
+        status, _, answer = harness.http_call(self.system.port, "POST", f"/webhooks/my-{vendor}", body, {"Content-Type": kind, **headers})
+        return status, answer
+
+    def events(self, vendor):
+        return len(self.system.log("--type", f"my-{vendor}.>"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    run, why = harness.node("stripe", "standardwebhooks", "svix", "@octokit/webhooks-methods", "openai", "@anthropic-ai/sdk", "resend",
+                            "@sendgrid/eventwebhook", "twilio", "@shopify/shopify-api", "square", "@hubspot/api-client", "@paddle/paddle-node-sdk",
+                            "@linear/sdk", "sns-validator", "@slack/bolt")
+    if not run:
+        pytest.skip(why)
+    made = World(tmp_path_factory.mktemp("vendors"), run)
+    with made.system:
+        yield made
+
+
+def body_of(vendor, at=None):
+    """An event as this vendor writes it, with an id of its own."""
+    mine = secrets.token_hex(8)
+    if vendor == "twilio":
+        return urllib.parse.urlencode({"MessageSid": "SM" + mine, "MessageStatus": "delivered", "Body": "ü & + =", "Empty": ""}).encode()
+    event = {"id": "evt_" + mine, "event_id": "evt_" + mine, "type": "thing.done", "event_type": "thing.done", "action": "create",
+             "webhookTimestamp": int((at or time.time()) * 1000), "data": {"type": "thing.done", "note": "ü \U0001f600 \\u00e9 \"q\"", "paid": True}}
+    if vendor in ("hubspot", "sendgrid"):
+        event |= {"eventId": int(mine[:8], 16), "subscriptionType": "contact.creation", "sg_event_id": mine, "event": "open"}
+        event = [event]
+    return json.dumps(event, indent=1, ensure_ascii=False).encode() + (b"\r\n" if vendor == "sendgrid" else b"")
+
+
+@pytest.mark.parametrize("vendor", SIGNERS)
+def test_what_is_signed_as_the_sdk_has_it_is_accepted_by_it_and_by_us(world, vendor):
+    body = body_of(vendor)
+    job = world.job(vendor, body)
+    headers, = world.ask(job)
+    tampered = body.replace(b"done", b"d0ne").replace(b"delivered", b"DELIVERED")
+    verdicts = world.ask(*({**job, "op": "judge", "headers": headers, "body": text.decode()} for text in (body, tampered)))
+    assert verdicts == [True, False], "the SDK's own verdict"
+    before = world.events(vendor)
+    assert world.post(vendor, tampered, headers)[0] == 401
+    first = world.post(vendor, body, headers)
+    assert first[0] == 200, first
+    assert world.post(vendor, body, headers) == first, "the same again is the same event"
+    assert world.events(vendor) == before + 1
+
+
+def flipped(text, at):
+    """One bit of one character, another printable one."""
+    return text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1:]
+
+
+def other_encoding(signature):
+    """The MAC behind its label in the other of hex and base64."""
+    label, mac = re.fullmatch(r"(t=\d+,v1=|ts=\d+;h1=|v1,|v0=|sha256=|)(.*)", signature).groups()
+    is_hex = re.fullmatch("[0-9a-f]+", mac)
+    return label + (base64.b64encode(bytes.fromhex(mac)).decode() if is_hex else base64.b64decode(mac).hex())
+
+
+def downgraded(vendor, signature):
+    for new, old in (("v1=", "v0="), ("sha256=", "sha1="), ("v1,", "v0,"), ("h1=", "h0="), ("v0=", "v1=")):
+        if new in signature:
+            return signature.replace(new, old)
+    return "sha1=" + signature
+
+
+def forgeries(world, vendor):
+    """(kind, body, headers) of everything that must not pass."""
+    name, checks_past, checks_future = SIGNERS[vendor]
+    body, now = body_of(vendor), time.time()
+    other = OTHER_WHSEC if vendor in OF_STANDARD else world.other_pair["public"] if vendor == "sendgrid" else "somebody else's"
+    stale, future = body_of(vendor, now - 7200), body_of(vendor, now + 7200)
+    good, wrong, elsewhere, old, ahead = world.ask(
+        world.job(vendor, body), world.job(vendor, body, secret=other), world.job(vendor, body_of(vendor)),
+        world.job(vendor, stale, at=now - 7200), world.job(vendor, future, at=now + 7200))
+    signature = good[name]
+
+    def signed(text):
+        return {**good, name: text}
+    yield "a bit of the body", body[:20] + bytes([body[20] ^ 1]) + body[21:], good
+    yield "a bit of the signature", body, signed(flipped(signature, len(signature) - 8))
+    yield "another secret", body, wrong
+    yield "the signature of another body", body, elsewhere
+    if checks_past:
+        yield "stale", stale, old
+    if checks_future:
+        yield "of the future", future, ahead
+    yield "no signature", body, {key: value for key, value in good.items() if key != name}
+    yield "an empty signature", body, signed("")
+    yield "a truncated signature", body, signed(signature[:-4])
+    yield "a truncated body", body[:-3], good
+    yield "a longer body", body + b" ", good
+    yield "no body", b"", good
+    yield "a downgraded scheme", body, signed(downgraded(vendor, signature))
+    yield "another encoding", body, signed(other_encoding(signature))
+    yield "another case", body, signed(signature.swapcase())
+    if vendor != "twilio":
+        yield "re-serialised JSON", json.dumps(json.loads(body)).encode(), good
+    for key in good:
+        if "timestamp" in key.lower():
+            yield "another time", body, {**good, key: str(int(good[key]) + 1)}
+
+
+@pytest.mark.parametrize("vendor", SIGNERS)
+def test_every_kind_of_forgery_is_refused_without_a_word(world, vendor):
+    before, kinds = world.events(vendor), 0
+    for kind, body, headers in forgeries(world, vendor):
+        status, answer = world.post(vendor, body, headers)
+        assert status == 401, (vendor, kind, answer)
+        assert json.loads(answer)["code"] == "signature_invalid" and b"secret" not in answer, (kind, answer)
+        kinds += 1
+    assert kinds >= 10, kinds
+    assert world.events(vendor) == before
+
+
+def test_no_flipped_bit_of_a_signed_request_is_accepted(world):
+    """A sample over the wire; every bit is tried in tests/unit/gateway."""
+    body = harness.stripe_event(note="x" * 1700)
+    header = world.ask(world.job("stripe", body))[0]["Stripe-Signature"]
+    chance = random.Random(1)
+    whole = len(body) * 8
+    for bit in chance.sample(range(whole + len(header) * 8), 400):
+        text, signed = bytearray(body), bytearray(header.encode())
+        target, at = (text, bit) if bit < whole else (signed, bit - whole)
+        target[at // 8] ^= 1 << at % 8
+        if any(c < 32 or c > 126 for c in signed):
+            continue  # cannot stand in a header
+        status, _ = world.post("stripe", bytes(text), {"Stripe-Signature": signed.decode()})
+        assert status == 401, bit
+    assert world.post("stripe", body, {"Stripe-Signature": header})[0] == 200
+
+
+# --- keys of certificates ---
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_sns_is_judged_as_amazons_validator_does(world, version):
+    def message(**more):
+        return {"Type": "Notification", "MessageId": secrets.token_hex(16), "TopicArn": TOPIC, "Subject": "s", "Message": "ü \"m\"\nn",
+                "Timestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.123Z"), "SignatureVersion": version,
+                "SigningCertURL": SNS_URL, **more}
+
+    def sign(text):
+        return world.ask({"op": "sign", "vendor": "sns", "privateKey": world.sns_key, "body": json.dumps(text)})[0]["body"]
+    good = sign(message())
+    whole = json.loads(good)
+    twins = [{**whole, "Message": "another"}, {**whole, "MessageId": "x"}, {**whole, "Subject": "t"}, {**whole, "Signature": whole["Signature"][4:]},
+             {**whole, "SignatureVersion": "1" if version == "2" else "2"}, {**whole, "SigningCertURL": "https://evil.test/x.pem"},
+             {**whole, "Type": "Other"}, {key: value for key, value in whole.items() if key != "Signature"}]
+    texts = [good, *map(json.dumps, twins)]
+    verdicts = world.ask(*({"op": "judge", "vendor": "sns", "certificate": world.sns_certificate, "body": text} for text in texts[:6]))
+    assert verdicts == [True, False, False, False, False, False]
+    assert [world.post("sns", text.encode(), {"Content-Type": "text/plain; charset=UTF-8"})[0] for text in texts] == [200] + [401] * len(twins)
+    foreign = sign(message(TopicArn=TOPIC + "2"))
+    assert world.ask({"op": "judge", "vendor": "sns", "certificate": world.sns_certificate, "body": foreign}) == [True]
+    assert world.post("sns", foreign.encode(), {})[0] == 401, "a topic of somebody else's"
+
+
+def test_paypals_layout_with_a_certificate_that_is_here(world, tmp_path):
+    def sign(body, identity="69cd13f0-d67a-11e5-baa3-" + secrets.token_hex(6), at=None, **more):
+        at = datetime.fromtimestamp(at or time.time(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        (tmp_path / "text").write_text(f"{identity}|{at}|{world.secret['paypal']}|{zlib.crc32(body)}")
+        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", world.directory / "paypal.key", tmp_path / "text"], check=True,
+                                   capture_output=True).stdout
+        return {"PAYPAL-TRANSMISSION-ID": identity, "PAYPAL-TRANSMISSION-TIME": at, "PAYPAL-CERT-URL": PAYPAL_URL, "PAYPAL-AUTH-ALGO": "SHA256withRSA",
+                "PAYPAL-TRANSMISSION-SIG": base64.b64encode(signature).decode(), **more}
+    body = b'{"id":"WH-1","event_type":"PAYMENT.CAPTURE.COMPLETED"}'
+    good = sign(body)
+    for twin in ({**good, "PAYPAL-AUTH-ALGO": "SHA1withRSA"}, {**good, "PAYPAL-CERT-URL": "https://paypal.com.evil.test/c"},
+                 {**good, "PAYPAL-TRANSMISSION-ID": "x"}, sign(b"{}"), sign(body, at=time.time() - 5 * 86400)):
+        assert world.post("paypal", body, twin)[0] == 401, twin
+    assert world.post("paypal", body, good)[0] == 200
+    assert [row["type"] for row in world.system.log("--type", "my-paypal.>")] == ["my-paypal.PAYMENT.CAPTURE.COMPLETED"]
+
+
+def test_a_certificate_that_cannot_be_had_means_come_again(world):
+    headers = {"PAYPAL-TRANSMISSION-ID": "x", "PAYPAL-TRANSMISSION-TIME": "2026-01-01T00:00:00Z", "PAYPAL-AUTH-ALGO": "SHA256withRSA",
+               "PAYPAL-TRANSMISSION-SIG": "AAAA", "PAYPAL-CERT-URL": "https://no-such-host-of-a-test.paypal.com/certs/1"}
+    status, answer = world.post("paypal", b"{}", headers)
+    assert status == 503, answer
+    harness.wait_for("the operator learns why", lambda: "CERTIFICATE_FAILED" in world.system.said())
+
+
+# --- weak ones ---
+
+def test_weak_schemes_are_shown_as_such_and_count_once(world):
+    token, at = secrets.token_hex(25), str(int(time.time()))
+    mac = hmac.new(b"key-1", (at + token).encode(), "sha256").hexdigest()
+
+    def mail(**event):
+        return json.dumps({"signature": {"timestamp": at, "token": token, "signature": mac}, "event-data": {"event": "opened", **event}}).encode()
+    first = world.post("mailgun", mail(), {})
+    assert first[0] == 200, first
+    assert world.post("mailgun", mail(event="complained"), {}) == first, "its token is good for one event"
+    assert world.events("mailgun") == 1
+    basic = {"Authorization": "Basic " + base64.b64encode(b"hook:pass").decode()}
+    bounce = json.dumps({"RecordType": "Bounce", "MessageID": "m1", "ID": 42}).encode()
+    assert world.post("postmark", bounce, {})[0] == 401
+    assert world.post("postmark", bounce, {"Authorization": "Basic " + base64.b64encode(b"hook:word").decode()})[0] == 401
+    assert world.post("postmark", bounce, basic)[0] == 200
+    rows = {row["path"]: row for row in map(json.loads, world.system.cli("webhooks", "--json").stdout.splitlines())}
+    assert rows["my-mailgun"]["accept_weak"] == "a test" and rows["my-stripe"].get("accept_weak") is None
+    assert rows["my-postmark"]["last_refused"]["why"].startswith("matches none of 1 secret"), rows["my-postmark"]
+    assert "pass" not in world.system.said() and token not in world.system.said()
