@@ -13,6 +13,7 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/config/check_webhook.h"
 #include "lib/config/config.h"
 #include "lib/ledger/ledger.h"
 #include "proto/attrs.h"
@@ -113,6 +114,7 @@ static void show(struct cli *cli, struct ledger *ledger,
         struct json *o = js_set_text(js_object(), "url", url);
         js_set_text(js_set_text(o, "path", w->path), "integration", in->name);
         js_set_text(js_set_text(o, "scheme", w->scheme), "accept_weak", w->accept_weak);
+        js_set_bool(o, "weak", config_scheme_is_weak(w->scheme));
         js_set(js_set(o, "last_accepted", last_json(&accepted)), "last_refused",
                last_json(&refused));
         cli_print(cli, o);

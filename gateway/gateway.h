@@ -44,7 +44,7 @@ struct refusals {
 /* A webhook address. */
 struct endpoint {
     const char *path, *integration_name;
-    char *scope;   /* of its idempotency keys */
+    char *scope;   /* of its idempotency keys: those of the integration */
     char *urls[2]; /* of a scheme that signs it: what the sender may have signed */
     uint32_t integration;
     const struct scheme *scheme;

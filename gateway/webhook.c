@@ -142,7 +142,7 @@ static int open_endpoint(struct gateway *gateway, struct endpoint *e,
         .integration = integration_hash(integration->name),
         .confirms = webhook->confirm_subscription,
         .tolerance_s = webhook->tolerance_us / 1000000,
-        .scope = mem_format("webhook:%s", webhook->path),
+        .scope = mem_format("webhook:%s", integration->name),
     };
     e->scheme = row_of(e, webhook);
     if (!e->scheme) {
@@ -150,6 +150,9 @@ static int open_endpoint(struct gateway *gateway, struct endpoint *e,
                  e->path, e->integration_name, webhook->scheme);
         return -1;
     }
+    if (e->scheme->is_weak)
+        log_say(WEBHOOK_WEAK, "endpoint=%s integration=%s scheme=%s: %s", e->path,
+                e->integration_name, e->scheme->name, webhook->accept_weak);
     if (strstr(e->scheme->signed_bytes, "{url}") &&
         make_urls(e, gateway->config->gateway.public_url, error, error_size) != 0)
         return -1;

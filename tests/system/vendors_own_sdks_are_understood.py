@@ -78,6 +78,10 @@ class World:
             text += stanza(name, f", certificates: [{{ url: {url}, file: {directory / name}.pem }}]")
         for name in ("mailgun", "postmark"):
             text += stanza(name, ', accept_weak: "a test"')
+        text += ("  pair:\n    webhooks:\n      - { path: one, scheme: github, secrets: [file:secret-github] }\n"
+                 "      - { path: other, scheme: github, secrets: [file:secret-github] }\n")
+        text += ("  acme:\n    webhooks:\n      - path: acme\n        scheme: hmac\n        secrets: [file:secret-stripe]\n        hmac:\n"
+                 "          { signature_header: X-Acme, form: pairs, label: v1, signed: \"{time}.{body}\", event_id: data.id, event_type: type }\n")
         self.system = Vendors(directory, integrations=text, secrets={f"secret-{name}": value for name, value in self.secret.items()})
 
     def ask(self, *jobs):
@@ -223,6 +227,25 @@ def test_no_flipped_bit_of_a_signed_request_is_accepted(world):
     assert world.post("stripe", body, {"Stripe-Signature": header})[0] == 200
 
 
+def test_one_event_at_two_endpoints_of_an_integration_is_one(world):
+    body = body_of("github")
+    headers, = world.ask(world.job("github", body))
+    first, again = (harness.http_call(world.system.port, "POST", f"/webhooks/{path}", body, headers) for path in ("one", "other"))
+    assert (first[0], first[2]) == (again[0], again[2]) == (200, first[2])
+    assert len(world.system.log("--type", "pair.>")) == 1
+    elsewhere = world.post("github", body, headers)
+    assert elsewhere[0] == 200 and elsewhere[1] != first[2], "another integration's is another one"
+
+
+def test_a_row_in_the_configuration_takes_what_it_describes(world):
+    body = json.dumps({"type": "order.made", "data": {"id": "o1"}}).encode()
+    header = world.ask(world.job("stripe", body))[0]["Stripe-Signature"]
+    for twin, signature in ((body + b" ", header), (body, header.replace("v1=", "v2=")), (body, "")):
+        assert harness.http_call(world.system.port, "POST", "/webhooks/acme", twin, {"X-Acme": signature})[0] == 401
+    assert harness.http_call(world.system.port, "POST", "/webhooks/acme", body, {"X-Acme": header})[0] == 200
+    assert [row["type"] for row in world.system.log("--type", "acme.>")] == ["acme.order.made"]
+
+
 # --- keys of certificates ---
 
 @pytest.mark.parametrize("version", ["1", "2"])
@@ -291,6 +314,8 @@ def test_weak_schemes_are_shown_as_such_and_count_once(world):
     assert world.post("postmark", bounce, {"Authorization": "Basic " + base64.b64encode(b"hook:word").decode()})[0] == 401
     assert world.post("postmark", bounce, basic)[0] == 200
     rows = {row["path"]: row for row in map(json.loads, world.system.cli("webhooks", "--json").stdout.splitlines())}
-    assert rows["my-mailgun"]["accept_weak"] == "a test" and rows["my-stripe"].get("accept_weak") is None
+    assert rows["my-mailgun"]["accept_weak"] == "a test" and "accept_weak" not in rows["my-stripe"]
+    assert {path for path, row in rows.items() if row["weak"]} == {"my-mailgun", "my-postmark"}
+    assert world.system.said().count("WEBHOOK_WEAK") == 2
     assert rows["my-postmark"]["last_refused"]["why"].startswith("matches none of 1 secret"), rows["my-postmark"]
     assert "pass" not in world.system.said() and token not in world.system.said()

@@ -47,15 +47,28 @@ static void events_of(const char *scheme, const char *body, const char *const *h
 
 #define HEADERS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+struct content_case {
+    const char *scheme, *body;
+    const char *const *headers;
+    bool is_form;
+    const char *events;
+};
+
+static void check_events(const struct content_case *cases, size_t n)
+{
+    struct buf got = {0};
+    for (size_t i = 0; i < n; i++) {
+        events_of(cases[i].scheme, cases[i].body, cases[i].headers, cases[i].is_form,
+                  &got);
+        assert_string_equal(buf_str(&got), cases[i].events);
+    }
+    buf_fini(&got);
+}
+
 static void ids_and_types_are_where_the_provider_puts_them(void **state)
 {
     (void)state;
-    const struct {
-        const char *scheme, *body;
-        const char *const *headers;
-        bool is_form;
-        const char *events;
-    } cases[] = {
+    const struct content_case cases[] = {
         {"github", "{\"action\":\"opened\"}",
          HEADERS("X-GitHub-Delivery=d1", "X-GitHub-Event=issues"), false,
          "d1 issues.opened;"},
@@ -109,6 +122,14 @@ static void ids_and_types_are_where_the_provider_puts_them(void **state)
         {"zoom", "{\"event\":\"meeting.started\"}", NULL, false,
          "bd32cf7c10866459ac070ab83fa66d5a9a75d4017ef1a755b0e23e3175820d12 "
          "meeting.started;"},
+    };
+    check_events(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+static void what_is_signed_is_the_id_where_the_body_is_not(void **state)
+{
+    (void)state;
+    const struct content_case cases[] = {
         {"paypal", "{\"id\":\"WH-1\",\"event_type\":\"PAYMENT.SALE.COMPLETED\"}",
          HEADERS("PAYPAL-TRANSMISSION-ID=t1"), false, "t1 PAYMENT.SALE.COMPLETED;"},
         {"paypal", "{\"id\":\"WH-1\",\"event_type\":\"PAYMENT.SALE.COMPLETED\"}", NULL,
@@ -128,13 +149,7 @@ static void ids_and_types_are_where_the_provider_puts_them(void **state)
         {"postmark", "{\"MessageID\":\"m1\",\"From\":\"a@b\"}", NULL, false,
          "m1 inbound;"},
     };
-    struct buf got = {0};
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        events_of(cases[i].scheme, cases[i].body, cases[i].headers, cases[i].is_form,
-                  &got);
-        assert_string_equal(buf_str(&got), cases[i].events);
-    }
-    buf_fini(&got);
+    check_events(cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static bool shake(const char *scheme, const char *body, struct buf *out)
@@ -203,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_and_types_are_where_the_provider_puts_them),
+        cmocka_unit_test(what_is_signed_is_the_id_where_the_body_is_not),
         cmocka_unit_test(handshakes_are_answered_and_nothing_else_is),
         cmocka_unit_test(forms_are_sorted_by_bytes_and_decoded),
     };
