@@ -463,9 +463,9 @@ static const char *certificate_fault(X509 *leaf, STACK_OF(X509) * all,
     if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_RSA ||
         EVP_PKEY_get_bits(pkey) < RSA_BITS_MIN)
         return "its key is not one of RSA with 2048 bits at least";
-    if (X509_cmp_time(X509_get0_notAfter(leaf), &now) < 0)
+    if (X509_cmp_time(X509_get0_notAfter(leaf), &now) != 1) /* 0: it is no time */
         return "it has ended";
-    if (X509_cmp_time(X509_get0_notBefore(leaf), &now) > 0)
+    if (X509_cmp_time(X509_get0_notBefore(leaf), &now) != -1)
         return "it is not valid yet";
     if (trust->name_suffix && !has_name(leaf, trust->name_suffix))
         return "it is issued to another name";
