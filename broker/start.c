@@ -15,6 +15,14 @@
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
 
+/* What is not said to be repeatable is not repeated. */
+static bool is_repeatable(const struct json *operation)
+{
+    const char *repeat = js_text(operation, "repeat", "never");
+
+    return strcmp(repeat, "safe") == 0 || strcmp(repeat, "keyed") == 0;
+}
+
 static void set_types(struct group *group, const struct manifest *manifest)
 {
     const struct json *list = manifest ? js_get(manifest->json, "operations") : NULL;
@@ -26,7 +34,7 @@ static void set_types(struct group *group, const struct manifest *manifest)
         const struct json *operation = js_at(list, i);
         _free_ char *type = mem_format("%s.%s.requested", manifest->connector,
                                        js_text(operation, "name", ""));
-        if (strcmp(js_text(operation, "repeat", ""), "never") == 0)
+        if (!is_repeatable(operation))
             group->once[group->n_once_types++] = hash_text(type);
     }
 }

@@ -143,7 +143,8 @@ static void an_ambiguous_request_names_the_choices(void **state)
 }
 
 static const char other_manifest[] =
-    "{\"name\":\"payment\",\"provider\":\"other\",\"operations\":[{\"name\":\"refund\"}],"
+    "{\"name\":\"payment\",\"provider\":\"other\",\"operations\":[{\"name\":\"refund\","
+    "\"repeat\":\"safe\"}],"
     "\"webhooks\":[{\"event\":\"done\",\"becomes\":\"payment.done\"}],\"publishes\":[]}";
 
 /* Both through one connector, each with a provider of its own. */

@@ -340,6 +340,40 @@ static void nothing_is_delivered_under_an_older_manifest(void **state)
     close_fixture(&f);
 }
 
+/* A manifest that does not say that an operation may be repeated. */
+static void what_is_not_said_to_be_repeatable_is_not_repeated(void **state)
+{
+    static const struct {
+        const char *repeat;
+        size_t starts;
+    } cases[] = {{"", 1},
+                 {",\"repeat\":\"never\"", 1},
+                 {",\"repeat\":\"often\"", 1},
+                 {",\"repeat\":true", 1},
+                 {",\"repeat\":\"safe\"", 0},
+                 {",\"repeat\":\"keyed\"", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        _free_ char *manifest =
+            mem_format("{\"name\":\"payment\",\"operations\":[{\"name\":\"charge\"%s}]}",
+                       cases[i].repeat);
+        struct fixture f;
+        open_with(&f, &config);
+        frame_hello(&f.frame, "connector", "stripe", instances[OTHER], "k", manifest,
+                    NULL, 0);
+        world_send(&f.world, OTHER, 0, &f.frame);
+        subscribe(&f, OTHER, "stripe", 64);
+        world_settle(&f.world);
+        expect(&f, OTHER, MSG_WELCOME);
+        publish(&f, CLIENT, charge, false);
+        world_settle(&f.world);
+        expect_delivery(&f, OTHER, charge.type);
+        assert_int_equal(count(&f, RECORD_START), cases[i].starts);
+        close_fixture(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_deadline_between_start_and_delivery_is_no_doubt),
         cmocka_unit_test(nothing_of_the_kind_is_handed_over_beforehand),
         cmocka_unit_test(nothing_is_delivered_under_an_older_manifest),
+        cmocka_unit_test(what_is_not_said_to_be_repeatable_is_not_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,12 +10,13 @@
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
 
-const char world_manifest[] = "{\"name\":\"payment\",\"operations\":[{\"name\":"
-                              "\"charge\"},{\"name\":\"transfer\",\"repeat\":\"never\"},{"
-                              "\"name\":\"refund\"},{\"name\":\"events\"}],"
-                              "\"webhooks\":[{\"event\":\"checkout.session.completed\","
-                              "\"becomes\":\"payment.checkout.completed\"}],"
-                              "\"publishes\":[\"payment.found\"]}";
+const char world_manifest[] =
+    "{\"name\":\"payment\",\"operations\":[{\"name\":\"charge\",\"repeat\":\"safe\"},{"
+    "\"name\":\"transfer\",\"repeat\":\"never\"},{\"name\":\"refund\",\"repeat\":"
+    "\"safe\"},{\"name\":\"events\",\"repeat\":\"safe\"}],"
+    "\"webhooks\":[{\"event\":\"checkout.session.completed\","
+    "\"becomes\":\"payment.checkout.completed\"}],"
+    "\"publishes\":[\"payment.found\"]}";
 
 static void do_send(void *user, uint64_t peer, const void *frame, size_t n)
 {
@@ -336,6 +337,14 @@ void frame_hello(struct buf *out, const char *role, const char *name,
                  const uint8_t instance[16], const char *key, const char *manifest,
                  const struct wire_position *running, size_t n_running)
 {
+    frame_hello_of(out, role, name, instance, key, manifest, NULL, running, n_running);
+}
+
+void frame_hello_of(struct buf *out, const char *role, const char *name,
+                    const uint8_t instance[16], const char *key, const char *manifest,
+                    const char *group, const struct wire_position *running,
+                    size_t n_running)
+{
     struct buf map = BUF_NULL;
 
     struct wire_position *sorted = mem_copy(running, n_running * sizeof(*running));
@@ -347,6 +356,7 @@ void frame_hello(struct buf *out, const char *role, const char *name,
     attrs_named_bin(&map, "instance", instance, 16);
     attrs_named_text(&map, "key", key);
     attrs_named_text(&map, "manifest", manifest);
+    attrs_named_text(&map, "group", group);
     attrs_named_bin(&map, "running", sorted, n_running * sizeof(*sorted));
     free(sorted);
     message_begin(out, MSG_HELLO, 0);

@@ -77,6 +77,11 @@ const struct message *world_message(const struct buf *frame);
 void frame_hello(struct buf *out, const char *role, const char *name,
                  const uint8_t instance[16], const char *key, const char *manifest,
                  const struct wire_position *running, size_t n_running);
+/* The same from one who takes the events of a consumer group. */
+void frame_hello_of(struct buf *out, const char *role, const char *name,
+                    const uint8_t instance[16], const char *key, const char *manifest,
+                    const char *group, const struct wire_position *running,
+                    size_t n_running);
 void frame_subscribe(struct buf *out, const char *group, unsigned credit);
 void frame_publish(struct buf *out, uint64_t number, bool wait, const struct buf *records,
                    uint32_t count);

@@ -15,7 +15,8 @@
 
 #define NOW UINT64_C(1767225600000000) /* 2026-01-01T00:00:00Z */
 #define MANIFEST                                                                         \
-    "{\"name\":\"payment\",\"operations\":[{\"name\":\"charge\"}],\"webhooks\":[]}"
+    "{\"name\":\"payment\",\"operations\":[{\"name\":\"charge\",\"repeat\":\"keyed\"}]," \
+    "\"webhooks\":[]}"
 
 static const uint8_t first_id[16] = {0x01, 0x9b, 0x76, 0xda, 0xa8, 0x00, 0x7a, 0xbc,
                                      0x8d, 0xef, 0,    0,    0,    0,    0,    1};
@@ -246,6 +247,25 @@ static void hello(struct buf *out)
     buf_fini(&map);
 }
 
+/* A consumer's, that has one event of its group still. */
+static void consumers_hello(struct buf *out)
+{
+    const struct wire_position running[] = {{9, 1, 0}};
+    struct buf map = BUF_NULL;
+
+    attrs_begin(&map);
+    attrs_named_int(&map, "version", 1);
+    attrs_named_text(&map, "role", "client");
+    attrs_named_text(&map, "name", "shop");
+    attrs_named_bin(&map, "instance", instance, 16);
+    attrs_named_int(&map, "pid", 4243);
+    attrs_named_text(&map, "group", "billing");
+    attrs_named_int(&map, "batch", 0);
+    attrs_named_bin(&map, "running", running, sizeof(running));
+    buf_add(out, map.bytes, map.len);
+    buf_fini(&map);
+}
+
 static void welcome(struct buf *out)
 {
     struct buf map = BUF_NULL;
@@ -466,6 +486,7 @@ static const struct vector {
     {.name = "record_start", .make = start},
     {.name = "block", .make = block, .form = IS_BLOCK},
     {"HELLO", hello, IS_FRAME, MSG_HELLO, 0, 0, 0},
+    {"HELLO_of_a_consumer", consumers_hello, IS_FRAME, MSG_HELLO, 0, 0, 0},
     {"WELCOME", welcome, IS_FRAME, MSG_WELCOME, 0, 0, 0},
     {"PUBLISH", keyed_request, IS_FRAME, MSG_PUBLISH, MESSAGE_WANTS_OUTCOME, 1, 5},
     {"PUBLISHED", published, IS_FRAME, MSG_PUBLISHED, 0, 2, 5},
