@@ -85,8 +85,7 @@ static void finish(struct core *core, struct delivery *d)
     *d = (struct delivery){0};
 }
 
-static bool is_groups(struct core *core, const struct group *group,
-                      const struct record *r)
+bool group_takes(struct core *core, const struct group *group, const struct record *r)
 {
     if (group->is_handler)
         return r->kind == RECORD_REQUEST && r->integration == group->hash;
@@ -235,7 +234,7 @@ static bool is_wanted(struct core *core, const struct group *group,
 {
     if (is_ahead && (!(r->flags & RECORD_WEBHOOK) || (group->is_ordered && r->key_hash)))
         return false;
-    return is_groups(core, group, r);
+    return group_takes(core, group, r);
 }
 
 /* Deliver from one block, from *at on, until it is done (TURN_PAST), the delivery is full
@@ -496,6 +495,12 @@ void dispatch_group(struct core *core, struct group *group)
         group->scan_slot < group->n_slots && !scan(core, group) && group->is_handler &&
         !group->is_ordered) /* what is behind may be behind its key */
         look_ahead(core, group);
+}
+
+void dispatch_now(struct core *core, struct group *group)
+{
+    measure_room(core);
+    dispatch_group(core, group);
 }
 
 void dispatch_all(struct core *core)

@@ -117,6 +117,17 @@ static void set_credit(struct session *session, int64_t events, int64_t bytes)
                             (int64_t)(session->inflight_bytes + session->returning_bytes);
 }
 
+/* Is it in the log that the session takes this group's events? */
+static bool is_member(const struct core *core, const struct session *session)
+{
+    for (size_t i = 0; i < core->n_members; i++)
+        if (memcmp(core->members[i].instance, session->instance, 16) == 0)
+            return core->members[i].group == session->group->hash;
+    return false;
+}
+
+/* Deliveries begin when the log says who has them: after a restart its group waits for
+ * the session.  Where it does already they begin at once. */
 static void on_subscribe(struct core *core, struct session *session,
                          const struct message *m)
 {
@@ -148,14 +159,16 @@ static void on_subscribe(struct core *core, struct session *session,
     map_int(m, "credit_bytes", &bytes);
     session->group = group;
     set_credit(session, events, bytes);
+    bool is_known = is_member(core, session);
     stage_member(core, session, true);
+    if (is_known)
+        dispatch_now(core, group);
 }
 
 static void on_credit(struct core *core, struct session *session, const struct message *m)
 {
     const struct credit *credit = message_body(m);
 
-    (void)core;
     if (m->body_len < sizeof(*credit))
         return;
     session->credit_events += credit->events;
@@ -164,6 +177,10 @@ static void on_credit(struct core *core, struct session *session, const struct m
         session->credit_events = CREDIT_EVENTS_MAX;
     if (session->credit_bytes > CREDIT_BYTES_MAX)
         session->credit_bytes = CREDIT_BYTES_MAX;
+    if (session->group)
+        dispatch_now(core, session->group);
+    if (session->is_replaying)
+        replay_all(core);
 }
 
 static void on_ping(struct core *core, struct session *session, const struct message *m)

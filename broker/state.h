@@ -546,6 +546,10 @@ void lanes_free(struct lanes *lanes);
 /* dispatch.c */
 void dispatch_all(struct core *core);
 void dispatch_group(struct core *core, struct group *group);
+/* One group's, outside the turn of all: a session of it has new credit. */
+void dispatch_now(struct core *core, struct group *group);
+/* Is the event the group's to handle? */
+bool group_takes(struct core *core, const struct group *group, const struct record *r);
 /* pass.c */
 /* Does what it has not settled keep the log's segments? */
 bool group_pins(const struct group *group);
