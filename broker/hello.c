@@ -11,7 +11,7 @@
 
 struct greeting {
     int64_t version, pid;
-    char *role, *name, *key, *manifest;
+    char *role, *name, *key, *manifest, *group;
     const uint8_t *instance;
     const char *running;
     size_t running_len;
@@ -24,9 +24,10 @@ static bool read_hello(void *user, const struct attr_value *v)
         const char *name;
         char **text;
         int64_t *number;
-    } fields[] = {{"role", &h->role, NULL},       {"name", &h->name, NULL},
-                  {"key", &h->key, NULL},         {"manifest", &h->manifest, NULL},
-                  {"version", NULL, &h->version}, {"pid", NULL, &h->pid}};
+    } fields[] = {{"role", &h->role, NULL},   {"name", &h->name, NULL},
+                  {"key", &h->key, NULL},     {"manifest", &h->manifest, NULL},
+                  {"group", &h->group, NULL}, {"version", NULL, &h->version},
+                  {"pid", NULL, &h->pid}};
 
     if (!v->name)
         return true;
@@ -232,8 +233,7 @@ static void reclaim(struct core *core, struct session *session, const struct gre
         bool is_mine =
             cell && cell->state == CELL_INFLIGHT && cell->session == session->index;
         if (r && !is_mine && (cell->state == CELL_OPEN || cell->state == CELL_WAITING) &&
-            (!session->group->is_handler ||
-             (r->kind == RECORD_REQUEST && r->integration == session->group->hash)) &&
+            group_takes(core, session->group, r) &&
             lane_take(session->group, cell, r->key_hash)) {
             gate_reclaimed(core, session->group, (struct position){p.block, p.index}, r);
             cell_give(session->group, session, cell, r);
@@ -270,6 +270,21 @@ static void welcome(struct core *core, struct session *session, const struct buf
     else
         send_frame(core, session->peer);
     buf_fini(&map);
+}
+
+/* The consumer group that a peer takes events of, as it says, so that what it holds is
+ * found. It joins with SUBSCRIBE: where it may not, that is refused with the reason, and
+ * here nothing is its own. */
+static struct group *group_named(struct core *core, const struct greeting *h,
+                                 enum role role, const struct rights *rights)
+{
+    struct group *group =
+        role != ROLE_CONNECTOR && h->group ? group_by_name(core, h->group) : NULL;
+
+    return group && group->is_configured && !group->is_handler &&
+                   rights_may_join(rights, group->name)
+               ? group
+               : NULL;
 }
 
 static void member_is_back(struct core *core, const struct session *session)
@@ -334,7 +349,7 @@ static void join(struct core *core, const struct core_sender *sender,
         session->name = mem_text(h->name);
         session->is_joined = true;
         session->joined_us = core->wall_us;
-        session->group = group;
+        session->group = group ? group : group_named(core, h, role, rights);
         session->integration = group ? group->hash : 0;
         session_say(core, LOG_SESSION_STARTED, session, NULL);
     } else {
@@ -386,4 +401,5 @@ void hello(struct core *core, const struct core_sender *sender, const struct mes
     free(h.name);
     free(h.key);
     free(h.manifest);
+    free(h.group);
 }

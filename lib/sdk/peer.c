@@ -81,6 +81,7 @@ void peer_hello(struct peer *peer)
     attrs_named_int(&peer->map, "pid", getpid());
     attrs_named_text(&peer->map, "key", o->key);
     attrs_named_text(&peer->map, "manifest", o->manifest);
+    attrs_named_text(&peer->map, "group", o->group);
     attrs_named_int(&peer->map, "batch", (int64_t)peer->batches.next - 1);
     attrs_named_bin(&peer->map, "running", running.bytes ? running.bytes : peer->instance,
                     running.len);

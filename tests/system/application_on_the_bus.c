@@ -153,6 +153,29 @@ static void through_kills(void)
     CHECK(sb_client_commit(client, 3 * WAIT_MS) == SB_CLIENT_OK);
 }
 
+/* What it was handed when the broker was killed stays with it; a second consumer, which
+ * this is in another process, gets none of it. The test says when by a line. */
+static void holds(void)
+{
+    enum { EVENTS = 20 };
+    struct sb_client_received *held[EVENTS] = {0}, *event = NULL;
+    char line[8];
+
+    sb_client_subscribe(client, "held", EVENTS);
+    for (int i = 0; i < EVENTS; i++) {
+        CHECK(sb_client_next(client, WAIT_MS, &held[i]) == SB_CLIENT_OK);
+        CHECK(held[i]->attempt == 1);
+    }
+    printf("holding\n");
+    fflush(stdout);
+    CHECK(fgets(line, sizeof(line), stdin)); /* the broker is another one */
+    CHECK(sb_client_next(client, 4000, &event) == SB_CLIENT_TIMEOUT);
+    for (int i = 0; i < EVENTS; i++)
+        sb_client_ack(client, &held[i]);
+    CHECK(sb_client_commit(client, WAIT_MS) == SB_CLIENT_OK);
+    CHECK(sb_client_next(client, 2000, &event) == SB_CLIENT_TIMEOUT);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -166,6 +189,7 @@ int main(int argc, char **argv)
         {"answers", answers},
         {"late", late},
         {"through_kills", through_kills},
+        {"holds", holds},
     };
     char error[300];
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import harness
 import pytest
 
-EXTRA = 'groups:\n  billing: { types: ["order.>"] }\n  answers: { types: ["answer.>"] }\n'
+EXTRA = 'groups:\n  billing: { types: ["order.>"] }\n  answers: { types: ["answer.>"] }\n  held: { types: ["held.>"] }\n'
 
 
 def build(folder, source, compiler="gcc", *more):
@@ -113,3 +113,17 @@ def test_nothing_is_lost_or_stored_twice_when_the_broker_is_killed(with_group, d
     rows = with_group.log("--type", "order.created")
     numbers = [row["data"] for row in rows[before:]]
     assert sorted(numbers) == list(range(20000))
+
+
+def test_what_it_holds_stays_with_it_when_the_broker_is_killed(with_group, driver):
+    held = [{"specversion": "1.0", "id": f"held-{i}", "source": "shop", "type": "held.one", "data": i} for i in range(20)]
+    assert with_group.api("POST", "/v1/events", json.dumps(held).encode(), {"Content-Type": "application/cloudevents-batch+json"})[0] == 202
+    process = subprocess.Popen([driver, with_group.endpoint, "holds"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "holding\n", process.stderr.read()
+    with_group.kill("broker")
+    harness.wait_for("the system is ready again", with_group.is_ready, 40)
+    said = process.communicate("go\n", timeout=90)[1]
+    assert process.returncode == 0, said
+    rows = with_group.log("--type", "held.one")
+    assert [row["status"] for row in rows] == ["Success"] * 20
+    assert not [attempt for row in rows for attempt in json.loads(with_group.cli("trace", "--json", row["id"]).stdout)["attempts"]]

@@ -147,6 +147,17 @@ def test_a_process_that_was_killed_loses_nothing(consumers, process):
     assert [row(consumers, event_id)["status"] for event_id in ids] == ["Success"] * 3
 
 
+def test_what_is_lent_stays_lent_when_the_broker_is_killed(consumers):
+    ids = publish(consumers, 20)
+    events = take_all(consumers, 20, "wait=10s&max=20&visibility=5m")
+    consumers.kill("broker")
+    harness.wait_for("the system is ready again", consumers.is_ready, 40)
+    assert take(consumers, "wait=4s") == []
+    assert say(consumers, *({"lease": event["lease"], "result": "ack"} for event in events)) == ["settled"] * 20
+    assert [row(consumers, event_id)["status"] for event_id in ids] == ["Success"] * 20
+    assert take(consumers, "wait=2s") == []
+
+
 def test_what_is_wrong_is_said(consumers):
     for path, status, said in (("/v1/groups/none/next", 404, "no_group"), ("/v1/groups/billing/next?max=0", 400, "max"),
                                ("/v1/groups/billing/next?wait=6m", 400, "wait"), ("/v1/groups/billing/next?visibility=1ms", 400, "visibility")):

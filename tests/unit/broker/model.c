@@ -141,9 +141,9 @@ static void join(struct model *model, struct mpeer *p)
 
     p->address = ++model->next_address;
     p->is_joined = false;
-    frame_hello(&frame, p->role, p->name, p->instance, p->key,
-                strcmp(p->role, "connector") == 0 ? world_manifest : NULL, p->held,
-                p->n_held);
+    frame_hello_of(&frame, p->role, p->name, p->instance, p->key,
+                   strcmp(p->role, "connector") == 0 ? world_manifest : NULL, p->group,
+                   p->held, p->n_held);
     send(model, p, &frame);
 }
 
