@@ -596,6 +596,102 @@ static void a_service_without_tls_does_not_pass_for_one_with(void **state)
     assert_int_equal(box->result, HTTP_NOT_SENT);
 }
 
+/* --- an answer as it comes --- */
+
+struct taken {
+    struct box *box;
+    unsigned heads, status, refuse;
+    char type[64], body[256];
+    size_t len;
+};
+
+static void take_head(void *user, const struct http_call *call)
+{
+    struct taken *taken = user;
+    struct http_field field;
+
+    taken->heads++;
+    taken->status = http_call_status(call);
+    assert_true(http_call_field(call, 0, &field));
+    snprintf(taken->type, sizeof(taken->type), "%s=%s", field.name, field.value);
+    assert_false(http_call_field(call, 9, &field));
+}
+
+static bool take_bytes(void *user, const void *bytes, size_t n)
+{
+    struct taken *taken = user;
+
+    if (taken->refuse) {
+        taken->refuse--;
+        return false;
+    }
+    assert_true(taken->len + n < sizeof(taken->body));
+    memcpy(taken->body + taken->len, bytes, n);
+    taken->len += n;
+    return true;
+}
+
+static struct http_call *tapped(struct box *box, struct taken *taken, size_t answer_max)
+{
+    _free_ char *url = mem_format("http://127.0.0.1:%u/", box->rude.port);
+
+    return http_client_call(
+        box->client, &(struct http_call_options){.method = "GET",
+                                                 .url = url,
+                                                 .answer_max = answer_max,
+                                                 .tap = {take_head, take_bytes, taken},
+                                                 .on_done = on_done,
+                                                 .user = box});
+}
+
+static void a_tap_has_the_answer_before_it_ends(void **state)
+{
+    struct box *box = *state;
+    struct taken taken = {.box = box};
+
+    box->rude.says = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                     "HTTP/1.1 402 No\r\nX-Test: yes\r\nContent-Length: 8\r\n\r\nabcd";
+    struct http_call *call = tapped(box, &taken, 2);
+    while (taken.len < 4)
+        loop_turn(box->loop, 100);
+    assert_true(taken.heads == 1 && taken.status == 402 && box->done == 0);
+    assert_string_equal(taken.type, "X-Test=yes");
+    http_client_end(call, "nobody wants it");
+    assert_int_equal(box->done, 1);
+    assert_int_equal(box->result, HTTP_NO_ANSWER);
+    assert_int_equal(box->status, 0);
+    assert_string_equal(box->error, "nobody wants it");
+}
+
+static void what_a_tap_does_not_take_comes_again(void **state)
+{
+    struct box *box = *state;
+    struct taken taken = {.box = box, .refuse = 1};
+
+    box->rude.says = "HTTP/1.1 200 OK\r\nX-Test: a\r\nContent-Length: 8\r\n\r\nabcdefgh";
+    struct http_call *call = tapped(box, &taken, 3);
+    while (taken.refuse)
+        loop_turn(box->loop, 100);
+    for (int i = 0; i < 5; i++)
+        loop_turn(box->loop, 1);
+    assert_true(taken.len == 0 && box->done == 0);
+    http_client_resume(call);
+    while (!box->done)
+        loop_turn(box->loop, 100);
+    assert_int_equal(box->result, HTTP_ANSWERED); /* longer than answer_max */
+    assert_memory_equal(taken.body, "abcdefgh", 8);
+    assert_int_equal(box->body_len, 3); /* the first bytes are kept */
+}
+
+static void a_call_that_is_ended_before_it_connects_was_not_sent(void **state)
+{
+    struct box *box = *state;
+    struct taken taken = {.box = box};
+
+    http_client_end(tapped(box, &taken, 0), "never mind");
+    assert_int_equal(box->result, HTTP_NOT_SENT);
+}
+
 #define BOXED(test) cmocka_unit_test_setup_teardown(test, open_box, close_box)
 
 int main(void)
@@ -611,6 +707,9 @@ int main(void)
         BOXED(a_closed_port_means_nothing_was_sent),
         BOXED(a_redirect_is_an_answer_and_is_not_followed),
         BOXED(a_kept_connection_is_used_again_but_not_for_what_must_go_once),
+        BOXED(a_tap_has_the_answer_before_it_ends),
+        BOXED(what_a_tap_does_not_take_comes_again),
+        BOXED(a_call_that_is_ended_before_it_connects_was_not_sent),
         BOXED(an_aborted_call_says_nothing_more),
         cmocka_unit_test(many_calls_run_at_once_up_to_the_limit),
         BOXED(no_spelling_of_an_address_gets_past_the_guard),

@@ -29,7 +29,7 @@ struct box {
     struct loop *loop;
     struct http_server *server;
     struct http_request *held[64];
-    unsigned n_held, seen, gone;
+    unsigned n_held, seen, gone, drained;
     bool holds, streams;
     char method[16], path[256], query[64], body[BODY_MAX + 1];
     size_t body_len;
@@ -62,6 +62,13 @@ static void on_gone(void *user, struct http_request *request)
     box->gone++;
 }
 
+static void on_drained(void *user, struct http_request *request)
+{
+    (void)request;
+    struct box *box = user;
+    box->drained++;
+}
+
 static void on_refused(void *user, unsigned status, struct http_reply *ret_reply)
 {
     (void)user;
@@ -80,6 +87,7 @@ static int open_box(void **state)
                                           .read_timeout_us = 300 * 1000,
                                           .on_request = on_request,
                                           .on_gone = on_gone,
+                                          .on_drained = on_drained,
                                           .on_refused = on_refused,
                                           .user = box};
     char error[200];
@@ -401,6 +409,7 @@ static void stream_flows_and_ends(void **state)
     assert_false(collect(box, fd, &got, "\r\n\r\n", 500));
     assert_true(http_stream_write(box->held[0], "one ", 4));
     assert_false(collect(box, fd, &got, "one ", 500));
+    assert_int_equal(box->drained, 1);
     assert_true(http_stream_write(box->held[0], "two ", 4));
     http_stream_end(box->held[0], /* abort= */ false);
     collect(box, fd, &got, "0\r\n\r\n", 500);
