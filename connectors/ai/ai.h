@@ -20,12 +20,6 @@ extern const struct sb_failure_mode openai_failures[], anthropic_failures[];
             "(of an embedding: MODEL INPUT); a model that is not in it has no cost"      \
     }
 
-/* Tokens used, as the answer counts them. */
-struct usage {
-    int64_t input, output;
-    int64_t cached; /* of `input`: read from the provider's cache */
-};
-
 /* Is the data of a chat {model?, messages, max_tokens?, temperature?} and nothing else,
  * and are the prices in order?  SB_DONE, or SB_FAILED with the member named. */
 enum sb_verdict ask_check_chat(const struct sb_event *event, struct sb_outcome *outcome);
@@ -40,14 +34,10 @@ enum sb_verdict ask_models(const struct sb_event *event, const struct sb_answer 
 /* The model that is asked: of the data, else of the option. */
 const char *ask_model(const struct sb_event *event);
 /* Note in the outcome which model used how many tokens, and what that costs. */
-void ask_used(const struct sb_event *event, const struct usage *usage,
+void ask_used(const struct sb_event *event, const struct sb_tokens *usage,
               struct sb_outcome *outcome);
 /* The most it can cost, before the call: a token is at least a byte of what is sent, and
  * at most `max_tokens` come back.  Nothing where that is open or the model has no price.
  */
 void ask_price(const struct sb_event *event, struct sb_outcome *outcome);
-/* The cost in millionths of a US dollar by the option `prices`, rounded up; -1 where the
- * model is not in it. A text that is not as described: *ret_wrong points to the entry. */
-int64_t ask_cost(const char *prices, const char *model, const struct usage *usage,
-                 const char **ret_wrong);
 #endif

@@ -118,7 +118,7 @@ static enum sb_verdict chat_request(const struct sb_event *event,
 static void used(const struct sb_event *event, const struct sb_json *body,
                  struct sb_outcome *outcome)
 {
-    struct usage usage = {0};
+    struct sb_tokens usage = {0};
     int64_t written = 0;
 
     if (!sb_int(body, "usage.input_tokens", &usage.input))

@@ -3,8 +3,7 @@
 /* ask - what is asked of a model, and what it costs by the tokens used
  *
  * Prices are the operator's, by model, because providers change them: the connector knows
- * none.  A price of 2.50 US dollars for a million tokens is 2.5 millionths for one, kept
- * as 2,500,000 millionths of a millionth, so that a sum is exact. */
+ * none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,90 +15,7 @@ enum {
     INPUTS_MAX = 2048,     /* of one embedding; OpenAI's bound */
     OUTPUT_MAX = 10000000, /* tokens */
     MODELS_MAX = 1000,     /* of a list; further ones are counted and left out */
-    PRICES_OF_A_MODEL = 3, /* input, output, cached input */
-    PRICE_DIGITS_MAX = 6,  /* behind the point */
-    MILLION = 1000000,
 };
-
-/* --- prices --- */
-
-static const char *skip(const char *text, const char *set)
-{
-    return text + strspn(text, set);
-}
-
-/* 2.50 as 2,500,000; false when it is no such number. */
-static bool read_price(const char **at, int64_t *ret)
-{
-    const char *text = *at;
-    size_t whole = strspn(text, "0123456789"), digits = 0;
-
-    if (whole == 0 || whole > 9)
-        return false;
-    int64_t value = strtoll(text, NULL, 10) * MILLION;
-    text += whole;
-    if (*text == '.') {
-        digits = strspn(++text, "0123456789");
-        if (digits == 0 || digits > PRICE_DIGITS_MAX)
-            return false;
-        for (int64_t i = 0, place = MILLION / 10; i < (int64_t)digits; i++, place /= 10)
-            value += (*text++ - '0') * place;
-    }
-    *at = text;
-    *ret = value;
-    return true;
-}
-
-/* One entry, `MODEL INPUT [OUTPUT [CACHED]]`. Returns how many prices it has, 0 when it
- * is wrong. */
-static int read_entry(const char **at, const char **ret_model, size_t *ret_len,
-                      int64_t prices[PRICES_OF_A_MODEL])
-{
-    int n = 0;
-
-    *ret_model = *at;
-    *ret_len = strcspn(*at, " ,\n");
-    *at = skip(*at + *ret_len, " ");
-    while (n < PRICES_OF_A_MODEL && **at && !strchr(",\n", **at)) {
-        if (!read_price(at, &prices[n++]) || (**at && !strchr(" ,\n", **at)))
-            return 0;
-        *at = skip(*at, " ");
-    }
-    return **at && !strchr(",\n", **at) ? 0 : n;
-}
-
-static int64_t total(const int64_t prices[], int n, const struct usage *usage)
-{
-    int64_t cached = n == PRICES_OF_A_MODEL ? usage->cached : 0;
-    int64_t sum = (usage->input - cached) * prices[0];
-
-    if (n > 1)
-        sum += usage->output * prices[1];
-    if (n > 2)
-        sum += cached * prices[2];
-    return (sum + MILLION - 1) / MILLION;
-}
-
-int64_t ask_cost(const char *prices, const char *model, const struct usage *usage,
-                 const char **ret_wrong)
-{
-    int64_t cost = -1;
-
-    for (const char *at = skip(prices ? prices : "", " ,\n"); *at;
-         at = skip(at, " ,\n")) {
-        const char *entry = at, *name;
-        size_t len;
-        int64_t of[PRICES_OF_A_MODEL];
-        int n = read_entry(&at, &name, &len, of);
-        if (n == 0) {
-            *ret_wrong = entry;
-            return -1;
-        }
-        if (model && strlen(model) == len && memcmp(model, name, len) == 0)
-            cost = total(of, n, usage);
-    }
-    return cost;
-}
 
 /* --- what is asked --- */
 
@@ -131,14 +47,14 @@ static enum sb_verdict check_model(const struct sb_event *event,
                        "model must be a text, here or as options.model of the "
                        "integration %s",
                        sb_integration(event));
-    ask_cost(sb_option(event, "prices"), NULL, &(struct usage){0}, &wrong);
+    sb_token_cost(sb_option(event, "prices"), NULL, &(struct sb_tokens){0}, &wrong);
     if (wrong)
         return sb_fail(
             outcome,
             "options.prices of the integration %s: \"%.*s\" is not MODEL INPUT "
-            "OUTPUT [CACHED], US dollars for a million tokens with at most %d "
+            "OUTPUT [CACHED], US dollars for a million tokens with at most 6 "
             "digits behind the point",
-            sb_integration(event), (int)strcspn(wrong, ",\n"), wrong, PRICE_DIGITS_MAX);
+            sb_integration(event), (int)strcspn(wrong, ",\n"), wrong);
     return SB_DONE;
 }
 
@@ -235,12 +151,13 @@ enum sb_verdict ask_models(const struct sb_event *event, const struct sb_answer 
 
 /* --- what it costs --- */
 
-void ask_used(const struct sb_event *event, const struct usage *usage,
+void ask_used(const struct sb_event *event, const struct sb_tokens *usage,
               struct sb_outcome *outcome)
 {
     const char *wrong = NULL;
     struct sb_json *of = sb_object(sb_result(outcome), "usage");
-    int64_t cost = ask_cost(sb_option(event, "prices"), ask_model(event), usage, &wrong);
+    int64_t cost =
+        sb_token_cost(sb_option(event, "prices"), ask_model(event), usage, &wrong);
 
     sb_put_int(of, "input_tokens", usage->input);
     sb_put_int(of, "output_tokens", usage->output);
@@ -253,7 +170,7 @@ void ask_used(const struct sb_event *event, const struct usage *usage,
 void ask_price(const struct sb_event *event, struct sb_outcome *outcome)
 {
     const char *wrong = NULL;
-    struct usage most = {0};
+    struct sb_tokens most = {0};
     size_t bytes;
     bool is_chat = sb_has(sb_data(event), "messages");
 
@@ -261,7 +178,8 @@ void ask_price(const struct sb_event *event, struct sb_outcome *outcome)
     most.input = (int64_t)bytes;
     if (is_chat && !sb_int(sb_data(event), "max_tokens", &most.output))
         return;
-    int64_t cost = ask_cost(sb_option(event, "prices"), ask_model(event), &most, &wrong);
+    int64_t cost =
+        sb_token_cost(sb_option(event, "prices"), ask_model(event), &most, &wrong);
     if (cost >= 0)
         sb_cost(outcome, SB_ESTIMATED, "USD", cost);
 }

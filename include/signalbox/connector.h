@@ -284,6 +284,17 @@ struct sb_json *sb_result(struct sb_outcome *outcome);
 enum sb_cost_kind { SB_ESTIMATED, SB_ACTUAL };
 void sb_cost(struct sb_outcome *outcome, enum sb_cost_kind kind, const char *currency,
              int64_t millionths);
+/* Tokens of a language model, as an answer counts them. */
+struct sb_tokens {
+    int64_t input, output;
+    int64_t cached; /* of `input`: read from the provider's cache */
+};
+/* What they cost in millionths of a US dollar, rounded up; -1 where the model is not in
+ * `prices`: "MODEL INPUT [OUTPUT [CACHED]], ...", US dollars for a million tokens with at
+ * most 6 digits behind the point.  Of a text that is not so, *ret_wrong points to the
+ * entry. */
+int64_t sb_token_cost(const char *prices, const char *model, const struct sb_tokens *used,
+                      const char **ret_wrong);
 /* Of a poll: where the next run starts (at most 1,000 bytes); run again at once. */
 void sb_next_cursor(struct sb_outcome *outcome, const char *cursor);
 void sb_more(struct sb_outcome *outcome);

@@ -294,7 +294,7 @@ static void a_cost_is_exact_and_wrong_prices_are_pointed_at(void **state)
     (void)state;
     static const struct {
         const char *prices, *model;
-        struct usage usage;
+        struct sb_tokens usage;
         int64_t cost;
         const char *wrong; /* begins with; NULL: fine */
     } cases[] = {
@@ -317,7 +317,8 @@ static void a_cost_is_exact_and_wrong_prices_are_pointed_at(void **state)
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         const char *wrong = NULL;
-        int64_t cost = ask_cost(cases[i].prices, cases[i].model, &cases[i].usage, &wrong);
+        int64_t cost =
+            sb_token_cost(cases[i].prices, cases[i].model, &cases[i].usage, &wrong);
         if (cost != cases[i].cost || !wrong != !cases[i].wrong ||
             (wrong && strncmp(wrong, cases[i].wrong, strlen(cases[i].wrong)) != 0))
             fail_msg("%s of %s: %ld %s", cases[i].model, cases[i].prices, (long)cost,
