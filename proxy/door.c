@@ -108,6 +108,21 @@ static const char *key_of(const struct http_request *request)
     return name ? http_header(request, name) : NULL;
 }
 
+/* Which model is asked, for what it costs. */
+static void read_model(struct passage *p)
+{
+    char error[120];
+    size_t n;
+    const char *body = http_body(p->request, &n);
+
+    if (!rule_of(door.integration->provider->name)->has_models || n == 0 ||
+        n > PASSAGE_MODEL_BODY_MAX)
+        return;
+    struct json *json = js_parse(body, n, error, sizeof(error));
+    snprintf(p->model, sizeof(p->model), "%s", js_text(json, "model", ""));
+    js_free(json);
+}
+
 /* What the log has of it: nothing of its body, its query or its headers. */
 static void write_data(const struct passage *p, struct buf *out)
 {
@@ -118,6 +133,7 @@ static void write_data(const struct passage *p, struct buf *out)
     js_set_text(data, "method", http_method(p->request));
     js_set_text(data, "path", p->target.path);
     js_set_int(data, "bytes", (int64_t)n);
+    js_set_text(data, "model", *p->model ? p->model : NULL);
     js_write(data, 0, out);
     js_free(data);
     call_redact(door.integration, (char *)out->bytes, out->len);
@@ -144,6 +160,7 @@ static bool publish(struct passage *p, const char *actor)
     uint64_t now_us = loop_wall_us(door.loop);
 
     id_new(now_us, p->id);
+    read_model(p);
     write_attrs(p, actor, &attrs);
     write_data(p, &data);
     struct record_parts parts = {
@@ -407,37 +424,50 @@ static bool on_refused(void *user, uint64_t batch, unsigned error_code,
 
 /* --- life --- */
 
+/* NULL, or what is wrong with the options: the name, and what was expected. */
+static const char *options_wrong(const struct sb_event *options)
+{
+    int64_t body_max = sb_option_int(options, "max_body"),
+            wait_ms = sb_option_int(options, "wait_ms");
+    const char *wrong = NULL;
+
+    if (allow_wrong(door.allow))
+        return "allow: expected METHOD /path, and commas between; not";
+    if (body_max < DOOR_BODY_MIN || body_max > DOOR_BODY_MAX)
+        return "max_body: expected 1024 to 67108864";
+    if (wait_ms < DOOR_WAIT_MIN_MS || wait_ms > DOOR_WAIT_MAX_MS)
+        return "wait_ms: expected 100 to 600000";
+    if (rule_of(sb_provider(options))->has_models)
+        sb_token_cost(sb_option(options, "prices"), NULL, &(struct sb_tokens){0}, &wrong);
+    return wrong ? "prices: expected MODEL INPUT [OUTPUT [CACHED]], and commas between"
+                 : NULL;
+}
+
 static int door_open(struct service_run *run, const struct integration *integration,
                      struct host *host, char *error, size_t error_size)
 {
     const struct sb_event any = {.integration = integration};
-    int64_t body_max = sb_option_int(&any, "max_body"),
-            wait_ms = sb_option_int(&any, "wait_ms");
 
     door.integration = integration;
     door.host = host;
     door.loop = run->loop;
     door.look = loop_timer_new(run->loop, look, NULL);
     door.allow = sb_option(&any, "allow");
-    const char *wrong = allow_wrong(door.allow);
-    if (wrong || body_max < 1024 || body_max > DOOR_BODY_MAX || wait_ms < 100 ||
-        wait_ms > 600000) {
-        snprintf(error, error_size, "integrations.%s.options.%s%.40s", integration->name,
-                 wrong ? "allow: expected METHOD /path, and commas between; not: "
-                 : wait_ms < 100 || wait_ms > 600000
-                     ? "wait_ms: expected 100 to 600000"
-                     : "max_body: expected 1024 to 67108864",
-                 wrong ? wrong : "");
+    const char *wrong = options_wrong(&any), *entry = allow_wrong(door.allow);
+    if (wrong) {
+        snprintf(error, error_size, "integrations.%s.options.%s%s%.*s", integration->name,
+                 wrong, entry ? " " : "", entry ? (int)strcspn(entry, ",") : 0,
+                 entry ? entry : "");
         return 2;
     }
-    door.wait_us = (uint64_t)wait_ms * 1000;
+    door.wait_us = (uint64_t)sb_option_int(&any, "wait_ms") * 1000;
     if (!guard_read(&door.guard, &any, run, error, error_size))
         return 2;
     door.server = http_server_new(
         run->loop,
         &(struct http_server_options){.address = door.guard.address,
                                       .port = door.guard.port,
-                                      .body_max = (size_t)body_max,
+                                      .body_max = (size_t)sb_option_int(&any, "max_body"),
                                       .connections_max = DOOR_PASSAGES_MAX,
                                       .per_address_max = DOOR_PASSAGES_MAX,
                                       .on_request = on_request,

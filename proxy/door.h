@@ -25,7 +25,9 @@ enum {
     DOOR_HOLD_US = 10000000,  /* so long is an answer's end held back for its outcome */
     DOOR_LOOK_US = 250000, /* so often is looked whether applications are still there */
     DOOR_WAIT_MAX_MS = 600000, /* options.wait_ms at most */
-    DOOR_BODY_MAX = 64 << 20,  /* options.max_body at most */
+    DOOR_WAIT_MIN_MS = 100,
+    DOOR_BODY_MIN = 1024,
+    DOOR_BODY_MAX = 64 << 20, /* options.max_body at most */
 };
 
 /* For connector_main. */

@@ -146,7 +146,7 @@ const char *guard_refuses(struct guard *guard, const struct http_request *reques
     *ret_status = token ? 403 : 401;
     if (!token)
         return "give the SDK a token of signalbox in place of the provider's key "
-               "(signalbox token new NAME --scopes call)";
+               "(signalbox token new NAME --scope call)";
     if (!(token->scopes & SCOPE_CALL))
         return "this token does not have the scope call";
     *ret_actor = token->name;

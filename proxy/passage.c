@@ -32,6 +32,7 @@ void passage_free(struct passage *p)
 {
     target_fini(&p->target);
     buf_fini(&p->head);
+    usage_fini(&p->usage);
     free(p);
 }
 
@@ -82,6 +83,8 @@ static void on_head(void *user, const struct http_call *call)
 
     p->status = http_call_status(call);
     p->first_us = clock_steady_us() - p->since_us;
+    const char *type = http_call_header(call, "Content-Type");
+    p->is_events = type && strncasecmp(type, "text/event-stream", 17) == 0;
     p->due_us = 0; /* bytes came */
     for (size_t i = 0; http_call_field(call, i, &field) && n < PASSAGE_HEADERS_MAX; i++)
         if (rule_answers(field.name)) {
@@ -140,6 +143,8 @@ static bool on_body(void *user, const void *bytes, size_t n)
         return false;
     }
     p->bytes += n;
+    if (p->is_events)
+        usage_hear(&p->usage, bytes, n);
     return true;
 }
 

@@ -15,14 +15,16 @@
 #include "lib/base/buf.h"
 #include "lib/http/client.h"
 #include "proxy/target.h"
+#include "proxy/usage.h"
 
 struct http_request;
 struct record;
 
 enum {
-    PASSAGE_HEADERS_MAX = 60,   /* of an answer that go on; further ones do not */
-    PASSAGE_KEPT_MAX = 1 << 20, /* of an answer, for what is read out of it */
-    PASSAGE_REASON_MAX = 200,   /* bytes of a reason */
+    PASSAGE_HEADERS_MAX = 60,         /* of an answer that go on; further ones do not */
+    PASSAGE_KEPT_MAX = 1 << 20,       /* of an answer, for what is read out of it */
+    PASSAGE_MODEL_BODY_MAX = 1 << 20, /* a larger body is not read for its model */
+    PASSAGE_REASON_MAX = 200,         /* bytes of a reason */
 };
 
 enum passage_state { PASSAGE_WAITING, PASSAGE_CALLING, PASSAGE_ENDED };
@@ -44,6 +46,9 @@ struct passage {
     bool is_paused, is_drained;
     bool is_left;             /* the application went away */
     uint64_t bytes, first_us; /* of the answer: so many, the first after so long */
+    bool is_events;           /* the answer is a stream of events */
+    struct usage usage;
+    char model[USAGE_MODEL_MAX + 1]; /* that is asked for; "" where none is named */
 };
 
 /* Make one; takes *target over. */

@@ -10,12 +10,12 @@
  * and docs.anthropic.com (x-api-key), api.slack.com/web, docs.sendgrid.com, resend.com.
  */
 static const struct rule rules[] = {
-    {"stripe", NULL, "Idempotency-Key", false},
-    {"openai", NULL, NULL, false},
-    {"anthropic", "x-api-key", NULL, false},
-    {"slack", NULL, NULL, true},
-    {"sendgrid", NULL, NULL, false},
-    {"resend", NULL, "Idempotency-Key", false},
+    {"stripe", NULL, "Idempotency-Key", false, false},
+    {"openai", NULL, NULL, true, false},
+    {"anthropic", "x-api-key", NULL, true, false},
+    {"slack", NULL, NULL, false, true},
+    {"sendgrid", NULL, NULL, false, false},
+    {"resend", NULL, "Idempotency-Key", false, false},
 };
 
 const struct rule *rule_of(const char *provider)

@@ -9,7 +9,8 @@ struct rule {
     const char *provider;
     const char *secret_header; /* where the key goes; NULL: Authorization: Bearer */
     const char *key_header;    /* an idempotency key the provider minds; NULL: none */
-    bool is_slack;             /* says `ok: false` inside 200 */
+    bool has_models; /* what is asked names a model, and answers say the usage */
+    bool is_slack;   /* says `ok: false` inside 200 */
 };
 
 /* Of a provider of the table; never NULL. */

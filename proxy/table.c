@@ -72,6 +72,29 @@ static enum sb_verdict pass_read(const struct sb_event *event, struct sb_request
 
 /* --- the answer --- */
 
+/* What was used, and what that costs by the operator's prices: of the model that was
+ * asked for, or as the answer calls it. */
+static void say_usage(const struct sb_event *event, const struct passage *p,
+                      struct sb_outcome *outcome)
+{
+    const char *prices = sb_option(event, "prices"), *wrong = NULL;
+    struct sb_json *data = sb_result(outcome);
+    struct sb_tokens used;
+
+    sb_put_text(data, "model", *p->usage.model ? p->usage.model : NULL);
+    if (!usage_tokens(&p->usage, &used))
+        return;
+    sb_put_int(data, "usage.input_tokens", used.input);
+    sb_put_int(data, "usage.output_tokens", used.output);
+    if (used.cached > 0)
+        sb_put_int(data, "usage.cached_tokens", used.cached);
+    int64_t cost = sb_token_cost(prices, p->model, &used, &wrong);
+    if (cost < 0)
+        cost = sb_token_cost(prices, p->usage.model, &used, &wrong);
+    if (cost >= 0)
+        sb_cost(outcome, SB_ACTUAL, "USD", cost);
+}
+
 static void say_answer(const struct sb_event *event, const struct sb_answer *answer,
                        struct sb_outcome *outcome)
 {
@@ -84,6 +107,10 @@ static void say_answer(const struct sb_event *event, const struct sb_answer *ans
     p->is_whole = true;
     sb_put_int(data, "bytes", (int64_t)p->bytes);
     sb_put_int(data, "first_ms", (int64_t)(p->first_us / 1000));
+    if (!rule_of(sb_provider(event))->has_models)
+        return;
+    usage_take(&p->usage, (const struct json *)sb_answer_json(answer));
+    say_usage(event, p, outcome);
 }
 
 /* Where Stripe, OpenAI, Anthropic, Resend and SendGrid say what is wrong. */
@@ -121,23 +148,32 @@ static enum sb_verdict failed(const struct sb_event *event,
 
 /* --- the tables --- */
 
+#define DOOR_OPTIONS(allow_)                                                             \
+    {"listen", SB_TEXT, NULL, true,                                                      \
+     "address and port for the applications: 127.0.0.1:8091"},                           \
+        {"access", SB_TEXT, "local", false,                                              \
+         "local: whoever is on this host, listen is a loopback address; token: whoever " \
+         "has a token with the scope call"},                                             \
+        {"allow", SB_TEXT, (allow_), false,                                              \
+         "what may be asked: METHOD /path, commas between; GET|POST for several; * "     \
+         "stands for one segment, > for the rest"},                                      \
+        {"max_body", SB_INT, "8388608", false,                                           \
+         "bytes of a request's body; with more it is answered 413"},                     \
+    {                                                                                    \
+        "wait_ms", SB_INT, "10000", false,                                               \
+            "how long a request may wait for its turn (limits, an open breaker); then "  \
+            "it is Failed/deadline and answered 503"                                     \
+    }
 #define OPTIONS(allow_)                                                                  \
     {                                                                                    \
-        {"listen", SB_TEXT, NULL, true,                                                  \
-         "address and port for the applications: 127.0.0.1:8091"},                       \
-            {"access", SB_TEXT, "local", false,                                          \
-             "local: whoever is on this host, listen is a loopback address; token: "     \
-             "whoever "                                                                  \
-             "has a token with the scope call"},                                         \
-            {"allow", SB_TEXT, (allow_), false,                                          \
-             "what may be asked: METHOD /path, commas between; GET|POST for several; * " \
-             "stands for one segment, > for the rest"},                                  \
-            {"max_body", SB_INT, "8388608", false,                                       \
-             "bytes of a request's body; with more it is answered 413"},                 \
-            {"wait_ms", SB_INT, "10000", false,                                          \
-             "how long a request may wait for its turn (limits, an open breaker); then " \
-             "it "                                                                       \
-             "is Failed/deadline and answered 503"},                                     \
+        DOOR_OPTIONS(allow_), {.name = NULL},                                            \
+    }
+#define MODEL_OPTIONS(allow_)                                                            \
+    {                                                                                    \
+        DOOR_OPTIONS(allow_),                                                            \
+            {"prices", SB_TEXT, NULL, false,                                             \
+             "US dollars for a million tokens, by model: MODEL INPUT OUTPUT [CACHED], "  \
+             "...; a model that is not in it has no cost"},                              \
             {.name = NULL},                                                              \
     }
 
@@ -150,12 +186,12 @@ static const struct sb_option stripe_options[] = OPTIONS(
     "GET|POST /v1/subscriptions, GET|POST|DELETE /v1/subscriptions/>, GET|POST "
     "/v1/invoices, GET|POST /v1/invoices/>, GET /v1/prices, GET /v1/prices/*, GET "
     "/v1/products, GET /v1/products/*, GET /v1/events, GET /v1/events/*");
-static const struct sb_option openai_options[] =
-    OPTIONS("POST /v1/chat/completions, POST /v1/responses, POST /v1/embeddings, POST "
-            "/v1/moderations, GET /v1/models, GET /v1/models/*");
-static const struct sb_option anthropic_options[] =
-    OPTIONS("POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET "
-            "/v1/models/*");
+static const struct sb_option openai_options[] = MODEL_OPTIONS(
+    "POST /v1/chat/completions, POST /v1/responses, POST /v1/embeddings, POST "
+    "/v1/moderations, GET /v1/models, GET /v1/models/*");
+static const struct sb_option anthropic_options[] = MODEL_OPTIONS(
+    "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET "
+    "/v1/models/*");
 static const struct sb_option slack_options[] = OPTIONS(
     "POST /api/auth.test, POST /api/chat.postMessage, POST /api/chat.postEphemeral, POST "
     "/api/chat.update, POST /api/chat.delete, POST /api/chat.scheduleMessage, POST "

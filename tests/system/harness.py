@@ -137,6 +137,14 @@ def port_answers(port, path):
     return False
 
 
+def listens(port):
+    """Does anybody?"""
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
 def node(*packages):
     """Runs a script of node/ with text on its standard input; installs the packages once. None, and why, where that cannot be."""
     if not shutil.which("node") or not shutil.which("npm"):
