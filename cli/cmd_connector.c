@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/connector/parcel.h"
 #include "cli/connector/result.h"
 #include "cli/connector/scenarios.h"
 #include "cli/connector/service.h"
@@ -24,8 +25,6 @@
 enum {
     ERROR_SIZE = 1000,
     CASE_MAX = 2 << 20,
-    JOIN_US = 20000000,
-    OUTCOME_US = 120000000, /* one event, with all that the connector waits for */
     END_MS = 15000,
 };
 
@@ -272,33 +271,14 @@ static struct json *read_case(const char *path)
 /* The event of the case, and the result that comes back. */
 static int deliver_case(struct trial *t, const struct json *given, struct result *ret)
 {
-    const char *operation = js_text(given, "operation", "");
-    _free_ char *type = mem_format("%s.%s.requested",
-                                   js_text(t->subject.manifest, "name", ""), operation);
-    struct buf data = BUF_NULL;
     char why[ERROR_SIZE];
-    unsigned before = t->stand.results;
+    const struct parcel parcel = {.operation = js_text(given, "operation", ""),
+                                  .data = js_get(given, "data"),
+                                  .key = js_text(given, "key", NULL)};
 
-    if (!stand_wait(&t->stand, &t->stand.subscribes, 0, JOIN_US)) {
-        _free_ char *said = subject_said(&t->subject);
-        return cli_fail(CLI_FAILED, "it did not join; its last words:\n%s", said);
-    }
-    if (js_get(given, "data"))
-        js_write(js_get(given, "data"), 0, &data);
-    else
-        buf_text(&data, "{}");
-    struct position place = stand_deliver(
-        &t->stand, &(struct stand_event){.type = type,
-                                         .data = data.bytes,
-                                         .data_len = data.len,
-                                         .key = js_text(given, "key", NULL)});
-    buf_fini(&data);
-    if (!stand_wait(&t->stand, &t->stand.results, before, OUTCOME_US))
-        return cli_fail(CLI_FAILED, "no result within %d s", OUTCOME_US / 1000000);
-    if (!result_read(&t->stand.result, place, stand_event_id(&t->stand), ret, why,
-                     sizeof(why)))
-        return cli_fail(CLI_FAILED, "%s", why);
-    return CLI_DONE;
+    return parcel_deliver(&t->stand, &t->subject, &parcel, ret, why, sizeof(why))
+               ? CLI_DONE
+               : cli_fail(CLI_FAILED, "%s", why);
 }
 
 /* A header of the request; credentials are not shown. */

@@ -3,17 +3,14 @@
 /* secret - the vault's door for the operator.  A value comes from stdin, or from the
  * terminal without echo; it is never an argument (others see those) and is never printed.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/secretask.h"
 #include "lib/base/clock.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -27,66 +24,13 @@ enum { ERROR_SIZE = 1024, VALUES_MAX = 16 };
 
 /* --- reading a value --- */
 
-/* Until EOF, or on a terminal until the end of the line. Returns the length, -1 after
- * having said what is wrong. */
-static long read_value(int fd, char value[SECRET_SIZE_MAX + 2], bool is_terminal)
-{
-    size_t len = 0;
-    ssize_t n = 0;
-
-    while (len <= SECRET_SIZE_MAX &&
-           (n = read(fd, value + len, SECRET_SIZE_MAX + 1 - len)) > 0) {
-        len += (size_t)n;
-        if (is_terminal && value[len - 1] == '\n')
-            break;
-    }
-    while (len && (value[len - 1] == '\n' || value[len - 1] == '\r'))
-        len--;
-    value[len] = 0;
-    if (n < 0)
-        return cli_fail(CLI_USAGE, "the secret cannot be read: %s", strerror(errno)), -1;
-    if (len > SECRET_SIZE_MAX)
-        return cli_fail(CLI_USAGE, "the secret is larger than 8 KiB"), -1;
-    return (long)len;
-}
-
-static long prompt(const char *name, char value[SECRET_SIZE_MAX + 2])
-{
-    struct termios before, silent;
-    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-
-    if (fd < 0 || tcgetattr(fd, &before) != 0) {
-        if (fd >= 0)
-            close(fd);
-        return cli_fail(CLI_USAGE, "there is no terminal to ask for the secret"), -1;
-    }
-    silent = before;
-    silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
-    dprintf(fd, "Value of %s (not shown): ", name);
-    (void)tcsetattr(fd, TCSAFLUSH,
-                    &silent); /* a terminal that cannot be silent still works */
-    long len = read_value(fd, value, true);
-    (void)tcsetattr(fd, TCSAFLUSH, &before);
-    dprintf(fd, "\n");
-    close(fd);
-    return len;
-}
-
 static bool ask(const char *name, char value[SECRET_SIZE_MAX + 2])
 {
-    long len = isatty(STDIN_FILENO) ? prompt(name, value)
-                                    : read_value(STDIN_FILENO, value, false);
+    long len = secretask(name, SECRETASK_WHOLE, value);
 
-    if (len < 0)
-        return false;
-    struct json *text = js_from_text(value, (size_t)len); /* it is handed over as JSON */
-    bool good = text && len && !memchr(value, 0, (size_t)len) &&
-                !memchr(value, '\n', (size_t)len);
-    js_free(text);
-    if (!good)
-        cli_fail(CLI_USAGE, len ? "the secret must be one line of UTF-8 text"
-                                : "the secret is empty; nothing was stored");
-    return good;
+    if (len == 0)
+        cli_fail(CLI_USAGE, "the secret is empty; nothing was stored");
+    return len > 0;
 }
 
 /* --- the commands --- */

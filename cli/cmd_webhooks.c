@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/endpoint.h"
 #include "cli/reading.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
@@ -74,20 +75,6 @@ static struct json *last_json(const struct search *search)
     return js_set_text(o, "why", search->why);
 }
 
-/* The address a provider is given; without gateway.public_url the gateway's own. */
-static char *address(const struct config *config, const char *path)
-{
-    const char *base = config->gateway.public_url;
-    size_t n = base ? strlen(base) : 0;
-    while (n > 0 && base[n - 1] == '/')
-        n--;
-    if (base)
-        return mem_format("%.*s/webhooks/%s", (int)n, base, path);
-    return mem_format("%s://%s:%u/webhooks/%s",
-                      config->gateway.tls_certificate ? "https" : "http",
-                      config->gateway.address, config->gateway.port, path);
-}
-
 static void print_endpoint(const struct config_integration *in,
                            const struct config_webhook *w, const char *url,
                            const struct search *accepted, const struct search *refused)
@@ -107,7 +94,7 @@ static void show(struct cli *cli, struct ledger *ledger,
 {
     struct search accepted, refused;
     _free_ char *pattern = mem_format("%s.>", in->name);
-    _free_ char *url = address(cli->config, w->path);
+    _free_ char *url = webhook_address(cli->config, w->path);
     find_last(ledger, in->name, pattern, w->path, &accepted);
     find_last(ledger, in->name, "signalbox.webhook.refused", w->path, &refused);
     if (cli->json) {

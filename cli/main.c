@@ -16,6 +16,11 @@ const struct cli_command cli_commands[] = {
     {"demo", "[--keep]",
      "the whole story without network or keys; 0 only if every step held", cmd_demo},
     {"init", "", "write a first configuration", cmd_init},
+    {"add",
+     "PROVIDER [--connector C] [--name N] [--mode test|live] [--options JSON] "
+     "[--base-url URL] "
+     "[--allow-private-network] [--print] [--no-try]",
+     "an integration's stanza, its secrets asked for, its key tried harmlessly", cmd_add},
     {"up", "[--sandbox [--dir DIR]]",
      "supervise all processes; with --sandbox: own data, a provider to practise on",
      cmd_up},

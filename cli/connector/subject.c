@@ -68,7 +68,7 @@ int subject_open(struct subject *subject, char *const *words, size_t n_words,
 {
     char path[PATH_MAX];
 
-    *subject = (struct subject){.n_words = n_words};
+    *subject = (struct subject){.n_words = n_words, .integration = SUBJECT_INTEGRATION};
     if (n_words > SUBJECT_WORDS_MAX) {
         snprintf(error, error_size, "more than %d words", SUBJECT_WORDS_MAX);
         return 1;
@@ -143,7 +143,7 @@ static int write_config(const struct subject *subject, const struct subject_star
 
     buf_format(&text,
                "data: ./data\nrun: ./run\nintegrations:\n  %s:\n    connector: %s\n",
-               SUBJECT_INTEGRATION, js_text(subject->manifest, "name", "unnamed"));
+               subject->integration, js_text(subject->manifest, "name", "unnamed"));
     if (subject->provider)
         buf_format(&text, "    provider: %s\n", subject->provider);
     if (start->base_url) {
@@ -201,9 +201,11 @@ static char *make_secrets(const struct subject *subject,
 
     for (size_t i = 0; i < js_count(declared) && !*why; i++) {
         const char *name = js_text(js_at(declared, i), "name", "");
-        const char *reference = js_text(start->secrets, name, NULL);
+        const char *reference = js_text(start->secrets, name, NULL),
+                   *given = js_text(start->values, name, NULL);
         _free_ char *made_up = mem_format("test_made_up_%s_0123456789", name);
-        _free_ char *value = reference ? read_secret(reference, why, sizeof(why)) : NULL;
+        _free_ char *value =
+            reference ? read_secret(reference, why, sizeof(why)) : mem_text(given);
         if (value)
             js_set_text(all, name, value);
         else if (!reference && !start->needs_secrets)
@@ -265,7 +267,7 @@ static int start_program(struct subject *subject, const char *config, char *secr
     argv[n++] = (char[]){"-c"};
     argv[n++] = words;
     argv[n++] = (char[]){"--integration"};
-    argv[n++] = (char[]){SUBJECT_INTEGRATION};
+    argv[n++] = (char *)(uintptr_t)subject->integration;
     argv[n++] = (char[]){"--secrets-fd"};
     argv[n++] = (char[]){"3"};
     int errors = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);

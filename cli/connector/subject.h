@@ -18,9 +18,11 @@ struct subject {
                                            for the first, which is made absolute */
     size_t n_words;
     char *provider;
-    struct json *manifest; /* of that provider where it has several */
-    bool is_lines;         /* a program of lines: signalbox-exec is put in front */
-    char *directory;       /* temporary; removed at the end */
+    const char *integration; /* what it is told it serves; set by its owner, else
+                                SUBJECT_INTEGRATION */
+    struct json *manifest;   /* of that provider where it has several */
+    bool is_lines;           /* a program of lines: signalbox-exec is put in front */
+    char *directory;         /* temporary; removed at the end */
     pid_t pid;
 };
 
@@ -34,6 +36,7 @@ struct subject_start {
     const struct json *options; /* {"name": value} over the defaults; may be NULL */
     const struct json *secrets; /* {"name": "file:PATH"}; the others are made up. May be
                                    NULL */
+    const struct json *values;  /* {"name": value}: secrets themselves; may be NULL */
     bool needs_secrets; /* made-up ones are not good enough: an error names them */
     bool is_private;    /* base_url is on a private network */
 };

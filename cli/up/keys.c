@@ -169,25 +169,30 @@ static void read_secret(struct reading *r, const struct config_secret *secret,
         read_from_file(r, secret, integration, key);
 }
 
-/* A live key under mode: test charges real cards; a test key under live charges nobody.
- */
-static void check_mode(struct reading *r, const struct config_integration *in,
-                       const struct key *key)
+const char *keys_mode(const char *value)
 {
     static const char *const prefixes[][2] = {{"sk_live_", "live"},
                                               {"rk_live_", "live"},
                                               {"sk_test_", "test"},
                                               {"rk_test_", "test"}};
 
-    for (size_t i = 0; i < key->n; i++)
-        for (size_t j = 0; j < sizeof(prefixes) / sizeof(*prefixes); j++)
-            if (strncmp(key->values[i], prefixes[j][0], strlen(prefixes[j][0])) == 0 &&
-                strcmp(prefixes[j][1], in->mode) != 0)
-                buf_format(
-                    &r->errors,
-                    "integration %s: `%s` is a %s key, and the configuration (line %d) "
-                    "says mode: %s\n",
-                    in->name, key->name, prefixes[j][1], in->line, in->mode);
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+        if (strncmp(value, prefixes[i][0], strlen(prefixes[i][0])) == 0)
+            return prefixes[i][1];
+    return NULL;
+}
+
+static void check_mode(struct reading *r, const struct config_integration *in,
+                       const struct key *key)
+{
+    for (size_t i = 0; i < key->n; i++) {
+        const char *mode = keys_mode(key->values[i]);
+        if (mode && strcmp(mode, in->mode) != 0)
+            buf_format(&r->errors,
+                       "integration %s: `%s` is a %s key, and the configuration (line "
+                       "%d) says mode: %s\n",
+                       in->name, key->name, mode, in->line, in->mode);
+    }
 }
 
 static void read_integration(struct reading *r, const struct config_integration *in)

@@ -31,6 +31,11 @@ void keys_free(struct keys *keys);
 /* When the first of the old versions ends; 0 = never. */
 uint64_t keys_until_us(const struct keys *keys);
 
+/* The mode that a secret is made for, "live" or "test", where its form tells; else NULL.
+ * A live key under mode: test charges real cards; a test key under live charges nobody.
+ */
+const char *keys_mode(const char *value);
+
 /* JSON texts, to be wiped and freed. */
 char *keys_for_broker(const struct keys *keys);
 char *keys_for_gateway(const struct keys *keys);

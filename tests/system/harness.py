@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SIGNALBOX_BUILD", ROOT / "build-check/gcc")).resolve()
 PROGRAMS = {"signalbox": "cli", "signalbox-broker": "broker", "signalbox-logger": "logger", "signalbox-gateway": "gateway",
-            "signalbox-payment": "connectors", "signalbox-exec": "connectors", "signalbox-http": "connectors", "signalbox-deliver": "deliver", "signalbox-proxy": "proxy", "signalbox-email": "connectors", "signalbox-messaging": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
+            "signalbox-payment": "connectors", "signalbox-ai": "connectors", "signalbox-maps": "connectors", "signalbox-exec": "connectors", "signalbox-http": "connectors", "signalbox-deliver": "deliver", "signalbox-proxy": "proxy", "signalbox-email": "connectors", "signalbox-messaging": "connectors", "signalbox-sandbox": "sandbox", "signalbox-bench": "bench",
             "signalbox-once": "tests/system"}
 WEBHOOK_SECRET = "whsec_test_of_the_system_tests"
 API_KEY = "sk_test_of_the_system_tests"

@@ -1,0 +1,456 @@
+/* SPDX-FileCopyrightText: The signalbox authors
+ * SPDX-License-Identifier: Apache-2.0 */
+/* add - an integration from a connector's manifest: its stanza, its secrets asked for,
+ * its key tried harmlessly, its webhook address and events shown
+ *
+ * Nothing is stored before the key was tried and the new configuration was read without
+ * an error; then the secrets go into the vault, and the file is replaced whole. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/add/catalog.h"
+#include "cli/add/stanza.h"
+#include "cli/add/try.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/endpoint.h"
+#include "cli/secretask.h"
+#include "cli/up/keys.h"
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/config/config.h"
+#include "lib/http/crypto.h"
+#include "lib/vault/vault.h"
+
+enum { ERROR_SIZE = 1200, CONFIG_MAX = 4 << 20 };
+
+struct add_args {
+    const char *provider, *connector, *name, *mode, *options, *base_url, *is_private,
+        *print, *no_try;
+};
+
+struct adding {
+    struct cli *cli;
+    const struct add_args *args;
+    struct catalog_entry entry;
+    struct stanza stanza;
+    struct json *options;
+    struct json *secrets;  /* {"name": value}: for the call that tries them */
+    struct json *asked;    /* {"name in the vault": value}: what is to be stored */
+    struct json *left_out; /* as of the stanza */
+    struct vault *vault;
+};
+
+/* --- what is asked for --- */
+
+static int check_options(const struct adding *a)
+{
+    const struct json *known = js_get(a->entry.manifest, "options");
+    const char *name;
+    void *cursor = NULL;
+
+    while (a->options && js_next(a->options, &cursor, &name)) {
+        bool is_known = false;
+        for (size_t i = 0; i < js_count(known); i++)
+            is_known |= strcmp(js_text(js_at(known, i), "name", ""), name) == 0;
+        if (!is_known)
+            return cli_fail(CLI_USAGE, "--options: %s has no option \"%s\"",
+                            a->args->provider, name);
+    }
+    for (size_t i = 0; i < js_count(known); i++) {
+        const struct json *o = js_at(known, i);
+        name = js_text(o, "name", "");
+        if (js_bool(o, "required", false) && !js_get(a->options, name))
+            return cli_fail(CLI_USAGE, "--options '{\"%s\": ...}' is needed: %s", name,
+                            js_text(o, "help", ""));
+    }
+    return CLI_DONE;
+}
+
+static int read_options(struct adding *a)
+{
+    const char *text = a->args->options ? a->args->options : "{}";
+    char why[200] = "it is something else";
+
+    a->options = js_parse(text, strlen(text), why, sizeof(why));
+    if (!js_is_object(a->options))
+        return cli_fail(CLI_USAGE, "--options: expected a JSON object: %s", why);
+    return check_options(a);
+}
+
+static int begin(struct adding *a)
+{
+    const struct add_args *args = a->args;
+    struct buf error = BUF_NULL;
+
+    if (catalog_find(args->provider, args->connector, &a->entry, &error)) {
+        cli_fail(CLI_USAGE, "%s", buf_str(&error));
+        buf_fini(&error);
+        return CLI_USAGE;
+    }
+    const char *name = args->name ? args->name : args->provider;
+    if (!text_is_name(name))
+        return cli_fail(CLI_USAGE,
+                        "`%s` is no name of an integration; expected 1 to 64 of a-z 0-9 "
+                        "_ -, first a letter",
+                        name);
+    if (args->mode && strcmp(args->mode, "test") != 0 && strcmp(args->mode, "live") != 0)
+        return cli_fail(CLI_USAGE, "--mode: `%s` does not fit; expected test or live",
+                        args->mode);
+    int status = read_options(a);
+    if (status)
+        return status;
+    if (!js_text(a->entry.manifest, "base_url", NULL) && !args->base_url)
+        return cli_fail(CLI_USAGE,
+                        "--base-url is needed: %s has no address that is everybody's",
+                        args->provider);
+    bool has_table = strcmp(a->entry.connector, args->provider) != 0;
+    a->stanza = (struct stanza){
+        .name = name,
+        .connector = a->entry.connector,
+        .provider = has_table ? args->provider : NULL,
+        .manifest = a->entry.manifest,
+        .mode = args->mode,
+        .base_url = args->base_url,
+        .allow_private_network = args->is_private != NULL,
+        .options = a->options,
+        .left_out = a->left_out,
+    };
+    return CLI_DONE;
+}
+
+/* --- secrets --- */
+
+/* The secret of the stanza under `use`; *ret_value is NULL where none is given.  One that
+ * the vault has already is taken from there. */
+static int take_secret(struct adding *a, const char *use, const char *what,
+                       const char **ret_value)
+{
+    const struct vault_version *version;
+    _free_ char *name = stanza_secret(&a->stanza, use);
+    char *value = mem_alloc(SECRET_SIZE_MAX + 2);
+    int status = CLI_DONE;
+
+    *ret_value = js_text(a->asked, name, NULL);
+    if (*ret_value) {
+        /* a webhook's that is one of the others */
+    } else if (vault_get(a->vault, name, clock_wall_us(), &version, 1)) {
+        fprintf(stderr, "%s: the vault has it already; it is used\n", name);
+        *ret_value = version->value;
+    } else {
+        fprintf(stderr, "%s: %s\n", name, what);
+        long n = secretask(name, SECRETASK_LINE, value);
+        if (n > 0) {
+            js_set_text(a->asked, name, value);
+            *ret_value = js_text(a->asked, name, NULL);
+        }
+        status = n < 0 ? CLI_USAGE : CLI_DONE;
+    }
+    crypto_wipe(value, SECRET_SIZE_MAX + 2);
+    free(value);
+    return status;
+}
+
+static int check_mode(const struct adding *a, const char *use, const char *value)
+{
+    const char *is = keys_mode(value), *wanted = a->stanza.mode;
+
+    if (!is || strcmp(is, wanted ? wanted : "test" /* as in lib/config/tables.c */) == 0)
+        return CLI_DONE;
+    return cli_fail(CLI_USAGE,
+                    "the secret %s is a %s key; nothing was stored (--mode %s is for it)",
+                    use, is, is);
+}
+
+static int take_secrets(struct adding *a)
+{
+    const struct json *secrets = js_get(a->entry.manifest, "secrets");
+
+    for (size_t i = 0; i < js_count(secrets); i++) {
+        const struct json *one = js_at(secrets, i);
+        const char *use = js_text(one, "name", ""), *value;
+        bool is_optional = js_bool(one, "optional", false);
+        _free_ char *what = mem_format("%s%s", is_optional ? "(may be left empty) " : "",
+                                       js_text(one, "what", ""));
+        int status = take_secret(a, use, what, &value);
+        if (!status && value)
+            status = check_mode(a, use, value);
+        if (status)
+            return status;
+        if (!value && !is_optional)
+            return cli_fail(CLI_USAGE,
+                            "the secret %s of %s is needed; nothing was stored", use,
+                            a->args->provider);
+        if (value)
+            js_set_text(a->secrets, use, value);
+        else
+            js_set_bool(a->left_out, use, true);
+    }
+    return CLI_DONE;
+}
+
+/* --- webhooks --- */
+
+static void show_webhook(const struct adding *a)
+{
+    const struct json *webhooks = js_get(a->entry.manifest, "webhooks");
+    _free_ char *address = webhook_address(a->cli->config, a->stanza.name);
+
+    fprintf(stderr, "Webhooks come to %s\n", address);
+    for (size_t i = 0; i < js_count(webhooks); i++)
+        fprintf(stderr, "    %s becomes %s\n", js_text(js_at(webhooks, i), "event", ""),
+                js_text(js_at(webhooks, i), "becomes", ""));
+    fprintf(stderr,
+            js_count(webhooks) ? "    any other event is kept as a fact, %s.<its type>\n"
+                               : "    what comes is kept as a fact, %s.<its type>\n",
+            a->stanza.name);
+    if (!a->cli->config->gateway.public_url)
+        fprintf(stderr, "    (set gateway.public_url to what the provider can reach)\n");
+}
+
+static int take_webhook(struct adding *a)
+{
+    const char *value;
+
+    if (!stanza_scheme(&a->stanza))
+        return CLI_DONE;
+    show_webhook(a);
+    int status = take_secret(a, "webhook",
+                             "the secret (or public key) that the provider shows once "
+                             "that address is registered; may be left empty: then "
+                             "webhooks stay a comment",
+                             &value);
+    a->stanza.has_webhook = value != NULL;
+    return status;
+}
+
+/* --- the try --- */
+
+static int try_key(const struct adding *a)
+{
+    const struct json *operation = try_operation(a->entry.manifest);
+    char error[ERROR_SIZE] = "";
+
+    if (a->args->no_try)
+        return CLI_DONE;
+    if (!operation) {
+        fprintf(stderr,
+                "Not tried: %s has no operation without an effect; the first "
+                "call will tell\n",
+                a->args->provider);
+        return CLI_DONE;
+    }
+    const struct try_options options = {
+        .integration = a->stanza.name,
+        .program = a->entry.program,
+        .provider = a->stanza.provider,
+        .base_url = a->args->base_url,
+        .allow_private_network = a->stanza.allow_private_network,
+        .options = a->options,
+        .secrets = a->secrets,
+        .operation = operation,
+    };
+    const char *name = js_text(operation, "name", "");
+    if (!try_call(&options, error, sizeof(error)))
+        return cli_fail(CLI_FAILED,
+                        "%s.%s was tried and failed: %s\nNothing was stored; --no-try "
+                        "leaves the try out",
+                        a->entry.connector, name, error);
+    fprintf(stderr, "Tried: %s.%s works\n", a->entry.connector, name);
+    return CLI_DONE;
+}
+
+/* --- what is written --- */
+
+static bool read_file(const char *path, struct buf *text, struct stat *ret_about)
+{
+    FILE *file = fopen(path, "re");
+    size_t n = 0;
+
+    bool is_good = file && fstat(fileno(file), ret_about) == 0;
+    while (is_good && text->len < CONFIG_MAX &&
+           (n = fread(buf_reserve(text, 65536), 1, 65536, file)) > 0)
+        text->len += n;
+    is_good = is_good && !ferror(file) && text->len < CONFIG_MAX;
+    if (file)
+        (void)fclose(file); /* it was only read */
+    return is_good;
+}
+
+/* Whole or not at all, with the file's mode. */
+static bool replace_file(const char *path, mode_t mode, struct buf *text)
+{
+    _free_ char *beside = mem_format("%s.new", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool is_good = fd >= 0 && write(fd, text->bytes, text->len) == (ssize_t)text->len &&
+                   fchmod(fd, mode & 0777) == 0 && fsync(fd) == 0;
+
+    if (fd >= 0 && close(fd) != 0)
+        is_good = false;
+    if (is_good && rename(beside, path) == 0)
+        return true;
+    cli_fail(CLI_FAILED, "%s: %s", beside, strerror(errno));
+    if (fd >= 0)
+        (void)unlink(beside); /* it is ours, and of no use */
+    return false;
+}
+
+static int store_secrets(struct adding *a)
+{
+    char error[ERROR_SIZE];
+    void *cursor = NULL;
+    const char *name;
+
+    while (js_next(a->asked, &cursor, &name))
+        vault_set(a->vault, name, js_text(a->asked, name, ""), clock_wall_us(),
+                  /* keep_old_us= */ 0);
+    if (js_count(a->asked) && !vault_save(a->vault, error, sizeof(error)))
+        return cli_fail(CLI_FAILED, "%s", error);
+    if (vault_made_key(a->vault))
+        fprintf(stderr,
+                "The vault's master key was made: %s\nBack it up somewhere else than the "
+                "vault: without it no secret can be read again.\n",
+                vault_key_file(a->vault));
+    return CLI_DONE;
+}
+
+/* The configuration with the stanza in it is read before it is written. */
+static int write_all(struct adding *a)
+{
+    const char *path = a->cli->config_path;
+    struct buf before = BUF_NULL, after = BUF_NULL, stanza = BUF_NULL, errors = BUF_NULL;
+    struct stat about;
+    struct config *config = NULL;
+    int status = CLI_USAGE;
+
+    stanza_write(&a->stanza, &stanza);
+    if (!read_file(path, &before, &about))
+        cli_fail(CLI_USAGE, "%s cannot be read: %s", path, strerror(errno));
+    else if (!stanza_insert(buf_str(&before), buf_str(&stanza), &after))
+        cli_fail(CLI_USAGE,
+                 "%s: `integrations` is not a block of lines; put the stanza in by hand "
+                 "(add --print)",
+                 path);
+    else if (!(config =
+                   config_parse(path, (const char *)after.bytes, after.len, &errors)))
+        cli_fail(CLI_USAGE, "with the new stanza the configuration is wrong:\n%s",
+                 buf_str(&errors));
+    else
+        status = store_secrets(a);
+    if (status == CLI_DONE && !replace_file(path, about.st_mode, &after))
+        status = CLI_FAILED;
+    config_free(config);
+    buf_fini(&before);
+    buf_fini(&after);
+    buf_fini(&stanza);
+    buf_fini(&errors);
+    return status;
+}
+
+/* --- the whole --- */
+
+static int print_stanza(struct adding *a)
+{
+    struct buf text = BUF_NULL;
+
+    a->stanza.has_webhook = true;
+    stanza_write(&a->stanza, &text);
+    fputs(buf_str(&text), stdout);
+    buf_fini(&text);
+    return CLI_DONE;
+}
+
+static void say_end(const struct adding *a)
+{
+    const struct config *config = a->cli->config; /* as it was before */
+    size_t others = 0;
+
+    for (size_t i = 0; i < config->n_integrations; i++) {
+        const char *connector = config->integrations[i].connector;
+        others += connector && strcmp(connector, a->entry.connector) == 0;
+    }
+    if (others)
+        fprintf(stderr,
+                "There are %zu more of the connector %s: give one of them `default: "
+                "true`, or name it in each call\n",
+                others, a->entry.connector);
+    if (a->cli->json)
+        cli_print(a->cli,
+                  js_set_text(js_set_text(js_object(), "integration", a->stanza.name),
+                              "config", a->cli->config_path));
+    else
+        printf("%s is added to %s; `signalbox up` starts it, `signalbox reload` where "
+               "the system runs\n",
+               a->stanza.name, a->cli->config_path);
+}
+
+static int add(struct adding *a)
+{
+    const struct config *config = cli_config(a->cli);
+    char error[ERROR_SIZE];
+
+    if (!config)
+        return CLI_USAGE;
+    if (config_integration(config, a->stanza.name))
+        return cli_fail(CLI_USAGE,
+                        "%s has an integration `%s` already; --name gives it another "
+                        "name",
+                        a->cli->config_path, a->stanza.name);
+    a->vault = vault_open(config->vault.vault_file, config->vault.master_key_file,
+                          /* writable= */ true, error, sizeof(error));
+    if (!a->vault)
+        return cli_fail(CLI_USAGE, "%s", error);
+    int status = take_secrets(a);
+    if (!status)
+        status = try_key(a);
+    if (!status)
+        status = take_webhook(a);
+    if (!status)
+        status = write_all(a);
+    if (!status)
+        say_end(a);
+    return status;
+}
+
+int cmd_add(struct cli *cli, int argc, char **argv)
+{
+    struct add_args args = {0};
+    const struct cli_option options[] = {
+        {"--connector", "C", &args.connector},
+        {"--name", "N", &args.name},
+        {"--mode", "test|live", &args.mode},
+        {"--options", "JSON", &args.options},
+        {"--base-url", "URL", &args.base_url},
+        {"--allow-private-network", NULL, &args.is_private},
+        {"--print", NULL, &args.print},
+        {"--no-try", NULL, &args.no_try},
+        {NULL, NULL, NULL}};
+
+    cli_undumpable();
+    if (cli_arguments(cli, options, argc, argv, 1, 1) < 0)
+        return CLI_USAGE;
+    args.provider = argv[1];
+    struct adding a = {.cli = cli,
+                       .args = &args,
+                       .secrets = js_object(),
+                       .asked = js_object(),
+                       .left_out = js_object()};
+    int status = begin(&a);
+    if (!status)
+        status = args.print ? print_stanza(&a) : add(&a);
+    catalog_entry_fini(&a.entry);
+    vault_close(a.vault);
+    js_free(a.options);
+    js_free(a.secrets);
+    js_free(a.asked);
+    js_free(a.left_out);
+    return status;
+}
