@@ -3,12 +3,15 @@
 #include "gateway/content.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/form.h"
-#include "gateway/slice.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/base/scan.h"
+#include "lib/base/slice.h"
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
 
@@ -17,15 +20,33 @@ enum { PART_MAX = 64, PLAIN_TOKEN_MAX = 256 };
 /* One event, and what stands around it. */
 struct item {
     const struct content *content;
-    const struct json *value;
-    const char *bytes;
-    size_t len;
+    struct slice_text bytes;
 };
+
+/* Append the text at a path; nothing when there is none. */
+static void add_text(const struct item *item, const char *path, struct buf *out)
+{
+    struct slice_text value;
+    if (item->content->fields)
+        buf_text(out, js_text(item->content->fields, path, ""));
+    else if (slice_get(item->bytes, path, &value))
+        (void)slice_add_text(value, out); /* another kind of value is as good as none */
+}
+
+static void add_int(const struct item *item, const char *path, struct buf *out)
+{
+    const struct json *fields = item->content->fields;
+    int64_t number = js_int(fields, path, 0); /* a form's are in its payload */
+    struct slice_text value;
+    if (fields ? js_is_int(js_get(fields, path))
+               : slice_get(item->bytes, path, &value) && slice_int(value, &number))
+        buf_format(out, "%" PRId64, number);
+}
 
 static void add_hash(const struct item *item, struct buf *out)
 {
     uint8_t hash[CRYPTO_SHA256_SIZE];
-    crypto_sha256(item->bytes, item->len, hash);
+    crypto_sha256(item->bytes.text, item->bytes.len, hash);
     text_hex(hash, sizeof(hash), out);
 }
 
@@ -40,10 +61,10 @@ static bool add_part(const struct item *item, const char *part, struct buf *out)
     } else if (!strncmp(part, "header:", 7)) {
         const char *value = item->content->header(item->content->user, part + 7);
         buf_text(out, value ? value : "");
-    } else if (strncmp(part, "int:", 4) != 0) {
-        buf_text(out, js_text(item->value, part, ""));
-    } else if (js_is_int(js_get(item->value, part + 4))) {
-        buf_format(out, "%" PRId64, js_int(item->value, part + 4, 0));
+    } else if (!strncmp(part, "int:", 4)) {
+        add_int(item, part + 4, out);
+    } else {
+        add_text(item, part, out);
     }
     return out->len > before;
 }
@@ -106,37 +127,61 @@ static bool give(const struct item *item, content_fn fn, void *user)
                 find(item, scheme->event_type, '.', &type);
     if (good) {
         fit_type(&type);
-        good = fn(user, buf_str(&id), buf_str(&type), item->bytes, item->len);
+        good = fn(user, buf_str(&id), buf_str(&type), item->bytes.text, item->bytes.len);
     }
     buf_fini(&id);
     buf_fini(&type);
     return good;
 }
 
-struct json *content_parse(const struct content *content)
+bool content_read(struct content *content)
 {
-    char error[128];
-    if (content->is_form)
-        return form_parse(content->body, content->body_len);
-    return js_parse(content->body, content->body_len, error, sizeof(error));
+    if (!content->is_form)
+        return scan_check(content->body, content->body_len);
+    content->fields = form_parse(content->body, content->body_len);
+    return content->fields != NULL;
 }
 
-bool content_each(const struct content *content, const struct json *body, content_fn fn,
-                  void *user)
+void content_fini(struct content *content)
 {
-    struct item item = {content, body, content->body, content->body_len};
+    js_free(content->fields);
+    content->fields = NULL;
+}
+
+static struct item whole(const struct content *content)
+{
+    return (struct item){content, {content->body, content->body_len}};
+}
+
+char *content_text(const struct content *content, const char *path)
+{
+    struct item item = whole(content);
+    struct buf text = BUF_NULL;
+    add_text(&item, path, &text);
+    return (char *)text.bytes; /* a buffer's text ends with a NUL */
+}
+
+static bool is_array(struct slice_text value)
+{
+    size_t blanks = 0;
+    while (blanks < value.len && strchr(" \t\r\n", value.text[blanks]))
+        blanks++;
+    return blanks < value.len && value.text[blanks] == '[';
+}
+
+bool content_each(const struct content *content, content_fn fn, void *user)
+{
+    struct item item = whole(content);
     if (!content->scheme->is_batch)
         return give(&item, fn, user);
-    struct slice_text raw = {content->body, content->body_len}, element;
-    size_t at = 0, n = js_is_array(body) ? js_count(body) : 0;
-    if (n == 0 || n > CONTENT_EVENTS_MAX)
+    struct slice_text all = item.bytes;
+    size_t at = 0, n = 0;
+    if (content->fields || !is_array(all))
         return false;
-    for (size_t i = 0; slice_element(raw, &at, &element); i++) {
-        item = (struct item){content, js_at(body, i), element.text, element.len};
-        if (!give(&item, fn, user))
+    for (; slice_element(all, &at, &item.bytes); n++)
+        if (n == CONTENT_EVENTS_MAX || !give(&item, fn, user))
             return false;
-    }
-    return true;
+    return n > 0;
 }
 
 /* --- handshakes --- */
@@ -147,10 +192,16 @@ static void write_answer(struct json *answer, struct buf *out)
     js_free(answer);
 }
 
-static bool answer_slack(const struct json *body, struct buf *out)
+static bool says(const struct content *content, const char *path, const char *word)
 {
-    const char *challenge = js_text(body, "challenge", NULL);
-    if (strcmp(js_text(body, "type", ""), "url_verification") != 0 || !challenge)
+    _free_ char *text = content_text(content, path);
+    return text && strcmp(text, word) == 0;
+}
+
+static bool answer_slack(const struct content *content, struct buf *out)
+{
+    _free_ char *challenge = content_text(content, "challenge");
+    if (!challenge || !says(content, "type", "url_verification"))
         return false;
     write_answer(js_set_text(js_object(), "challenge", challenge), out);
     return true;
@@ -158,11 +209,11 @@ static bool answer_slack(const struct json *body, struct buf *out)
 
 /* The token is signed with the key of events: one that looks like the start of a signed
  * event is not answered. */
-static bool answer_zoom(const struct scheme_key *key, const struct json *body,
+static bool answer_zoom(const struct content *content, const struct scheme_key *key,
                         struct buf *out)
 {
-    const char *plain = js_text(body, "payload.plainToken", NULL);
-    if (strcmp(js_text(body, "event", ""), "endpoint.url_validation") != 0 || !plain ||
+    _free_ char *plain = content_text(content, "payload.plainToken");
+    if (!plain || !says(content, "event", "endpoint.url_validation") ||
         strlen(plain) > PLAIN_TOKEN_MAX || strchr(plain, ':'))
         return false;
     uint8_t mac[CRYPTO_SHA256_SIZE];
@@ -176,14 +227,14 @@ static bool answer_zoom(const struct scheme_key *key, const struct json *body,
     return true;
 }
 
-bool content_handshake(const struct scheme *scheme, const struct scheme_key *key,
-                       const struct json *body, struct buf *ret_answer)
+bool content_handshake(const struct content *content, const struct scheme_key *key,
+                       struct buf *ret_answer)
 {
-    switch (scheme->handshake) {
+    switch (content->scheme->handshake) {
     case HANDSHAKE_SLACK:
-        return answer_slack(body, ret_answer);
+        return answer_slack(content, ret_answer);
     case HANDSHAKE_ZOOM:
-        return answer_zoom(key, body, ret_answer);
+        return answer_zoom(content, key, ret_answer);
     case HANDSHAKE_NONE:
         return false;
     }

@@ -12,7 +12,7 @@
 #include "gateway/hold.h"
 #include "gateway/key.h"
 #include "gateway/problem.h"
-#include "gateway/slice.h"
+#include "lib/base/slice.h"
 #include "lib/base/buf.h"
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
@@ -211,8 +211,6 @@ static const char *take_data(struct draft *d, const struct json *event,
     d->is_json = true;
     if (slice_member(raw, "data", &bytes))
         buf_add(&d->data, bytes.text, bytes.len);
-    else /* its name is spelled with escapes */
-        js_write(data, 0, &d->data);
     return NULL;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "gateway/certificate.h"
-#include "lib/base/json.h"
+#include "gateway/content.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/http/client.h"
@@ -34,12 +34,15 @@ void subscriptions_free(struct subscriptions *subscriptions)
     free(subscriptions);
 }
 
-char *subscription_url(const struct json *body)
+char *subscription_url(const struct content *content)
 {
-    const char *url = js_text(body, "SubscribeURL", NULL);
-    if (strcmp(js_text(body, "Type", ""), "SubscriptionConfirmation") != 0 || !url)
-        return NULL;
-    return certificate_host_fits(CERTIFICATE_SNS, url) ? mem_text(url) : NULL;
+    _free_ char *type = content_text(content, "Type");
+    char *url = content_text(content, "SubscribeURL");
+    if (url && type && strcmp(type, "SubscriptionConfirmation") == 0 &&
+        certificate_host_fits(CERTIFICATE_SNS, url))
+        return url;
+    free(url);
+    return NULL;
 }
 
 /* The address holds a token: it is not written down. */

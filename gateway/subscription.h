@@ -8,7 +8,7 @@
 #pragma once
 #include <stdbool.h>
 
-struct json;
+struct content;
 struct loop;
 struct subscriptions;
 
@@ -18,7 +18,7 @@ struct subscriptions *subscriptions_new(struct loop *loop);
 void subscriptions_free(struct subscriptions *subscriptions);
 /* The address of a message that asks, a copy to be freed. NULL when it does not ask, or
  * its address is not at Amazon. */
-char *subscription_url(const struct json *body);
+char *subscription_url(const struct content *content);
 /* Open it; what comes of it is in the process's log. */
 void subscription_confirm(struct subscriptions *subscriptions, const char *endpoint,
                           const char *url);

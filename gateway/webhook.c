@@ -24,7 +24,6 @@
 #include "lib/base/buf.h"
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
-#include "lib/base/json.h"
 #include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -447,12 +446,11 @@ static bool add_event(void *user, const char *event_id, const char *type_tail,
 }
 
 /* All events of the body, or none. Takes the arrival over. */
-static void commit(struct arrival *arrival, const struct content *content,
-                   const struct json *body)
+static void commit(struct arrival *arrival, const struct content *content, bool is_read)
 {
     struct http_request *request = arrival->pending.request;
     const char *detail = NULL;
-    if (!body || !content_each(content, body, add_event, arrival)) {
+    if (!is_read || !content_each(content, add_event, arrival)) {
         if (!arrival->error) {
             arrival->error = ERR_bad_request;
             detail = "the body is not an event";
@@ -491,9 +489,9 @@ static void parse_and_commit(struct gateway *gateway, struct endpoint *e,
                               .header = header,
                               .user = request};
     content.body = http_body(request, &content.body_len);
-    struct json *body = content_parse(&content);
+    bool is_read = content_read(&content);
     struct buf answer = {0};
-    if (content_handshake(e->scheme, key, body, &answer)) {
+    if (is_read && content_handshake(&content, key, &answer)) {
         struct http_reply reply = {200, "application/json", answer.bytes, answer.len,
                                    NULL};
         http_reply(request, &reply);
@@ -501,12 +499,12 @@ static void parse_and_commit(struct gateway *gateway, struct endpoint *e,
         struct arrival *arrival = mem_alloc(sizeof(*arrival));
         *arrival = (struct arrival){
             .pending.request = request, .gateway = gateway, .endpoint = e};
-        if (e->confirms)
-            arrival->subscription = subscription_url(body);
-        commit(arrival, &content, body);
+        if (e->confirms && is_read)
+            arrival->subscription = subscription_url(&content);
+        commit(arrival, &content, is_read);
     }
     buf_fini(&answer);
-    js_free(body);
+    content_fini(&content);
 }
 
 static void handle(struct gateway *gateway, struct endpoint *e,

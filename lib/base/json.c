@@ -26,9 +26,27 @@ static struct json *out(json_t *value)
     return (struct json *)value;
 }
 
+/* jansson ends at a NUL between values, and would not see what stands behind it. */
+static bool has_nul(const char *text, size_t n, char *error, size_t error_size)
+{
+    const char *nul = n ? memchr(text, 0, n) : NULL;
+    int line = 1, column = 1;
+
+    if (!nul)
+        return false;
+    for (const char *c = text; c < nul; c++) {
+        column = *c == '\n' ? 1 : column + 1;
+        line += *c == '\n';
+    }
+    snprintf(error, error_size, "%d:%d: a NUL is not JSON", line, column);
+    return true;
+}
+
 struct json *js_parse(const char *text, size_t n, char *error, size_t error_size)
 {
     json_error_t e;
+    if (has_nul(text, n, error, error_size))
+        return NULL;
     json_t *value = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
 
     if (!value && error_size)

@@ -10,7 +10,6 @@
 #include "gateway/scheme_body.h"
 #include "gateway/subscription.h"
 #include "lib/base/buf.h"
-#include "lib/base/json.h"
 #include "lib/base/mem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -67,17 +66,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct scheme_key key = {(uint8_t *)(uintptr_t) "key", 3};
     struct buf out = {0};
     content.user = NULL;
-    struct json *body = content_parse(&content);
-    if (body) {
-        content_each(&content, body, look, &content);
-        content_handshake(scheme, &key, body, &out);
-        free(subscription_url(body));
+    if (content_read(&content)) {
+        content_each(&content, look, &content);
+        content_handshake(&content, &key, &out);
+        free(subscription_url(&content));
     }
     if (scheme->in_body)
         read_signed(scheme, &content);
     buf_clear(&out);
     form_sorted(text, n - 1, &out);
-    js_free(body);
+    content_fini(&content);
     buf_fini(&out);
     free(text);
     return 0;
