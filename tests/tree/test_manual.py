@@ -25,6 +25,7 @@ PROGRAMS = {
     "connectors/messaging/signalbox-messaging.8.scd": "connectors/signalbox-messaging",
     "connectors/http/signalbox-http.8.scd": "connectors/signalbox-http",
     "connectors/payment/signalbox-payment.8.scd": "connectors/signalbox-payment",
+    "proxy/signalbox-proxy.8.scd": "proxy/signalbox-proxy",
     "sandbox/signalbox-sandbox.8.scd": "sandbox/signalbox-sandbox",
 }
 DAEMON_SECTIONS = ["SYNOPSIS", "DESCRIPTION", "OPTIONS", "SIGNALS", "FILES", "EXIT STATUS", "SECURITY", "BUGS"]
