@@ -429,13 +429,26 @@ static void put_provider(struct buf *out, const struct keys *keys,
     }
 }
 
+/* A provider's first integration has its keys. */
+static bool is_played_already(const struct config *config, size_t index, int port)
+{
+    const struct config_integration *all = config->integrations;
+
+    for (size_t i = 0; i < index; i++)
+        if (sandbox_plays(&all[i], port) &&
+            strcmp(all[i].provider, all[index].provider) == 0)
+            return true;
+    return false;
+}
+
 char *keys_for_sandbox(const struct keys *keys, const struct config *config,
                        int sandbox_port)
 {
     struct buf out = BUF_NULL;
 
     for (size_t i = 0; i < config->n_integrations; i++)
-        if (sandbox_plays(&config->integrations[i], sandbox_port))
+        if (sandbox_plays(&config->integrations[i], sandbox_port) &&
+            !is_played_already(config, i, sandbox_port))
             put_provider(&out, keys, &config->integrations[i]);
     return finish(&out);
 }

@@ -184,6 +184,24 @@ static void add_maps(struct buf *out, int port)
                   "    why: { pattern: call, because: \"to practise\" }\n");
 }
 
+/* The practice OpenAI once more, for applications with OpenAI's own SDK. */
+static void add_proxy(struct buf *out, int port, int door)
+{
+    buf_format(
+        out,
+        "  models:\n"
+        "    connector: proxy\n"
+        "    provider: openai\n"
+        "    service: OpenAI\n"
+        "    mode: test\n"
+        "    base_url: http://127.0.0.1:%d/openai\n"
+        "    allow_private_network: true\n"
+        "    secrets: { api_key: vault:openai_api_key }\n"
+        "    options: { listen: \"127.0.0.1:%d\", prices: \"practice 1.00 2.00\" }\n"
+        "    why: { pattern: call, because: \"to practise\" }\n",
+        port, door);
+}
+
 static char *configuration(const struct sandbox_options *options)
 {
     int gateway = sandbox_free_port(options->gateway_port ? options->gateway_port : 8080),
@@ -203,6 +221,7 @@ static char *configuration(const struct sandbox_options *options)
     add_messaging(&out, port, gateway);
     add_ai(&out, port);
     add_maps(&out, port);
+    add_proxy(&out, port, sandbox_free_port(options->port ? 0 : 8091));
     char *text = mem_text(buf_str(&out));
     buf_fini(&out);
     return text;
