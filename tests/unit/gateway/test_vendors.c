@@ -438,6 +438,38 @@ static void no_flipped_bit_is_accepted(void **state)
     for_each_signer(try_bits);
 }
 
+/* The whole of a request as it comes: a body of 2 KiB and its header. */
+static void no_flipped_bit_of_a_request_of_2_kib_is_accepted(void **state)
+{
+    (void)state;
+    const struct signer *s = &signers[0]; /* Stripe's, whose header holds the time too */
+    struct buf body = {0}, header = {0}, mac = {0};
+    uint8_t bytes[CRYPTO_SHA256_SIZE];
+    buf_text(&body, "{\"id\":\"evt_1\",\"type\":\"a.b\",\"data\":\"");
+    while (body.len < 2046)
+        buf_text(&body, "x");
+    buf_text(&body, "\"}");
+    struct crypto_part parts[] = {{s->before, strlen(s->before)}, {body.bytes, body.len}};
+    crypto_hmac_sha256(s->secret, strlen(s->secret), parts, 2, bytes);
+    text_hex(bytes, sizeof(bytes), &mac);
+    buf_format(&header, "%s%s", s->header_start, buf_str(&mac));
+    struct scheme_input input = {
+        .signature = buf_str(&header), .body = body.bytes, .body_len = body.len};
+    struct buf *const flipped[] = {&body, &header};
+    size_t accepted = 0;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t bit = 0; bit < flipped[i]->len * 8; bit++) {
+            flipped[i]->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            accepted += verify(s->scheme, s->secret, &input, NOW) == SCHEME_OK;
+            flipped[i]->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+    assert_int_equal(accepted, 0);
+    assert_int_equal(verify(s->scheme, s->secret, &input, NOW), SCHEME_OK);
+    buf_fini(&body);
+    buf_fini(&header);
+    buf_fini(&mac);
+}
+
 static void try_bodies(const struct signer *s)
 {
     static const char *const bodies[] = {
@@ -688,6 +720,7 @@ int main(void)
         cmocka_unit_test(published_vectors_are_told_apart),
         cmocka_unit_test(genuine_ones_pass_with_their_secret_only),
         cmocka_unit_test(no_flipped_bit_is_accepted),
+        cmocka_unit_test(no_flipped_bit_of_a_request_of_2_kib_is_accepted),
         cmocka_unit_test(other_and_reserialised_bodies_are_refused),
         cmocka_unit_test(stale_future_and_other_times_are_refused),
         cmocka_unit_test(missing_cut_and_repeated_headers_are_refused),
