@@ -75,7 +75,7 @@ bool certificate_host_fits(enum scheme_certificate whose, const char *url)
     if (n > CERTIFICATE_URL_MAX || strncmp(url, "https://", 8) != 0)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (url[i] <= ' ' || url[i] == 0x7f || strchr("@\\", url[i]))
+        if (url[i] <= ' ' || url[i] == 0x7f)
             return false;
     const char *host = url + 8;
     size_t host_len = strcspn(host, "/?#");

@@ -10,7 +10,6 @@
 #include "lib/base/buf.h"
 #include "lib/base/id.h"
 #include "lib/base/log.h"
-#include "lib/http/server.h"
 #include "lib/loop/loop.h"
 #include "proto/attrs.h"
 #include "proto/record.h"
@@ -90,15 +89,15 @@ static void start_minute(struct gateway *gateway)
     gateway->refusal_timer_runs = true;
 }
 
-void refusal_note(struct gateway *gateway, struct endpoint *e,
-                  const struct http_request *request, const char *why, bool is_unverified)
+void refusal_note(struct gateway *gateway, struct endpoint *e, const char *from,
+                  const char *why, bool is_unverified)
 {
     struct refusals *r = &e->refusals[is_unverified ? 0 : 1];
     (*(is_unverified ? &e->refused : &e->not_taken))++;
     start_minute(gateway);
     if (r->told < REFUSALS_TOLD) {
         r->told++;
-        tell(gateway, e, http_remote(request), why, is_unverified);
+        tell(gateway, e, from, why, is_unverified);
         return;
     }
     r->untold++;

@@ -11,13 +11,12 @@
 
 struct endpoint;
 struct gateway;
-struct http_request;
 
 enum { REFUSALS_TOLD = 60, REFUSAL_WINDOW_US = 60 * 1000 * 1000, REFUSAL_WHY_SIZE = 256 };
 
-/* Note one. is_unverified: it failed verification; else it passed, and was not stored. */
-void refusal_note(struct gateway *gateway, struct endpoint *endpoint,
-                  const struct http_request *request, const char *why,
-                  bool is_unverified);
+/* Note one that came `from` an address. is_unverified: it failed verification; else it
+ * passed, and was not stored. */
+void refusal_note(struct gateway *gateway, struct endpoint *endpoint, const char *from,
+                  const char *why, bool is_unverified);
 /* No further minute. */
 void refusal_close(struct gateway *gateway);

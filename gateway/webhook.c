@@ -303,7 +303,7 @@ static void refuse(struct gateway *gateway, struct endpoint *e,
 {
     char why[REFUSAL_WHY_SIZE];
     scheme_explain(verdict, e->n_keys, body_len, why, sizeof(why));
-    refusal_note(gateway, e, request, why, /* is_unverified= */ true);
+    refusal_note(gateway, e, http_remote(request), why, /* is_unverified= */ true);
     if (verdict->result == SCHEME_CERTIFICATE)
         problem_reply(request, ERR_unavailable, NULL, CERTIFICATE_RETRY_US / 1000);
     else
@@ -372,7 +372,8 @@ static void reply_refused(struct arrival *arrival, const struct hold_result *res
     char why[REFUSAL_WHY_SIZE];
     snprintf(why, sizeof(why), "%s: %s", error_info(result->error)->name,
              result->detail ? result->detail : "");
-    refusal_note(arrival->gateway, arrival->endpoint, arrival->pending.request, why,
+    refusal_note(arrival->gateway, arrival->endpoint,
+                 http_remote(arrival->pending.request), why,
                  /* is_unverified= */ false);
     gateway_note_refusal(arrival->gateway, result->error);
     unsigned error = result->error == ERR_not_ready ? ERR_not_ready : ERR_unavailable;
@@ -456,7 +457,7 @@ static void commit(struct arrival *arrival, const struct content *content, bool 
             detail = "the body is not an event";
         }
         refusal_note(
-            arrival->gateway, arrival->endpoint, request,
+            arrival->gateway, arrival->endpoint, http_remote(request),
             detail ? "not an event: not of the scheme's form, or no id or type in it"
                    : "the events are too large to be stored together",
             /* is_unverified= */ false);
