@@ -26,10 +26,11 @@ static const char style[] =
     "a{color:var(--mark)}"
     "table{border-collapse:collapse;width:100%;margin:.8rem 0 1.3rem;font-size:.88rem}"
     "th{background:var(--head);text-align:left;font-weight:600}"
-    "th,td{border:1px solid var(--line);padding:.4rem .6rem;vertical-align:top}"
+    "th,td{border:1px solid var(--line);padding:.4rem .6rem;vertical-align:top;"
+    "min-width:6.6rem}"
     "code{font:.92em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;"
     "background:var(--head);padding:.05em .3em;border-radius:3px;"
-    "overflow-wrap:anywhere}"
+    "overflow-wrap:break-word}"
     "svg{display:block;max-width:100%;height:auto;margin:1rem 0 1.4rem}"
     "@media print{body{margin:0;max-width:none;font-size:10pt;padding:0}nav{display:none}"
     "h2,h3{break-after:avoid}tr,svg{break-inside:avoid}thead{display:table-header-group}"
@@ -51,17 +52,26 @@ void html_escape(const char *text, size_t n, struct buf *out)
     }
 }
 
+/* A name may be broken behind its dots and dashes, and nowhere else. */
+static void code(const char *text, size_t n, struct buf *out)
+{
+    buf_text(out, "<code>");
+    for (size_t i = 0; i < n; i++) {
+        html_escape(text + i, 1, out);
+        if (strchr("._/", text[i]) && i + 1 < n)
+            buf_text(out, "<wbr>");
+    }
+    buf_text(out, "</code>");
+}
+
 static void inline_text(const char *text, struct buf *out)
 {
     bool in_code = false, is_code;
     const char *span;
     size_t n;
 
-    while (blocks_span(&text, &in_code, &span, &n, &is_code)) {
-        buf_text(out, is_code ? "<code>" : "");
-        html_escape(span, n, out);
-        buf_text(out, is_code ? "</code>" : "");
-    }
+    while (blocks_span(&text, &in_code, &span, &n, &is_code))
+        (is_code ? code : html_escape)(span, n, out);
 }
 
 static void element(const char *name, const char *text, struct buf *out)
