@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/call.h"
+#include "gateway/document.h"
 #include "gateway/event.h"
 #include "gateway/gateway.h"
 #include "gateway/group.h"
@@ -48,6 +49,7 @@ static const struct route routes[] = {
     {"GET", "/v1/status", SCOPE_READ, query_status},
     {"POST", "/v1/redrive", SCOPE_ADMIN, redrive_handle},
     {"GET", "/v1/integrations", SCOPE_READ, integration_list},
+    {"GET", "/v1/integrations/*/document", SCOPE_READ, document_handle},
     {"GET", "/v1/openapi.json", SCOPE_NONE, openapi_handle},
     {"GET", "/metrics", SCOPE_READ, metrics_handle},
     {"GET", "/healthz", SCOPE_NONE, query_health},

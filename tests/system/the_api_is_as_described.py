@@ -163,6 +163,10 @@ def test_what_an_operator_reads_is_as_described(api):
     stripe = api.ask("GET", "/v1/integrations", expect=200)["integrations"][0]
     assert (stripe["name"], stripe["secrets"], stripe["webhooks"][0]["path"]) == ("stripe", ["api_key"], "stripe")
     assert harness.API_KEY not in json.dumps(stripe)
+    for accept, first in ((None, b"# Integration"), ("text/html", b"<!DOCTYPE"), ("text/markdown, text/html", b"# Integration")):
+        page = api.ask("GET", "/v1/integrations/stripe/document", headers={"Accept": accept} if accept else None, expect=200)
+        assert page.startswith(first) and harness.API_KEY.encode() not in page
+    api.ask("GET", "/v1/integrations/nobody/document", expect=404)
     api.ask("POST", "/v1/redrive", {"status": "failed"}, expect=400)
     api.ask("POST", "/v1/redrive", {"type": "payment.>", "dry_run": True}, expect=200)
 
