@@ -107,7 +107,9 @@ static void check_events(struct checking *c)
         say(c, "event", where,
             "the event %s was seen %llu times and is not in the catalogue: %s", e->type,
             (unsigned long long)e->count,
-            in->connector ? "declare it" : "no group takes it; name its type in one");
+            !in->connector ? "no group takes it; name its type in one"
+            : is_webhook   ? "declare it, or have the service not send it"
+                           : "declare it");
     }
 }
 
