@@ -193,7 +193,8 @@ const struct sb_operation anthropic_operations[] = {
      SB_BRANCHES(chat_request, chat_succeeded, chat_failed),
      .repeat = SB_REPEAT_SAFE,
      .price = ask_price,
-     .price_text = "by the tokens used and the model, from options.prices",
+     .price_text = "by the tokens used and the model, from options.prices; longer texts "
+                   "cost more, so it grows with the text and not with the calls alone",
      .example = "{\"model\":\"claude-3-5-haiku-latest\",\"messages\":[{\"role\":\"user\","
                 "\"content\":\"Say hello\"}],\"max_tokens\":50}",
      .example_answer =
@@ -230,5 +231,8 @@ const struct sb_failure_mode anthropic_failures[] = {
      "asked again: at worst it is paid for twice"},
     {"no text", "permanent: the model gave no text",
      "the model refused or used a tool: see finish_reason"},
+    {"Anthropic down", "exhausted, with the last answer",
+     "tried again until attempts or deadline ended; nothing was changed by it, so "
+     "redrive it when the service is back, or let it be"},
     {.name = NULL},
 };

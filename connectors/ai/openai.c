@@ -169,7 +169,8 @@ const struct sb_operation openai_operations[] = {
      SB_BRANCHES(chat_request, chat_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = ask_price,
-     .price_text = "by the tokens used and the model, from options.prices",
+     .price_text = "by the tokens used and the model, from options.prices; longer texts "
+                   "cost more, so it grows with the text and not with the calls alone",
      .example = "{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":"
                 "\"Say hello\"}],\"max_tokens\":50}",
      .example_answer =
@@ -186,12 +187,13 @@ const struct sb_operation openai_operations[] = {
      SB_BRANCHES(embed_request, embed_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = ask_price,
-     .price_text = "by the tokens used and the model, from options.prices",
+     .price_text = "by the tokens used and the model, from options.prices; longer texts "
+                   "cost more, so it grows with the text and not with the calls alone",
      .example = "{\"model\":\"text-embedding-3-small\",\"input\":\"a text\"}",
      .example_answer = "{\"model\":\"text-embedding-3-small\",\"data\":[{\"index\":0,"
                        "\"embedding\":[0.1,-0.2]}],\"usage\":{\"prompt_tokens\":2}}",
      .degrade = "leave the text out of the index, and embed it later",
-     .test = "as chat"},
+     .test = "with a short text; in signalbox's sandbox the model's name decides"},
     {.name = "models",
      .summary = "List the models that the key may ask",
      SB_BRANCHES(models_request, ask_models, failed),
@@ -220,5 +222,8 @@ const struct sb_failure_mode openai_failures[] = {
      "asked again: at worst it is paid for twice"},
     {"no text", "permanent: the model gave no text",
      "the model refused, or max_tokens was too small: see finish_reason"},
+    {"OpenAI down", "exhausted, with the last answer",
+     "tried again until attempts or deadline ended; nothing was changed by it, so "
+     "redrive it when the service is back, or let it be"},
     {.name = NULL},
 };

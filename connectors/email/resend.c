@@ -122,7 +122,8 @@ const struct sb_operation resend_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_KEYED, .key_lifetime_s = KEY_LIFETIME_S, .price = mail_price,
      .example = EMAIL_EXAMPLE,
-     .price_text = "per mail accepted, in tiers of a monthly plan",
+     .price_text = "per mail accepted, in tiers of a monthly plan: ten times the mails "
+                   "are another tier, and above a tier each mail is charged by itself",
      .example_answer = "{\"id\":\"49a3999c-0ce1-4ea6-ab68-afcd6dc2e794\"}",
      .test = "to delivered@resend.dev, bounced@resend.dev or complained@resend.dev, at "
              "Resend and in signalbox's sandbox"},
@@ -197,7 +198,8 @@ const struct sb_failure_mode resend_failures[] = {
      "raise the plan, or redrive when the day or month is over"},
     {"rate limit", "a retry: Resend's rate limit is reached",
      "tried again after a pause"},
-    {"answer lost", "a retry; unknown once the key's lifetime (24 h) is over",
+    {"answer lost",
+     "unknown, once the key's lifetime (24 h) is over; before that a retry",
      "sent again under the same key, which cannot send it twice"},
     {"Resend broken", "exhausted, with the last answer",
      "tried again under the same key until attempts or deadline end"},

@@ -149,7 +149,9 @@ static enum sb_verdict send_failed(const struct sb_event *event,
 const struct sb_operation sendgrid_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_NEVER, .price = mail_price, .example = EMAIL_EXAMPLE,
-     .price_text = "per mail accepted and recipient, in tiers of a monthly plan",
+     .price_text =
+         "per mail accepted and recipient, in tiers of a monthly plan: ten times the "
+         "mails are another tier, and above a tier each mail is charged by itself",
      .test = "with the option sandbox_mode SendGrid checks the mail and sends none; in "
              "signalbox's sandbox the recipient decides, see docs/guide/email.md"},
     {.name = NULL},
@@ -225,5 +227,8 @@ const struct sb_failure_mode sendgrid_failures[] = {
     {"SendGrid broken", "unknown: SendGrid answered 500", "as with a lost answer"},
     {"address bounces", "an event email.bounced",
      "stop writing to the address; SendGrid suppresses it from then on"},
+    {"SendGrid down", "exhausted, with the last answer",
+     "what it certainly did not take was tried again until attempts or deadline ended; "
+     "redrive it when the service is back"},
     {.name = NULL},
 };

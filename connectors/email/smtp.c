@@ -203,7 +203,9 @@ static enum sb_verdict send_failed(const struct sb_event *event,
 
 const struct sb_operation smtp_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
-     .repeat = SB_REPEAT_NEVER, .price = mail_price, .price_text = "none, or the relay's",
+     .repeat = SB_REPEAT_NEVER, .price = mail_price,
+     .price_text = "none on a server of one's own, whatever the traffic; a relay charges "
+                   "by its plan",
      .timeout_ms = TIMEOUT_MS,
      .test = "against a mail server on the same host, with allow_private_network"},
     {.name = NULL},
@@ -226,5 +228,8 @@ const struct sb_failure_mode smtp_failures[] = {
     {"reply lost", "unknown: the call was sent and no answer could be used",
      "never sent again by itself: look for the Message-ID in the server's log and "
      "resolve"},
+    {"mail server down", "exhausted, with the last answer",
+     "it could not be reached, or said later each time, until attempts or deadline "
+     "ended; redrive when it is back"},
     {.name = NULL},
 };

@@ -182,9 +182,12 @@ static const struct sb_operation operations[] = {
      .summary = "Make a request that must not be made twice",
      SB_BRANCHES(call_request, succeeded, http_failed),
      .repeat = SB_REPEAT_NEVER,
-     .price_text = "as the service says",
-     .degrade = "as the application sees fit",
-     .test = "against a test address of the service",
+     .price_text =
+         "by the service's contract; `prices` of the integration gives it an amount",
+     .degrade = "take the order for later and say so; one that ended unknown is looked "
+                "up at the service before it is made again",
+     .test = "against a test address of the service (base_url), or `signalbox connector "
+             "run signalbox-http --once`",
      .example = "{\"method\":\"POST\",\"path\":\"/orders\",\"body\":{\"sku\":\"tea\"}}",
      .example_answer = "{\"id\":\"o_1\"}"},
     {.name = "keyed",
@@ -192,18 +195,22 @@ static const struct sb_operation operations[] = {
      SB_BRANCHES(call_request, succeeded, http_failed),
      .repeat = SB_REPEAT_KEYED,
      .key_lifetime_s = KEY_LIFETIME_S,
-     .price_text = "as the service says",
-     .degrade = "as the application sees fit",
-     .test = "against a test address of the service",
+     .price_text =
+         "by the service's contract; `prices` of the integration gives it an amount",
+     .degrade = "take the order for later and say so; the same key keeps it from being "
+                "done twice",
+     .test = "against a test address of the service (base_url), or `signalbox connector "
+             "run signalbox-http --once`",
      .example = "{\"method\":\"POST\",\"path\":\"/orders\",\"body\":{\"sku\":\"tea\"}}",
      .example_answer = "{\"id\":\"o_1\"}"},
     {.name = "read",
      .summary = "Ask for something, which changes nothing",
      SB_BRANCHES(read_request, succeeded, http_failed),
      .repeat = SB_REPEAT_SAFE,
-     .price_text = "as the service says",
-     .degrade = "show what was known before",
-     .test = "changes nothing",
+     .price_text =
+         "by the service's contract; `prices` of the integration gives it an amount",
+     .degrade = "show what was known before, with its age",
+     .test = "changes nothing, so against the service itself",
      .example = "{\"path\":\"/orders/o_1\"}",
      .example_answer = "{\"id\":\"o_1\"}"},
     {.name = "poll",
@@ -211,9 +218,10 @@ static const struct sb_operation operations[] = {
      SB_BRANCHES(poll_request, poll_succeeded, http_failed),
      .repeat = SB_REPEAT_SAFE,
      .is_poll = true,
-     .price_text = "as the service says",
+     .price_text =
+         "by the service's contract; `prices` of the integration gives it an amount",
      .degrade = "the next run takes up where the last successful one ended",
-     .test = "changes nothing",
+     .test = "changes nothing, so against the service itself",
      .example = "{\"path\":\"/orders\"}",
      .example_answer = "[{\"id\":\"o_1\"}]"},
     {.name = NULL},

@@ -199,7 +199,8 @@ const struct sb_operation google_operations[] = {
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
      .price = price,
-     .price_text = "per call, from options.call_price",
+     .price_text = "per call, from options.call_price; Google's list has a free share "
+                   "each month and gets cheaper in steps, which the estimate leaves out",
      .example = "{\"address\":\"1 High St, London\"}",
      .example_answer = GEOCODED,
      .degrade = "take the address as typed and locate it later",
@@ -212,11 +213,12 @@ const struct sb_operation google_operations[] = {
      SB_BRANCHES(reverse_request, place_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = price,
-     .price_text = "per call, from options.call_price",
+     .price_text = "per call, from options.call_price; Google's list has a free share "
+                   "each month and gets cheaper in steps, which the estimate leaves out",
      .example = "{\"lat\":51.5,\"lng\":-0.12}",
      .example_answer = GEOCODED,
      .degrade = "show the degrees",
-     .test = "as geocode"},
+     .test = "with a known place; in signalbox's sandbox the input decides"},
     {.name = "route",
      .summary = "Find the way between two places",
      .transition = "trip: wanted -> with a way",
@@ -224,14 +226,15 @@ const struct sb_operation google_operations[] = {
      SB_BRANCHES(route_request, route_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = price,
-     .price_text = "per call, from options.call_price",
+     .price_text = "per call, from options.call_price; Google's list has a free share "
+                   "each month and gets cheaper in steps, which the estimate leaves out",
      .example = "{\"origin\":\"1 High St, London\",\"destination\":{\"lat\":51.6,\"lng\":"
                 "-0.2}}",
      .example_answer =
          "{\"status\":\"OK\",\"routes\":[{\"summary\":\"A40\",\"legs\":[{\"distance\":{"
          "\"value\":9000},\"duration\":{\"value\":1200}}]}]}",
      .degrade = "estimate by the distance as the crow flies",
-     .test = "as geocode"},
+     .test = "with a known place; in signalbox's sandbox the input decides"},
     {.name = NULL},
 };
 
@@ -248,5 +251,8 @@ const struct sb_failure_mode google_failures[] = {
      "tried again until the deadline"},
     {"answer lost", "a retry: no answer came",
      "asked again: at worst it is paid for twice"},
+    {"Google down", "exhausted, with the last answer",
+     "tried again until attempts or deadline ended; nothing was changed by it, so "
+     "redrive it when the service is back, or let it be"},
     {.name = NULL},
 };

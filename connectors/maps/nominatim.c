@@ -126,7 +126,8 @@ const struct sb_operation nominatim_operations[] = {
      SB_BRANCHES(geocode_request, geocode_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
-     .price_text = "none",
+     .price_text = "none; the public server takes one call a second, so ten times the "
+                   "traffic needs a server of one's own",
      .example = "{\"address\":\"1 High St, London\"}",
      .example_answer = "[" PLACE "]",
      .degrade = "take the address as typed and locate it later",
@@ -138,11 +139,12 @@ const struct sb_operation nominatim_operations[] = {
      .transition_failed = "place: on the map -> without an address",
      SB_BRANCHES(reverse_request, reverse_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
-     .price_text = "none",
+     .price_text = "none; the public server takes one call a second, so ten times the "
+                   "traffic needs a server of one's own",
      .example = "{\"lat\":51.5,\"lng\":-0.12}",
      .example_answer = PLACE,
      .degrade = "show the degrees",
-     .test = "as geocode"},
+     .test = "with a known place; in signalbox's sandbox the input decides"},
     {.name = NULL},
 };
 
@@ -157,5 +159,8 @@ const struct sb_failure_mode nominatim_failures[] = {
      "tried again with growing pauses; set limits.rate to 1/s"},
     {"broken", "a retry: Nominatim answered 5xx", "tried again until the deadline"},
     {"answer lost", "a retry: no answer came", "asked again: nothing is lost by it"},
+    {"Nominatim down", "exhausted, with the last answer",
+     "tried again until attempts or deadline ended; nothing was changed by it, so "
+     "redrive it when the service is back, or let it be"},
     {.name = NULL},
 };

@@ -141,7 +141,8 @@ const struct sb_operation slack_operations[] = {
      .example = "{\"to\":\"C0123456789\",\"text\":\"hello\"}",
      .example_answer =
          "{\"ok\":true,\"channel\":\"C0123456789\",\"ts\":\"1503435956.000247\"}",
-     .degrade = "tell people another way, or later",
+     .degrade =
+         "tell people another way (a mail), or later; an alert must not hang on it alone",
      .test = "to a channel of its own; in signalbox's sandbox the channel decides, see "
              "docs/guide/messaging.md"},
     {.name = NULL},
@@ -160,5 +161,8 @@ const struct sb_failure_mode slack_failures[] = {
      "never sent again by itself: look into the channel and resolve"},
     {"Slack broken", "unknown: Slack failed and may have posted it",
      "as with a lost answer"},
+    {"Slack down", "exhausted, with the last answer",
+     "what it certainly did not take was tried again until attempts or deadline ended; "
+     "redrive it when the service is back"},
     {.name = NULL},
 };

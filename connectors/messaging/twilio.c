@@ -201,7 +201,8 @@ const struct sb_operation twilio_operations[] = {
      .example = "{\"to\":\"+15551234567\",\"text\":\"hello\"}",
      .example_answer =
          "{\"sid\":\"SM1\",\"status\":\"queued\",\"num_segments\":\"1\",\"price\":null}",
-     .degrade = "tell people another way, or later",
+     .degrade = "tell people another way (a mail), or later; a code that expires is "
+                "asked for anew",
      .test =
          "with test credentials and Twilio's magic numbers, which signalbox's sandbox "
          "knows too: from +15005550006"},
@@ -248,5 +249,8 @@ const struct sb_failure_mode twilio_failures[] = {
      "never sent again by itself: look into Twilio's message log and resolve"},
     {"Twilio broken", "unknown: Twilio answered 500", "as with a lost answer"},
     {"not delivered", "an event messaging.failed", "`code` says why"},
+    {"Twilio down", "exhausted, with the last answer",
+     "what it certainly did not take was tried again until attempts or deadline ended; "
+     "redrive it when the service is back"},
     {.name = NULL},
 };

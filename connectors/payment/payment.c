@@ -408,8 +408,10 @@ static const struct sb_operation operations[] = {
      .repeat = SB_REPEAT_KEYED,
      .key_lifetime_s = KEY_LIFETIME_S,
      .price = charge_price,
-     .price_text = "percent of the amount and a fixed fee per successful charge; a "
-                   "refund does not give it back",
+     .price_text = "percent of the amount and a fixed fee per successful charge, so it "
+                   "grows in step with the charges; a refund does not give it back; "
+                   "the options fee_basis_points and fee_fixed estimate it, exact_fee "
+                   "has Stripe tell it",
      .degrade = "keep the order unpaid and offer another method",
      .test = "in test mode with payment_method pm_card_visa; pm_card_visa_chargeDeclined "
              "is declined",

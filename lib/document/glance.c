@@ -63,6 +63,24 @@ static void degrade(const struct view *v, struct buf *out)
     buf_text(out, is_first ? "" : ".");
 }
 
+/* What a person has to see to in the morning. */
+static void unknown(const struct view *v, struct buf *out)
+{
+    const struct json *list = js_get(v->document->manifest, "operations");
+    bool is_first = true;
+
+    for (size_t i = 0; i < js_count(list); i++) {
+        if (strcmp(js_text(js_at(list, i), "repeat", "never"), "never") != 0)
+            continue;
+        buf_format(out, "%s`%s`", is_first ? " What is never sent twice (" : ", ",
+                   js_text(js_at(list, i), "name", "?"));
+        is_first = false;
+    }
+    buf_text(out, is_first ? ""
+                           : ") waits for a person where an answer was lost: class "
+                             "`unknown`, `signalbox resolve`.");
+}
+
 static void night(const struct view *v, struct buf *out)
 {
     const struct config_integration *in = v->document->integration;
@@ -83,6 +101,7 @@ static void night(const struct view *v, struct buf *out)
         "tries it again in the morning.",
         in->limits.attempts,
         duration_text(in->limits.deadline_us, "its deadline", deadline), in->name);
+    unknown(v, out);
     degrade(v, out);
 }
 
