@@ -65,10 +65,12 @@ long secretask(const char *name, enum secretask_end end, char value[SECRET_SIZE_
 
     if (len <= 0)
         return len;
+    js_wipe(true);
     struct json *text = js_from_text(value, (size_t)len); /* it is handed over as JSON */
     bool good =
         text && !memchr(value, 0, (size_t)len) && !memchr(value, '\n', (size_t)len);
     js_free(text);
+    js_wipe(false);
     return good ? len
                 : (cli_fail(CLI_USAGE, "the secret must be one line of UTF-8 text"), -1);
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lib/base/json.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,18 @@ struct json *js_parse(const char *text, size_t n, char *error, size_t error_size
     if (!value && error_size)
         snprintf(error, error_size, "%d:%d: %s", e.line, e.column, e.text);
     return out(value);
+}
+
+static void wipe_and_free(void *memory)
+{
+    if (memory)
+        explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+void js_wipe(bool is_secret)
+{
+    json_set_alloc_funcs(malloc, is_secret ? wipe_and_free : free);
 }
 
 void js_free(struct json *value)

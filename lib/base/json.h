@@ -16,6 +16,9 @@ struct json;
  * Returns a value to be given to js_free(), or NULL with `line:col: reason` in error[error_size]. */
 struct json *js_parse(const char *text, size_t n, char *error, size_t error_size);
 void js_free(struct json *value);
+/* From now on (until false) whatever this file gives back to the allocator, the parser's own buffers too, is
+ * overwritten first: around the reading of secrets, in a process with one thread. */
+void js_wipe(bool is_secret);
 
 /* The member at a dotted path ("data.object.id"; a segment that is a number indexes an array). NULL when absent. */
 const struct json *js_get(const struct json *value, const char *path);

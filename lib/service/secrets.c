@@ -1,8 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* The texts handed out are wiped when they are freed, and so is the buffer they were read
- * into. The JSON parser's own copies are not: the process is undumpable, and holds its
- * secrets in clear while it lives anyway. */
+/* The texts handed out are wiped when they are freed, and so are the buffer they were read
+ * into and the JSON parser's own copies. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +64,7 @@ static bool add(struct secrets *secrets, const char *name, const struct json *va
 static struct secrets *parse(const char *bytes, size_t n, char *error, size_t error_size)
 {
     char why[256];
+    js_wipe(true);
     struct json *object = js_parse(bytes, n, why, sizeof(why));
     struct secrets *secrets = mem_alloc(sizeof(*secrets));
     const char *name;
@@ -76,6 +76,8 @@ static struct secrets *parse(const char *bytes, size_t n, char *error, size_t er
          is_good && (value = js_next(object, &cursor, &name)) != NULL;)
         is_good = add(secrets, name, value);
     js_free(object);
+    js_wipe(false);
+    explicit_bzero(why, sizeof(why)); /* it may quote the text, too */
     if (is_good)
         return secrets;
     /* The parser's reason may quote the text: only that there is one is told. */
