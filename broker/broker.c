@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "broker/broker.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,7 @@
 #include "lib/base/kill.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/process.h"
 #include "lib/config/config.h"
 #include "lib/loop/loop.h"
 #include "lib/service/service.h"
@@ -143,7 +142,7 @@ static void do_live(void *user, const struct block *block)
 static bool do_alive(void *user, uint64_t pid)
 {
     (void)user;
-    return pid == 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH;
+    return process_is_alive(pid);
 }
 
 static void do_say(void *user, int id, const char *text)
