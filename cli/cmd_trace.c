@@ -134,6 +134,8 @@ static void print_attempt(const struct branch *b, const char *prefix)
     if (js_int(b->json, "deaths", 0))
         buf_format(&out, " (its connector died, %" PRId64 " in all)",
                    js_int(b->json, "deaths", 0));
+    if (js_bool(b->json, "in_doubt", false))
+        buf_text(&out, "; it may have had its effect");
     if (due > b->time_us)
         buf_format(&out, "; waits %" PRIu64 ".%03" PRIu64 "s, due %s",
                    (due - b->time_us) / 1000000, (due - b->time_us) / 1000 % 1000,

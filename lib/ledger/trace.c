@@ -61,6 +61,8 @@ static void take_retry(struct trace *t, const struct block *b, const struct reco
     js_set_int(o, "attempt", c.attempts);
     if (c.deaths)
         js_set_int(o, "deaths", c.deaths);
+    if (r->flags & RECORD_DOUBT) /* it may have had its effect */
+        js_set_bool(o, "in_doubt", true);
     if (c.due_us)
         set_time(o, "due", c.due_us);
     js_push(t->attempts, o);

@@ -10,6 +10,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
+#include "proto/control.h"
 #include "tests/unit/ledger/maker.h"
 
 static int without_views(void **state)
@@ -417,6 +418,42 @@ static void trace_tells_the_whole_story(void **state)
     assert_null(ledger_trace(maker_ledger(m), maker_id(77)));
 }
 
+/* What may not be repeated: where attempts began, and which one may have had its effect.
+ */
+static void trace_tells_of_doubt(void **state)
+{
+    struct maker *m = *state;
+
+    maker_integration(m, "stripe", "Stripe");
+    struct position p = maker_request(m, 1, "a.b.requested", "stripe", NULL);
+    maker_seal(m);
+    struct control_start start = {
+        .block = p.block, .index = p.index, .group = integration_hash("stripe")};
+    struct control_retry retry = {.block = p.block,
+                                  .index = p.index,
+                                  .group = integration_hash("stripe"),
+                                  .attempts = 1,
+                                  .deaths = 1};
+    struct record_parts parts = {
+        .kind = RECORD_START, .data = &start, .data_len = sizeof(start)};
+    maker_record(m, &parts);
+    parts = (struct record_parts){.kind = RECORD_RETRY,
+                                  .flags = RECORD_DOUBT,
+                                  .data = &retry,
+                                  .data_len = sizeof(retry)};
+    maker_record(m, &parts);
+    maker_seal(m);
+    maker_retry(m, "stripe", p, 2, "not begun");
+    maker_seal(m);
+    struct json *t = ledger_trace(maker_ledger(m), maker_id(1));
+    assert_int_equal(js_count(js_get(t, "starts")), 1);
+    assert_string_equal(js_text(t, "starts.0.group", ""), "stripe");
+    assert_true(js_bool(t, "attempts.0.in_doubt", false));
+    assert_int_equal(js_int(t, "attempts.0.deaths", 0), 1);
+    assert_false(js_bool(t, "attempts.1.in_doubt", false));
+    js_free(t);
+}
+
 /* A request again because of one before, and a fact because of its outcome. */
 static struct position because_of(struct maker *m, uint8_t name, uint8_t cause_name,
                                   enum record_kind kind)
@@ -499,6 +536,7 @@ int main(void)
         claim(what_was_removed_by_age_is_not_missing),
         claim(audit_and_query_agree),
         claim(trace_tells_the_whole_story),
+        claim(trace_tells_of_doubt),
         claim(trace_goes_on_with_what_followed_what_followed),
         claim(trace_of_a_fact_names_the_groups_that_settled_it),
     };
