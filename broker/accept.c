@@ -348,20 +348,19 @@ static bool answered_before(struct core *core, struct session *session,
         return false;
     if (!numbers_have(&producer->committed, m->ref))
         return true; /* staged: its answer is on the way */
-    size_t at = m->ref % PRODUCER_RECENT;
-    bool known = producer->recent[at].number == m->ref;
-    struct published published = {.block = known ? producer->recent[at].block : 0,
-                                  .first = known ? producer->recent[at].first : 0,
+    const struct batch_at *at = producer_place(producer, m->ref);
+    struct published published = {.block = at ? at->block : 0,
+                                  .first = at ? at->first : 0,
                                   .timestamp_us = core->applied_time_us};
     struct buf verdicts = BUF_NULL;
     find_verdicts(core, m, &verdicts);
     send_published(core, session, m->ref, m->count, &published, &verdicts);
     buf_fini(&verdicts);
-    struct block_ref *ref = known && (m->flags & MESSAGE_WANTS_OUTCOME)
+    struct block_ref *ref = at && (m->flags & MESSAGE_WANTS_OUTCOME)
                                 ? cache_get(core, published.block)
                                 : NULL;
     uint32_t event = 0;
-    for (uint32_t i = 0; ref && i < producer->recent[at].count; i++) {
+    for (uint32_t i = 0; ref && i < at->count; i++) {
         const struct record *r = block_ref_record(ref, published.first + i);
         if (r && r->kind == RECORD_REQUEST)
             wait_add(core, session,

@@ -126,11 +126,10 @@ static void apply_batch(struct core *core, struct walk *walk, const struct recor
     numbers_add(&producer->committed, c->number);
     if (!numbers_have(&producer->staged, c->number))
         numbers_add(&producer->staged, c->number);
-    size_t at = c->number % PRODUCER_RECENT;
-    producer->recent[at].number = c->number;
-    producer->recent[at].block = walk->block->number;
-    producer->recent[at].first = walk->index + 1;
-    producer->recent[at].count = c->count;
+    producer_note(producer, &(struct batch_at){.number = c->number,
+                                               .block = walk->block->number,
+                                               .first = walk->index + 1,
+                                               .count = c->count});
 }
 
 static void apply_idempotency(struct core *core, struct walk *walk,

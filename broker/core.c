@@ -90,7 +90,7 @@ void core_free(struct core *core)
         js_free(core->manifests[i].json);
     }
     for (size_t i = 0; i < core->cap_producers; i++)
-        free(core->producers[i]);
+        producer_free(core->producers[i]);
     free(core->producers);
     free(core->sessions);
     free(core->queue);

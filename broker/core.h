@@ -46,10 +46,15 @@ enum {
                                     results are taken */
     CORE_ONCE_MAX = 32, /* operations that may not be repeated under way in an integration
                            without a limit of its own; the next waits */
-    CORE_SESSIONS_MAX = 4096, /* above: HELLO refused `overloaded` */
-    CORE_PRODUCERS_IDLE_US =
-        600000000, /* an absent producer's numbers are forgotten after 10 min */
-    CORE_LEASE_US = 30000000, /* a session silent for this long is over */
+    CORE_SESSIONS_MAX = 4096,      /* above: HELLO refused `overloaded` */
+    CORE_PRODUCERS_IDLE_S = 86400, /* an absent producer's numbers are forgotten after 24
+                                      h: what it sends again then is stored again */
+    CORE_PRODUCERS_MAX =
+        65536, /* whose numbers are kept; beyond it the longest absent are forgotten */
+    CORE_PRODUCERS_LATE_S = 600, /* none that was there in the last 10 min is among these.
+                                    After it, the places of an absent producer's batches
+                                    are forgotten: PUBLISHED says block 0 */
+    CORE_LEASE_US = 30000000,    /* a session silent for this long is over */
     CORE_PING_US = 2000000,
     CORE_DEATHS_MAX =
         3, /* an event that ends its session this often, alone, is Failed/poison */

@@ -251,7 +251,7 @@ static void reclaim(struct core *core, struct session *session, const struct gre
 static void welcome(struct core *core, struct session *session, const struct buf *lost,
                     bool is_later)
 {
-    struct producer *producer = producer_get(core, session->instance, true);
+    struct producer *producer = producer_get(core, session->instance, false);
     struct buf map = BUF_NULL;
 
     attrs_begin(&map);
@@ -260,7 +260,8 @@ static void welcome(struct core *core, struct session *session, const struct buf
     attrs_named_int(&map, "window", WINDOW_BYTES_DEFAULT);
     attrs_named_int(&map, "lease_ms", CORE_LEASE_US / 1000);
     attrs_named_int(&map, "ping_ms", CORE_PING_US / 1000);
-    attrs_named_int(&map, "last_batch", (int64_t)producer->committed.highest);
+    attrs_named_int(&map, "last_batch",
+                    producer ? (int64_t)producer->committed.highest : 0);
     attrs_named_bin(&map, "lost", lost->bytes, lost->len);
     message_begin(&core->frame, MSG_WELCOME, 0);
     buf_add(&core->frame, map.bytes, map.len);

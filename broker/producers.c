@@ -8,6 +8,10 @@
 #include "broker/state.h"
 #include "lib/base/mem.h"
 
+enum {
+    FORGET_EVERY = CORE_PRODUCERS_MAX / 4, /* more than the most: those away go */
+};
+
 static size_t home(const struct core *core, const uint8_t instance[16])
 {
     uint64_t hash;
@@ -60,6 +64,9 @@ void numbers_add(struct numbers *numbers, uint64_t number)
 
 struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make)
 {
+    if (make && core->n_producers > CORE_PRODUCERS_MAX &&
+        core->n_producers % FORGET_EVERY == 0)
+        producers_forget(core);
     if (core->n_producers * 2 >= core->cap_producers)
         grow_producers(core, core->cap_producers ? core->cap_producers * 2 : 64);
     size_t at = home(core, instance);
@@ -76,31 +83,97 @@ struct producer *producer_get(struct core *core, const uint8_t instance[16], boo
     return producer;
 }
 
-static bool has_session(const struct core *core, const uint8_t instance[16])
+void producer_free(struct producer *producer)
 {
-    for (size_t i = 0; i < core->n_sessions; i++)
-        if (core->sessions[i] && memcmp(core->sessions[i]->instance, instance, 16) == 0)
-            return true;
-    return false;
+    if (producer)
+        free(producer->recent);
+    free(producer);
+}
+
+void producer_note(struct producer *producer, const struct batch_at *at)
+{
+    if (!producer->recent)
+        producer->recent = mem_array(PRODUCER_RECENT, sizeof(*producer->recent));
+    producer->recent[at->number % PRODUCER_RECENT] = *at;
+}
+
+const struct batch_at *producer_place(const struct producer *producer, uint64_t number)
+{
+    const struct batch_at *at =
+        producer->recent ? &producer->recent[number % PRODUCER_RECENT] : NULL;
+
+    return at && at->number == number ? at : NULL;
+}
+
+/* --- forgetting --- */
+
+static void see_present(struct core *core)
+{
+    for (size_t i = 0; i < core->n_sessions; i++) {
+        struct producer *producer =
+            core->sessions[i] ? producer_get(core, core->sessions[i]->instance, false)
+                              : NULL;
+        if (producer)
+            producer->used_us = core->steady_us;
+    }
+}
+
+static bool is_away(const struct core *core, const struct producer *p, uint64_t seconds)
+{
+    return p->used_us + seconds * 1000000 <= core->steady_us &&
+           p->staged.highest <= p->committed.highest;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* When the last one of the `excess` longest absent was there. */
+static uint64_t last_of_excess(const struct core *core, size_t excess)
+{
+    uint64_t *times = mem_array(core->n_producers, sizeof(*times));
+    size_t n = 0;
+
+    for (size_t i = 0; i < core->cap_producers; i++)
+        if (core->producers[i])
+            times[n++] = core->producers[i]->used_us;
+    qsort(times, n, sizeof(*times), by_time);
+    uint64_t last = times[excess - 1];
+    free(times);
+    return last;
+}
+
+/* One that has said nothing that is in the log can be known anew. */
+static bool is_over(const struct core *core, const struct producer *p)
+{
+    return is_away(core, p, CORE_PRODUCERS_IDLE_S) ||
+           (p->committed.highest == 0 && is_away(core, p, CORE_PRODUCERS_LATE_S));
 }
 
 void producers_forget(struct core *core)
 {
-    size_t kept = 0;
+    see_present(core);
+    size_t n = core->n_producers,
+           excess = n > CORE_PRODUCERS_MAX ? n - CORE_PRODUCERS_MAX : 0;
+    uint64_t until_us = excess ? last_of_excess(core, excess) : 0;
 
     for (size_t i = 0; i < core->cap_producers; i++) {
         struct producer *p = core->producers[i];
-        if (!p)
+        if (!p || !is_away(core, p, CORE_PRODUCERS_LATE_S))
             continue;
-        if (p->used_us + CORE_PRODUCERS_IDLE_US > core->steady_us ||
-            p->staged.highest > p->committed.highest || has_session(core, p->instance)) {
-            kept++;
+        bool is_excess = excess > 0 && p->used_us <= until_us;
+        free(p->recent);
+        p->recent = NULL;
+        if (!is_excess && !is_over(core, p))
             continue;
-        }
-        free(p);
+        excess -= is_excess;
+        producer_free(p);
         core->producers[i] = NULL;
+        core->n_producers--;
     }
-    core->n_producers = kept;
     if (core->cap_producers)
         grow_producers(core, core->cap_producers); /* closes the gaps */
 }

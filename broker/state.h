@@ -250,14 +250,16 @@ struct numbers {
     uint64_t highest;
     uint64_t mask[PRODUCER_NUMBERS / 64]; /* bit n % PRODUCER_NUMBERS */
 };
+/* Where a committed batch stands. */
+struct batch_at {
+    uint64_t number, block;
+    uint32_t first, count;
+};
 struct producer {
     uint8_t instance[16];
     struct numbers committed, staged;
-    uint64_t used_us; /* steady, last staged */
-    struct {
-        uint64_t number, block;
-        uint32_t first, count;
-    } recent[PRODUCER_RECENT];
+    uint64_t used_us;        /* steady, last staged or seen */
+    struct batch_at *recent; /* PRODUCER_RECENT of them, by number; NULL: none is known */
 };
 
 /* What is owed to a peer once a block is committed. */
@@ -273,7 +275,7 @@ struct reply {
     uint32_t credit_events;
     struct buf verdicts; /* struct verdict_due, to be completed when it is sent */
     char *answer;        /* of an ADMIN: its ANSWER's body; NULL for the others */
-    struct buf frame;    /* of a HELLO: its WELCOME, as it is sent; empty for the others */
+    struct buf frame; /* of a HELLO: its WELCOME, as it is sent; empty for the others */
 };
 /* An event that was not stored. Where its first stands is known when that is committed.
  */
@@ -609,7 +611,12 @@ bool numbers_have(const struct numbers *numbers,
                   uint64_t number); /* also true for those too low to tell */
 void numbers_add(struct numbers *numbers, uint64_t number);
 struct producer *producer_get(struct core *core, const uint8_t instance[16], bool make);
+/* Who has been away for long; see CORE_PRODUCERS_IDLE_S and what follows it. */
 void producers_forget(struct core *core);
+void producer_free(struct producer *producer);
+/* A batch is committed there; NULL: the place of this number is not known. */
+void producer_note(struct producer *producer, const struct batch_at *at);
+const struct batch_at *producer_place(const struct producer *producer, uint64_t number);
 /* hello.c */
 void hello(struct core *core, const struct core_sender *sender, const struct message *m);
 /* rights.c: NULL rights, of a local peer, allow everything */

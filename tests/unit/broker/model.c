@@ -524,7 +524,7 @@ static void step(struct model *model, uint8_t op, uint8_t how)
         break;
     case 12:
         world_advance(&model->world, waits[how % 5]);
-        join(model, &model->peers[2]); /* away for longer than CORE_PRODUCERS_IDLE_US it
+        join(model, &model->peers[2]); /* away for longer than CORE_PRODUCERS_IDLE_S it
                                           would have to be another process */
         break;
     case 13:
