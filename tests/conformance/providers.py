@@ -9,17 +9,29 @@ import sys
 from urllib.parse import parse_qsl, urlsplit
 
 SKIP = 77
-PREFIX = {"sendgrid": "/v3", "slack": "/api", "twilio": ""}  # of the service's address before the description's paths
+PREFIX = {"sendgrid": "/v3", "slack": "/api", "twilio": "", "openai": "/v1", "gmaps": ""}  # of the service's address before the description's paths
 
 
-def strict(schema):
+def parts_of_wholes(schema):
+    """The components that some schema is put together from (allOf): each alone has not all members."""
+    if isinstance(schema, list):
+        return set().union(*map(parts_of_wholes, schema)) if schema else set()
+    if not isinstance(schema, dict):
+        return set()
+    own = {one["$ref"].rsplit("/", 1)[1] for one in schema.get("allOf", []) if "$ref" in one}
+    return own.union(*map(parts_of_wholes, schema.values()))
+
+
+def strict(schema, is_part=False, parts=frozenset()):
     """A member that the description does not have is an error, not an extension."""
     if isinstance(schema, list):
-        return [strict(one) for one in schema]
+        return [strict(one, is_part, parts) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    schema = {key: strict(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and not {"allOf", "anyOf", "oneOf", "additionalProperties"} & schema.keys():
+    schema = {key: strict(value, key == "allOf" or key in parts, parts) for key, value in schema.items()}
+    if "allOf" in schema and not is_part:
+        schema["unevaluatedProperties"] = False
+    elif isinstance(schema.get("properties"), dict) and not is_part and not {"allOf", "anyOf", "oneOf", "additionalProperties"} & schema.keys():
         schema["additionalProperties"] = False
     return schema
 
@@ -39,6 +51,17 @@ def typed(name, value, schema):
     if kind == "integer" and re.fullmatch(r"-?\d+", value):
         return int(value)
     return [value] if kind == "array" else value
+
+
+def query_of(request, operation, spec):
+    """A query as an object, and the schema that its parameters make. The key is a matter of `security`."""
+    parameters = [spec["components"]["parameters"][one["$ref"].rsplit("/", 1)[1]] if "$ref" in one else one for one in operation["parameters"]]
+    known = {one["name"]: one["schema"] for one in parameters if one["in"] == "query"}
+    schema = {"properties": known, "additionalProperties": False, "required": [one["name"] for one in parameters if one.get("required")]}
+    value = dict(parse_qsl(urlsplit(request["url"]).query, True, True))
+    assert value.pop("key") == "AIza0123456789"
+    return {name: [float(x) for x in text.split(",")] if known.get(name, {}).get("type") == "array" else text
+            for name, text in value.items()}, schema
 
 
 def body_of(request, content):
@@ -62,12 +85,16 @@ def main():
             print(f"skipped: SIGNALBOX_SHARED names no folder with specs/{request['spec']}.json")
             return SKIP
         with open(name, encoding="utf-8") as file:
-            spec = strict(json.load(file))
+            spec = json.load(file)
+        spec = strict(spec, parts=parts_of_wholes(spec))
         path = urlsplit(request["url"]).path
         assert path.startswith(PREFIX[request["spec"]]), path
         operation = spec["paths"][find_path(path[len(PREFIX[request["spec"]]):], spec)][request["method"].lower()]
-        value, schema = body_of(request, operation["requestBody"]["content"])
-        jsonschema.Draft7Validator(schema, resolver=jsonschema.RefResolver.from_schema(spec)).validate(value)
+        if request["method"] == "GET":
+            value, schema = query_of(request, operation, spec)
+        else:
+            value, schema = body_of(request, operation["requestBody"]["content"])
+        jsonschema.Draft201909Validator(schema, resolver=jsonschema.RefResolver.from_schema(spec)).validate(value)
         print("fits:", request["method"], path, json.dumps(value))
     return 0 if lines else 1
 
