@@ -12,10 +12,11 @@
 #include "cli/commands.h"
 #include "cli/demo/steps.h"
 #include "cli/demo/world.h"
+#include "cli/up/sandbox.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
-enum { LAST_WORDS = 20 };
+enum { LAST_WORDS = 20, SHOWN_LINES = 24 /* of what a command prints */ };
 
 static bool tell(struct world *world, const struct step *step, size_t number, size_t of)
 {
@@ -53,6 +54,18 @@ static void print_last_words(const struct world *world)
         printf("        | %s", lines[i % LAST_WORDS]);
 }
 
+/* The first lines of a text. */
+static void print_lines(const char *text, int lines)
+{
+    const char *end = text;
+
+    while (lines-- > 0 && *end) {
+        end += strcspn(end, "\n");
+        end += *end == '\n';
+    }
+    printf("%.*s%s", (int)(end - text), text, *end ? "...\n" : "");
+}
+
 /* What a command prints, as people see it. */
 static void show(struct world *world, const char *const *words)
 {
@@ -66,7 +79,7 @@ static void show(struct world *world, const char *const *words)
     printf("\n");
     if (program_start(&program, args, NULL, world->err)) {
         (void)program_wait(&program); /* what it printed is shown, whatever it is */
-        fputs(buf_str(&program.text), stdout);
+        print_lines(buf_str(&program.text), SHOWN_LINES);
     }
     program_fini(&program);
 }
@@ -74,10 +87,9 @@ static void show(struct world *world, const char *const *words)
 static void show_all(struct world *world)
 {
     static const char *const commands[][6] = {
-        {"log", "--type", "*.send.requested"},
-        {"log", "--type", "stripe.checkout.>"},
-        {"log", "--status", "failed"},
-        {"audit"},
+        {"log", "--type", "*.send.requested"}, {"log", "--type", "stripe.checkout.>"},
+        {"log", "--status", "failed"},         {"audit"},
+        {"doc", SANDBOX_INTEGRATION},
     };
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)

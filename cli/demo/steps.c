@@ -401,6 +401,35 @@ static bool nothing_is_unaccounted(struct world *world)
     return good;
 }
 
+/* --- the document --- */
+
+/* Every section is in it. */
+static bool document_is_written(struct world *world)
+{
+    static const char *const sections[] = {"Integration Pattern",
+                                           "Authentication Method",
+                                           "Event Catalogue",
+                                           "Failure Modes",
+                                           "Testing Protocol",
+                                           "Cost Model",
+                                           NULL};
+    const char *args[] = {"-c", world->config, "doc", SANDBOX_INTEGRATION, NULL};
+    struct program program;
+    const char *missing = NULL;
+
+    if (!program_start(&program, args, NULL, world->err))
+        return world_no(world, "it could not be started");
+    int status = program_wait(&program);
+    for (size_t i = 0; sections[i]; i++)
+        if (!strstr(buf_str(&program.text), sections[i]))
+            missing = sections[i];
+    program_fini(&program);
+    SAY(world, "pattern, credentials, events, failures, tests, costs");
+    if (status != CLI_DONE)
+        return world_no(world, "exit status %d", status);
+    return !missing || world_no(world, "it has no section %s", missing);
+}
+
 const struct step demo_steps[] = {
     {"everything starts", world_open},
     {"a charge succeeds", charge_succeeds},
@@ -418,5 +447,6 @@ const struct step demo_steps[] = {
     {"a missed poll is a Failed record", missed_poll_is_failed},
     {"the logger is killed in the middle", logger_dies},
     {"nothing is unaccounted", nothing_is_unaccounted},
+    {"an integration's document is written", document_is_written},
     {NULL, NULL},
 };
