@@ -237,6 +237,24 @@ def test_one_event_at_two_endpoints_of_an_integration_is_one(world):
     assert elsewhere[0] == 200 and elsewhere[1] != first[2], "another integration's is another one"
 
 
+@pytest.mark.parametrize("vendor", ["sendgrid", "hubspot"])
+def test_each_element_of_an_array_is_an_event_once(world, vendor):
+    elements = [json.loads(body_of(vendor))[0] for _ in range(4)]
+
+    def post(*of):
+        body = json.dumps(of).encode()
+        headers, = world.ask(world.job(vendor, body))
+        status, answer = world.post(vendor, body, headers)
+        return status, json.loads(answer).get("ids")
+    before = world.events(vendor)
+    status, ids = post(*elements[:3])
+    assert (status, len(set(ids))) == (200, 3)
+    assert post(elements[2], elements[3], elements[0])[1][::2] == [ids[2], ids[0]]
+    assert world.events(vendor) == before + 4
+    assert post(elements[0], {"no": "event"})[0] == 400, "all or none"
+    assert world.events(vendor) == before + 4
+
+
 def test_a_row_in_the_configuration_takes_what_it_describes(world):
     body = json.dumps({"type": "order.made", "data": {"id": "o1"}}).encode()
     header = world.ask(world.job("stripe", body))[0]["Stripe-Signature"]
