@@ -69,7 +69,8 @@ static const char *remark(const struct ledger_row *row)
     return row->unconsumed ? "(unconsumed)" : "";
 }
 
-/* What to do about a failure, by its class; the id follows. */
+/* What to do about a failure, by its class; the id follows. Where the effect is not known
+ * it is looked up, unless a redrive cannot do it twice. */
 static const char *next_step(const struct ledger_row *row)
 {
     static const struct {
@@ -85,7 +86,7 @@ static const char *next_step(const struct ledger_row *row)
     for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
         if (!row->redrive && !row->verdict && strcmp(row->kind, "request") == 0 &&
             class == (int)steps[i].error_class)
-            return steps[i].command;
+            return row->may_redrive ? "signalbox redrive " : steps[i].command;
     return "signalbox trace ";
 }
 

@@ -50,6 +50,7 @@ struct ledger_row {
     const void *data; /* of the request or fact; of the outcome in `outcome` rows */
     size_t data_len;
     bool data_is_json;
+    bool may_redrive;    /* of a Failed/unknown request: a redrive cannot do it twice */
     const char *redrive; /* of a Failed row: the id of its redrive, NULL */
     const char *verdict; /* of a Failed request: JSON {id, as, note, actor} of the person
                             who resolved it, NULL */

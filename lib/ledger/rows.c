@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/mem.h"
@@ -283,6 +284,9 @@ bool row_tell(struct ledger *ledger, const struct hit *hit, ledger_fn fn, void *
     m.row.service = keep(&m, service_of(ledger, r, hit->at));
     ending(ledger, &m, hit);
     dealing(ledger, &m, &dealt);
+    m.row.may_redrive = r->kind == RECORD_REQUEST && m.row.status == STATUS_FAILED &&
+                        hit->fate.error_class == CLASS_unknown &&
+                        again_is_safe(ledger, r, m.row.timestamp_us, clock_wall_us());
     m.row.owner = hit->owner                       ? hit->owner
                   : m.row.status == STATUS_PENDING ? m.row.integration
                                                    : NULL;

@@ -205,5 +205,10 @@ bool row_ended_so(const struct ledger_filter *filter, const struct fate *fate);
 /* Both: does it pass the filter (not looking at times, cursor and limit)? */
 bool row_matches(struct ledger *ledger, const struct ledger_filter *filter,
                  const struct record *r, const struct hit *hit);
+/* Can a redrive of this request, committed then and failed with its effect unknown, not
+ * do it twice?  The operation is harmless, the service knows its key still, or it can be
+ * asked. */
+bool again_is_safe(const struct ledger *ledger, const struct record *r,
+                   uint64_t committed_us, uint64_t now_us);
 /* Build the row and hand it over. False when fn said stop. */
 bool row_tell(struct ledger *ledger, const struct hit *hit, ledger_fn fn, void *user);

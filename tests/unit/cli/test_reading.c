@@ -16,9 +16,11 @@
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
+#include "proto/attrs.h"
 #include "tests/unit/ledger/maker.h"
 
 const struct cli_command cli_commands[] = {{"log", "", "", cmd_log},
@@ -44,6 +46,41 @@ static void tell_story(void)
     maker_outcome(m, 12, q, 2, CLASS_permanent, "declined\x1b[2J\nsecond line");
     maker_seal(m);
     maker_free(m);
+}
+
+/* A request of an integration whose manifest says this of the operation, with a key that
+ * is this old; it failed, and its effect is not known. */
+static void tell_unknown(struct maker *m, uint8_t id, const char *says,
+                         uint64_t key_time_us)
+{
+    _free_ char *name = mem_format("bank-%u", id);
+    _free_ char *manifest = mem_format(
+        "{\"name\":\"payment\",\"operations\":[{\"name\":\"charge\"%s}]}", says);
+    struct buf attrs = BUF_NULL;
+    uint8_t bytes[16];
+
+    memset(bytes, id, 16);
+    maker_integration(m, name, "Bank");
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_SOURCE, "payment");
+    maker_record(m, &(struct record_parts){.kind = RECORD_MANIFEST,
+                                           .integration = integration_hash(name),
+                                           .attrs = attrs.bytes,
+                                           .attr_len = attrs.len,
+                                           .data = manifest,
+                                           .data_len = strlen(manifest)});
+    attrs_begin(&attrs);
+    if (key_time_us)
+        attrs_int(&attrs, ATTR_CALL_KEY_TIME, (int64_t)key_time_us);
+    struct position p =
+        maker_record(m, &(struct record_parts){.kind = RECORD_REQUEST,
+                                               .type = "payment.charge.requested",
+                                               .id = bytes,
+                                               .integration = integration_hash(name),
+                                               .attrs = attrs.bytes,
+                                               .attr_len = attrs.len});
+    maker_outcome(m, (uint8_t)(id + 100), p, 1, CLASS_unknown, "no answer");
+    buf_fini(&attrs);
 }
 
 static int setup(void **state)
@@ -349,6 +386,43 @@ static void verify_and_audit_of_a_damaged_log_are_1(void **state)
     buf_fini(&out);
 }
 
+static void what_is_not_known_is_looked_up_unless_a_redrive_is_safe(void **state)
+{
+    static const struct {
+        const char *says;
+        bool is_young; /* the key, since an hour; else it is of the log's first second */
+        const char *step;
+    } cases[] = {
+        {",\"repeat\":\"keyed\",\"key_lifetime_s\":86400", true, "redrive"},
+        {",\"repeat\":\"keyed\",\"key_lifetime_s\":86400", false, "resolve"},
+        {",\"repeat\":\"keyed\",\"key_lifetime_s\":60", true, "resolve"},
+        {",\"repeat\":\"keyed\"", true, "resolve"},
+        {",\"repeat\":\"safe\"", false, "redrive"},
+        {",\"repeat\":\"never\"", true, "resolve"},
+        {",\"repeat\":\"never\",\"lookup\":true", false, "redrive"},
+        {"", true, "resolve"},
+    };
+    enum { CASES = sizeof(cases) / sizeof(*cases) };
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    _free_ char *data = mem_format("%s/data", dir);
+    assert_int_equal(mkdir(data, 0700), 0);
+    struct maker *m = maker_new_in(data);
+    for (uint8_t i = 0; i < CASES; i++)
+        tell_unknown(m, (uint8_t)(i + 1), cases[i].says,
+                     cases[i].is_young ? clock_wall_us() - UINT64_C(3600000000) : 0);
+    maker_seal(m);
+    maker_free(m);
+    assert_int_equal(run(cmd_log, &out, "log"), CLI_DONE);
+    for (uint8_t i = 0; i < CASES; i++) {
+        _free_ char *said =
+            mem_format("-> signalbox %s %s\n", cases[i].step, maker_id((uint8_t)(i + 1)));
+        assert_says(&out, said);
+    }
+    buf_fini(&out);
+}
+
 static void trace_tells_attempts_and_outcome(void **state)
 {
     struct buf out = BUF_NULL;
@@ -419,6 +493,7 @@ int main(void)
         claim(wrong_usage_is_2),
         claim(verify_and_audit_of_a_good_log_are_0),
         claim(verify_and_audit_of_a_damaged_log_are_1),
+        claim(what_is_not_known_is_looked_up_unless_a_redrive_is_safe),
         claim(trace_tells_attempts_and_outcome),
         cmocka_unit_test(cells_are_cut_padded_and_harmless),
     };
