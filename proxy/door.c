@@ -235,6 +235,22 @@ static void on_request(void *user, struct http_request *request)
     target_fini(&target);
 }
 
+/* What the server refuses by itself: too large, malformed, no room. */
+static void on_refused_here(void *user, unsigned status, struct http_reply *ret_reply)
+{
+    static const char words[] =
+        "{\"error\":{\"type\":\"signalbox_proxy\",\"code\":\"refused\",\"message\":"
+        "\"the proxy cannot take this request: too large (options.max_body), malformed, "
+        "or no room now\"}}";
+    static const struct http_header again[] = {{"Retry-After", "1"}, {NULL, NULL}};
+
+    (void)user;
+    ret_reply->content_type = "application/json";
+    ret_reply->body = words;
+    ret_reply->body_len = sizeof(words) - 1;
+    ret_reply->headers = status == 503 ? again : NULL;
+}
+
 /* --- the applications --- */
 
 static void soon(void)
@@ -468,11 +484,13 @@ static int door_open(struct service_run *run, const struct integration *integrat
         &(struct http_server_options){.address = door.guard.address,
                                       .port = door.guard.port,
                                       .body_max = (size_t)sb_option_int(&any, "max_body"),
+                                      .bodies_max = DOOR_BODIES_MAX,
                                       .connections_max = DOOR_PASSAGES_MAX,
                                       .per_address_max = DOOR_PASSAGES_MAX,
                                       .on_request = on_request,
                                       .on_gone = on_gone,
-                                      .on_drained = on_drained},
+                                      .on_drained = on_drained,
+                                      .on_refused = on_refused_here},
         error, error_size);
     return door.server ? 0 : 1;
 }

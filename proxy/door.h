@@ -26,6 +26,7 @@ enum {
     DOOR_LOOK_US = 250000, /* so often is looked whether applications are still there */
     DOOR_WAIT_MAX_MS = 600000, /* options.wait_ms at most */
     DOOR_WAIT_MIN_MS = 100,
+    DOOR_BODIES_MAX = 128 << 20, /* bytes of all bodies at one time; beyond it 503 */
     DOOR_BODY_MIN = 1024,
     DOOR_BODY_MAX = 64 << 20, /* options.max_body at most */
 };

@@ -299,6 +299,7 @@ static void release(struct http_call *call)
     for (struct curl_slist *header = call->request_headers; header; header = header->next)
         explicit_bzero(header->data, strlen(header->data)); /* credentials */
     curl_slist_free_all(call->request_headers);
+    curl_easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS, NULL); /* its copy of the body */
     free(call->method);
     mail_free(call->mail);
     buf_fini(&call->body);

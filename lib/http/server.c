@@ -87,6 +87,7 @@ struct http_request {
     bool is_seen; /* the access handler was called */
     bool is_suspended;
     bool is_waiting;   /* counted in server->waiting */
+    bool is_crowded;   /* no room for its body now: as if it were too large, but 503 */
     bool is_too_large; /* a chunked body over the limit: the rest is thrown away */
     bool is_ended, is_aborted; /* of a stream */
     bool is_last;              /* of its connection */
@@ -94,6 +95,7 @@ struct http_request {
     void *user;
     unsigned tag;
     uint64_t since_us; /* steady */
+    size_t counted;    /* bytes of it in the server's body_bytes */
     struct buf body;   /* received; for a stream: to be sent */
     size_t
         thrown_away; /* of a body that is too large; of a stream's buffer: already sent */
@@ -109,6 +111,7 @@ struct http_server {
     struct queue idle, reading;
     struct http_request *requests;
     uint16_t port;
+    size_t body_bytes; /* of all requests' bodies */
     unsigned connections, waiting, open_requests;
     bool is_stopping;
     bool is_run_due; /* the timer is set to now */
@@ -350,6 +353,14 @@ static void refuse(struct http_request *request, unsigned status)
     queue_response(request, status, response);
 }
 
+/* The body was read and is not needed any more. */
+static void drop_body(struct http_request *request)
+{
+    request->server->body_bytes -= request->counted;
+    request->counted = 0;
+    buf_fini(&request->body);
+}
+
 /* --- streams --- */
 
 static ssize_t stream_read(void *user, uint64_t position, char *out, size_t max)
@@ -383,7 +394,7 @@ void http_stream_start(struct http_request *request, const struct http_reply *he
 {
     assert(request->state == REQUEST_OWNED);
     request->state = REQUEST_STREAMING;
-    buf_clear(&request->body);
+    drop_body(request);
     request->thrown_away = 0;
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, STREAM_PIECE, stream_read, request, NULL);
@@ -463,7 +474,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
         request->next->previous = request->previous;
     if (request->connection)
         enter_queue(request->connection, &server->idle);
-    buf_fini(&request->body);
+    drop_body(request);
     free(request);
     *context = NULL;
 }
@@ -498,14 +509,19 @@ static void check_head(struct http_request *request, const char *version)
 static enum MHD_Result take_body(struct http_request *request, const char *bytes,
                                  size_t n)
 {
-    size_t max = request->server->options.body_max;
-    if (!request->is_too_large && request->body.len + n <= max) {
+    struct http_server *server = request->server;
+    size_t max = server->options.body_max, all_max = server->options.bodies_max;
+    if (!request->is_too_large && request->body.len + n <= max &&
+        (!all_max || server->body_bytes + n <= all_max)) {
         buf_add(&request->body, bytes, n);
+        request->counted += n;
+        server->body_bytes += n;
         return MHD_YES;
     }
+    request->is_crowded |= !request->is_too_large && request->body.len + n <= max;
     request->is_too_large = true;
     request->thrown_away += n;
-    buf_fini(&request->body);
+    drop_body(request);
     return request->thrown_away <= THROW_AWAY_TIMES * max ? MHD_YES : MHD_NO;
 }
 
@@ -513,7 +529,7 @@ static void hand_over(struct http_request *request)
 {
     leave_queue(request->connection);
     if (request->is_too_large) {
-        refuse(request, 413);
+        refuse(request, request->is_crowded ? 503 : 413);
         return;
     }
     request->state = REQUEST_OWNED;

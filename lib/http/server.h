@@ -21,6 +21,7 @@ struct http_server_options {
     uint16_t port;            /* 0: any free one, see http_server_port */
     int listen_fd;            /* > 0: listen on this one, which is taken over, and not on address and port */
     size_t body_max;          /* larger: 413 */
+    size_t bodies_max;        /* bytes of all bodies held at one time; a request beyond it is refused 503. 0: no bound but the others */
     unsigned connections_max; /* 0 = 2000 */
     unsigned per_address_max; /* connections; loopback is exempt; 0 = 256 */
     uint64_t read_timeout_us; /* absolute, header and body; 0 = 10 s */

@@ -23,7 +23,7 @@
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 
-enum { BODY_MAX = 4096 };
+enum { BODY_MAX = 4096, BODIES_MAX = 6000 };
 
 struct box {
     struct loop *loop;
@@ -84,6 +84,7 @@ static int open_box(void **state)
     box->loop = loop_new();
     struct http_server_options options = {.address = "127.0.0.1",
                                           .body_max = BODY_MAX,
+                                          .bodies_max = BODIES_MAX,
                                           .read_timeout_us = 300 * 1000,
                                           .on_request = on_request,
                                           .on_gone = on_gone,
@@ -420,6 +421,42 @@ static void stream_flows_and_ends(void **state)
     buf_fini(&got);
 }
 
+static void post(int fd, size_t n)
+{
+    char text[BODY_MAX + 200];
+    int head = snprintf(text, sizeof(text),
+                        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", n);
+    memset(text + head, 'b', n);
+    text[(size_t)head + n] = 0;
+    put_text(fd, text);
+}
+
+static void bodies_of_all_have_a_bound_and_there_is_room_again_after(void **state)
+{
+    struct box *box = *state;
+    struct buf first = {0}, second = {0}, third = {0};
+    int a = dial(box), b = dial(box), c = dial(box);
+    struct http_reply reply = {.status = 204};
+
+    box->holds = true;
+    post(a, 4000);
+    while (box->n_held == 0)
+        loop_turn(box->loop, 5);
+    post(b, 4000);
+    collect(box, b, &second, "\r\n\r\n", 500);
+    assert_non_null(strstr(buf_str(&second), " 503 "));
+    http_reply(box->held[0], &reply);
+    collect(box, a, &first, "\r\n\r\n", 500);
+    post(c, 4000);
+    while (box->n_held == 1)
+        loop_turn(box->loop, 5);
+    http_reply(box->held[1], &reply);
+    collect(box, c, &third, "\r\n\r\n", 500);
+    assert_non_null(strstr(buf_str(&third), " 204 "));
+    close(a), close(b), close(c);
+    buf_fini(&first), buf_fini(&second), buf_fini(&third);
+}
+
 static void stream_whose_reader_sleeps_is_bounded(void **state)
 {
     struct box *box = *state;
@@ -634,6 +671,7 @@ int main(void)
         TEST(stopping_server_takes_requests_back),
         TEST(quiet_server_takes_no_more),
         TEST(stream_flows_and_ends),
+        TEST(bodies_of_all_have_a_bound_and_there_is_room_again_after),
         TEST(stream_whose_reader_sleeps_is_bounded),
         TEST(stream_whose_client_left_is_taken_back),
         TEST(smuggling_corpus_is_refused),
