@@ -104,25 +104,67 @@ static void age(uint64_t us, char *text, size_t size)
     text_duration(us - us % units[i], text, size);
 }
 
+static bool is_of(const struct config_secret *secret, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (secret[i].from == SECRET_VAULT && strcmp(secret[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool uses(const struct config_integration *in, const char *name)
+{
+    bool found = is_of(in->secrets, in->n_secrets, name);
+
+    for (size_t i = 0; !found && i < in->n_webhooks; i++)
+        found = is_of(in->webhooks[i].secrets, in->webhooks[i].n_secrets, name);
+    return found;
+}
+
+/* When a current version is to be rotated: the strictest `rotate_every` of the
+ * integrations that use it. 0: none says. */
+static uint64_t due_us(const struct config *config, const char *name,
+                       const struct vault_version *version)
+{
+    uint64_t every_us = 0;
+
+    for (size_t i = 0; i < config->n_integrations && !version->until_us; i++) {
+        const struct config_integration *in = &config->integrations[i];
+        if (in->rotate_every_us && uses(in, name) &&
+            (!every_us || in->rotate_every_us < every_us))
+            every_us = in->rotate_every_us;
+    }
+    return every_us ? version->created_us + every_us : 0;
+}
+
 static void list_version(struct cli *cli, const char *name,
                          const struct vault_version *version, uint64_t now_us)
 {
-    char created[TEXT_TIME_SIZE], until[TEXT_TIME_SIZE] = "", old[32];
+    char created[TEXT_TIME_SIZE], until[TEXT_TIME_SIZE] = "", due[TEXT_TIME_SIZE] = "",
+                                  old[32];
+    uint64_t at_us = due_us(cli_config(cli), name, version);
 
     text_time(version->created_us, created);
     if (version->until_us)
         text_time(version->until_us, until);
+    if (at_us)
+        text_time(at_us, due);
     age(now_us > version->created_us ? now_us - version->created_us : 0, old,
         sizeof(old));
     if (cli->json) {
         struct json *line = js_set_text(js_object(), "name", name);
         js_set_int(line, "version", version->number);
         js_set_text(line, "created", created);
+        js_set_text(line, "due", *due ? due : NULL);
         cli_print(cli, js_set_text(line, "until", *until ? until : NULL));
         return;
     }
-    printf("%-24s %7" PRIu32 "  %-6s %s%s\n", name, version->number, old,
-           *until ? "old, valid until " : "current", until);
+    printf("%-24s %7" PRIu32 "  %-6s %s%s%s%s\n", name, version->number, old,
+           *until ? "old, valid until " : "current", until,
+           !*due             ? ""
+           : at_us <= now_us ? ", OVERDUE since "
+                             : ", due ",
+           due);
 }
 
 static int list(struct cli *cli)
