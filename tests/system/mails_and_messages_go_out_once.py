@@ -42,8 +42,8 @@ class Practice:
     def __exit__(self, *_):
         harness.stop(self.up, 20)
 
-    def cli(self, *args):
-        return subprocess.run([harness.program("signalbox"), *args, "-c", str(self.config)], capture_output=True, text=True, timeout=120)
+    def cli(self, *args, **more):
+        return subprocess.run([harness.program("signalbox"), *args, "-c", str(self.config)], capture_output=True, text=True, timeout=120, **more)
 
     def call(self, provider, data=None, wait="30s"):
         operation, usual = SENDS[provider]
