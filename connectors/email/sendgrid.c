@@ -146,6 +146,40 @@ static enum sb_verdict send_failed(const struct sb_event *event,
     return sb_default(outcome, "SendGrid answered %u", status);
 }
 
+/* --- check --- */
+
+static enum sb_verdict check_request(const struct sb_event *event,
+                                     struct sb_request *request,
+                                     struct sb_outcome *outcome)
+{
+    (void)event, (void)outcome; /* it takes nothing */
+    sb_call(request, "GET", "/v3/scopes");
+    sb_bearer(request, "api_key");
+    return SB_DONE;
+}
+
+/* What the key may do: {"scopes":["mail.send", ...]} */
+static enum sb_verdict check_succeeded(const struct sb_event *event,
+                                       const struct sb_answer *answer,
+                                       struct sb_outcome *outcome)
+{
+    const struct sb_json *scopes = sb_at(sb_answer_json(answer), "scopes");
+    bool may_send = false;
+
+    if (!scopes || sb_is_object(scopes, ""))
+        return sb_unclear(outcome, "not what SendGrid answers to scopes");
+    for (size_t i = 0; i < sb_count(scopes, ""); i++) {
+        const char *scope = sb_text(sb_element(scopes, i), "");
+        may_send |= scope && strcmp(scope, "mail.send") == 0;
+    }
+    sb_put_text(sb_result(outcome), "provider", "sendgrid");
+    return may_send ? SB_DONE
+                    : sb_fail(outcome,
+                              "the secret \"api_key\" of the integration %s may not send "
+                              "mail: give the key the permission Mail Send",
+                              sb_integration(event));
+}
+
 const struct sb_operation sendgrid_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_NEVER, .price = mail_price, .example = EMAIL_EXAMPLE,
@@ -154,6 +188,16 @@ const struct sb_operation sendgrid_operations[] = {
          "mails are another tier, and above a tier each mail is charged by itself",
      .test = "with the option sandbox_mode SendGrid checks the mail and sends none; in "
              "signalbox's sandbox the recipient decides, see docs/guide/email.md"},
+    {.name = "check",
+     .summary = "See whether SendGrid takes the key, and whether it may send",
+     SB_BRANCHES(check_request, check_succeeded, send_failed),
+     .repeat = SB_REPEAT_SAFE,
+     .is_harmless = true,
+     .price_text = "none",
+     .example = "{}",
+     .example_answer = "{\"scopes\":[\"mail.send\"]}",
+     .degrade = "set the secret api_key",
+     .test = "changes nothing"},
     {.name = NULL},
 };
 

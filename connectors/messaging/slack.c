@@ -130,6 +130,36 @@ static enum sb_verdict send_failed(const struct sb_event *event,
     return sb_default(outcome, "Slack answered %u", sb_status(answer));
 }
 
+/* --- check --- */
+
+static enum sb_verdict check_request(const struct sb_event *event,
+                                     struct sb_request *request,
+                                     struct sb_outcome *outcome)
+{
+    (void)event, (void)outcome; /* it takes nothing */
+    sb_call(request, "POST", "/api/auth.test");
+    sb_bearer(request, "bot_token");
+    return SB_DONE;
+}
+
+static enum sb_verdict check_succeeded(const struct sb_event *event,
+                                       const struct sb_answer *answer,
+                                       struct sb_outcome *outcome)
+{
+    const struct sb_json *body = sb_answer_json(answer);
+    const char *error = sb_text(body, "error");
+    bool is_ok = false;
+
+    if (!sb_bool(body, "ok", &is_ok) || (!is_ok && !error))
+        return sb_unclear(outcome, "not what Slack answers to auth.test");
+    if (!is_ok)
+        return refused(event, error, outcome);
+    sb_put_text(sb_result(outcome), "provider", "slack");
+    sb_put_text(sb_result(outcome), "team", sb_text(body, "team"));
+    sb_put_text(sb_result(outcome), "user", sb_text(body, "user"));
+    return SB_DONE;
+}
+
 const struct sb_operation slack_operations[] = {
     {.name = "send",
      .summary = "Post a message to a channel",
@@ -145,6 +175,16 @@ const struct sb_operation slack_operations[] = {
          "tell people another way (a mail), or later; an alert must not hang on it alone",
      .test = "to a channel of its own; in signalbox's sandbox the channel decides, see "
              "docs/guide/messaging.md"},
+    {.name = "check",
+     .summary = "See whether Slack takes the token, and whose it is",
+     SB_BRANCHES(check_request, check_succeeded, send_failed),
+     .repeat = SB_REPEAT_SAFE,
+     .is_harmless = true,
+     .price_text = "none",
+     .example = "{}",
+     .example_answer = "{\"ok\":true,\"team\":\"Shop\",\"user\":\"signalbox\"}",
+     .degrade = "set the secret bot_token",
+     .test = "changes nothing"},
     {.name = NULL},
 };
 

@@ -204,6 +204,10 @@ static void call_row(void *state, const struct provider_call *call,
                            sendgrid_row.test_key))
         no(answer, 401,
            "The provided authorization grant is invalid, expired, or revoked", NULL);
+    else if (provider_is(call, "GET", "/v3/scopes"))
+        provider_answer(answer, 200,
+                        js_set(js_object(), "scopes",
+                               js_push(js_array(), js_from_text("mail.send", 9))));
     else if (!provider_is(call, "POST", "/v3/mail/send"))
         no(answer, 404, "not found", NULL);
     else if (!type || strncasecmp(type, "application/json", 16) != 0)

@@ -14,7 +14,9 @@ PROVIDERS = {
     "anthropic": ("/anthropic", ["sk-ant-added", ""], {}, "ai.models"),
     "google": ("/google", ["AIza-added"], {}, "maps.geocode"),
     "nominatim": ("/nominatim", [], {"user_agent": "tests/1.0 (tests@example.com)"}, "maps.geocode"),
-    "slack": ("/slack", ["xoxb-added", ""], {}, None),
+    "slack": ("/slack", ["xoxb-added", ""], {}, "messaging.check"),
+    "sendgrid": ("/sendgrid", ["SG.added", ""], {}, "email.check"),
+    "resend": ("/resend", ["re_added", ""], {}, None),
 }
 
 

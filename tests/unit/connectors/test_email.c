@@ -95,6 +95,8 @@ static void sendgrid_is_sent_this(void **state)
 static void resend_is_sent_this(void **state)
 {
     (void)state;
+    trial_request(&sendgrid, "email.check.requested", "{}", "GET",
+                  "https://api.sendgrid.com/v3/scopes", "");
     trial_request(
         &resend, SEND, FULL, "POST", "https://api.resend.com/emails",
         "{\"from\":\"\\\"The Shop\\\" <shop@example.com>\",\"to\":[\"a@example.com\",\"B "
@@ -524,6 +526,27 @@ static void what_is_no_event_of_the_provider_fails(void **state)
     call_free(two);
 }
 
+static void a_key_is_checked_without_a_mail(void **state)
+{
+    (void)state;
+    static const struct trial_answer cases[] = {
+        {{.status = 200, .body = "{\"scopes\":[\"alerts.read\",\"mail.send\"]}"},
+         CALL_SUCCESS,
+         CLASS_none,
+         ""},
+        {{.status = 200, .body = "{\"scopes\":[\"alerts.read\"]}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "may not send mail"},
+        {{.status = 200, .body = "{}"},
+         CALL_RETRY,
+         CLASS_none,
+         "not what SendGrid answers"},
+    };
+
+    trial_answers(&sendgrid, "email.check.requested", "{}", cases, COUNT(cases), KEY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +567,7 @@ int main(void)
         cmocka_unit_test(who_was_refused_is_named_and_published),
         cmocka_unit_test(sendgrids_events_become_the_domains),
         cmocka_unit_test(resends_events_become_the_domains),
+        cmocka_unit_test(a_key_is_checked_without_a_mail),
         cmocka_unit_test(what_is_no_event_of_the_provider_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,8 @@ static void requests_are_these_bytes(void **state)
     trial_request(&slack, SEND, TO_SLACK, "POST",
                   "https://slack.com/api/chat.postMessage",
                   "channel=C012&text=a%20%26%20%C3%BC");
+    trial_request(&slack, "messaging.check.requested", "{}", "POST",
+                  "https://slack.com/api/auth.test", "");
     trial_request(&priced, SEND, TO_TWILIO, "POST",
                   "https://api.twilio.com/2010-04-01/Accounts/" ACCOUNT "/Messages.json",
                   "To=%2B15551234567&From=%2B15005550006&Body=hello&StatusCallback=https"
@@ -305,6 +307,24 @@ static void twilios_callbacks_become_the_domains_events(void **state)
     call_free(none);
 }
 
+static void a_token_is_checked_without_a_message(void **state)
+{
+    (void)state;
+    static const struct trial_answer cases[] = {
+        {{.status = 200, .body = "{\"ok\":true,\"team\":\"T\"}"},
+         CALL_SUCCESS,
+         CLASS_none,
+         ""},
+        {{.status = 200, .body = "{\"ok\":false,\"error\":\"invalid_auth\"}"},
+         CALL_FAILED,
+         CLASS_permanent,
+         "check the secret"},
+        {{.status = 200, .body = "[]"}, CALL_RETRY, CLASS_none, "not what Slack answers"},
+    };
+
+    trial_answers(&slack, "messaging.check.requested", "{}", cases, COUNT(cases), KEY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +337,7 @@ int main(void)
         cmocka_unit_test(slacks_answers_have_their_results),
         cmocka_unit_test(twilios_answers_have_their_results),
         cmocka_unit_test(an_sms_costs_what_twilio_says_or_else_its_parts),
+        cmocka_unit_test(a_token_is_checked_without_a_message),
         cmocka_unit_test(twilios_callbacks_become_the_domains_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
