@@ -120,6 +120,10 @@ static int try_out(struct cli *cli, const struct document *document)
                         "what the connector of `%s` can do is not known, so there is "
                         "nothing to try",
                         document->integration->name);
+    if (document_has_door(document))
+        return cli_fail(CLI_USAGE,
+                        "`%s` is tried by its applications, through the proxy's own port",
+                        document->integration->name);
     cases = trial_run(cli, document, &status);
     if (!cases)
         return status;

@@ -46,6 +46,13 @@ char *endpoint_address(const struct document *document, const char *path)
     return mem_format("%.*s/webhooks/%s", (int)n, base ? base : "", path);
 }
 
+bool document_has_door(const struct document *document)
+{
+    const char *connector = document->integration->connector;
+
+    return connector && strcmp(connector, "proxy") == 0;
+}
+
 /* --- the document --- */
 
 static const struct {

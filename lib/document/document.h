@@ -40,6 +40,9 @@ struct document {
 
 enum document_format { DOCUMENT_MARKDOWN, DOCUMENT_HTML };
 
+/* Do its applications come through a door of the connector's own, so that their calls are
+ * passed on once and never tried again? That is the proxy. */
+bool document_has_door(const struct document *document);
 /* Append the document. */
 void document_write(const struct document *document, enum document_format format,
                     struct buf *out);

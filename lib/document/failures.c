@@ -129,9 +129,14 @@ static void webhooks_down(const struct view *v, struct page *page)
 static void down(const struct view *v, struct page *page)
 {
     page_heading(page, 3, "When the service is down");
-    if (v->document->integration->connector)
+    if (document_has_door(v->document))
+        page_item(page,
+                  "A call is passed on once and never tried again: the application's "
+                  "SDK has the error and does that itself.");
+    else if (v->document->integration->connector)
         retries(v, page);
-    not_twice(v, page);
+    if (!document_has_door(v->document))
+        not_twice(v, page);
     webhooks_down(v, page);
 }
 

@@ -93,6 +93,14 @@ static void night(const struct view *v, struct buf *out)
                  "again.");
         return;
     }
+    if (document_has_door(v->document)) {
+        buf_text(out,
+                 "The applications' SDKs get the service's error, or 502 or 504 of the "
+                 "proxy, and do what they do then: signalbox tries nothing again. Each "
+                 "call stands in the log with how it ended.");
+        degrade(v, out);
+        return;
+    }
     buf_format(
         out,
         "Nobody has to get up: every request is kept. It is tried again, at most %u "

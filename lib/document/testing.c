@@ -125,7 +125,12 @@ void testing_section(const struct view *v, struct page *page)
 {
     const struct config_integration *in = v->document->integration;
 
-    if (in->connector || in->provider)
+    if (document_has_door(v->document))
+        page_text(page,
+                  "By the application's own tests: its SDK with the base URL of the "
+                  "proxy, against the provider's test mode or signalbox's sandbox. "
+                  "Nothing of it is run automatically.");
+    else if (in->connector || in->provider)
         page_text(page,
                   "All of it at once: `signalbox up --sandbox`, then `signalbox simulate "
                   "--all %s`. Every operation and webhook is tried against the practice "

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -12,6 +13,7 @@
 #include "case.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
+#include "lib/base/mem.h"
 #include "lib/config/config.h"
 
 static void is_in(struct buf *text, const char *part)
@@ -257,6 +259,23 @@ static void a_manifest_of_several_providers_is_cut_to_the_one(void **state)
     js_free(all);
 }
 
+static void behind_a_door_nothing_is_said_to_be_tried_again(void **state)
+{
+    struct case_world w;
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    case_open(&w, case_yaml, 0, case_manifest);
+    free(w.config->integrations[0].connector);
+    w.config->integrations[0].connector = mem_text("proxy");
+    write_it(&w, &out);
+    is_in(&out, "signalbox tries nothing again");
+    is_not_in(&out, "tried again after growing pauses");
+    is_not_in(&out, "simulate --all");
+    case_close(&w);
+    buf_fini(&out);
+}
+
 static void the_index_leads_to_all(void **state)
 {
     struct case_world w[2];
@@ -295,6 +314,7 @@ int main(void)
         cmocka_unit_test(webhooks_alone_are_a_document_too),
         cmocka_unit_test(a_manifest_of_several_providers_is_cut_to_the_one),
         cmocka_unit_test(the_index_leads_to_all),
+        cmocka_unit_test(behind_a_door_nothing_is_said_to_be_tried_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
