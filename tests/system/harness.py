@@ -6,6 +6,7 @@
 handing them their keys as `up` would; bench uses it, and tests that need one process under a tool such as strace.
 """
 import contextlib
+import functools
 import hashlib
 import hmac
 import http.client
@@ -145,6 +146,16 @@ def listens(port):
     return False
 
 
+@functools.lru_cache
+def npm_install(folder):
+    """Why npm cannot install what the folder's package.json names; None when it did. Asked once: without a registry it takes long."""
+    try:
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        return "npm got no answer from its registry in 180 s"
+    return f"npm cannot install what is needed here: {done.stderr.strip().splitlines()[:1]}" if done.returncode else None
+
+
 def node(*packages):
     """Runs a script of node/ with text on its standard input; installs the packages once. None, and why, where that cannot be."""
     if not shutil.which("node") or not shutil.which("npm"):
@@ -154,9 +165,9 @@ def node(*packages):
     for path in (Path(__file__).parent / "node").iterdir():
         shutil.copy(path, folder)
     if not all((folder / "node_modules" / name).is_dir() for name in packages):
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, timeout=180)
-        if done.returncode:
-            return None, f"npm cannot install what is needed here: {done.stderr.strip().splitlines()[:1]}"
+        why = npm_install(folder)
+        if why:
+            return None, why
 
     def run(script, text, *args):
         done = subprocess.run(["node", script, *args], cwd=folder, input=text, capture_output=True, text=True, timeout=60)
