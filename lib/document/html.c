@@ -27,7 +27,7 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%;margin:.8rem 0 1.3rem;font-size:.88rem}"
     "th{background:var(--head);text-align:left;font-weight:600}"
     "th,td{border:1px solid var(--line);padding:.4rem .6rem;vertical-align:top;"
-    "min-width:6.6rem}"
+    "min-width:6.6rem}td:last-child{min-width:9.5rem}"
     "code{font:.92em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;"
     "background:var(--head);padding:.05em .3em;border-radius:3px;"
     "overflow-wrap:break-word}"
