@@ -126,8 +126,8 @@ static bool is_member(const struct core *core, const struct session *session)
     return false;
 }
 
-/* Deliveries begin when the log says who has them: after a restart its group waits for
- * the session.  Where it does already they begin at once. */
+/* A new member's deliveries begin with a commit, that of its own SESSION at the latest: a
+ * broker that is started anew then waits for it.  A known one's begin at once. */
 static void on_subscribe(struct core *core, struct session *session,
                          const struct message *m)
 {

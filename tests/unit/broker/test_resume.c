@@ -205,7 +205,7 @@ static void new_credit_is_used_at_once(void **state)
 }
 
 /* So that a broker that is started anew waits for it. */
-static void deliveries_begin_when_the_log_says_who_takes_them(void **state)
+static void a_new_members_deliveries_begin_with_a_commit(void **state)
 {
     struct fixture f;
 
@@ -229,7 +229,7 @@ int main(void)
         cmocka_unit_test(a_group_that_a_peer_may_not_join_has_nothing_of_its_own),
         cmocka_unit_test(a_group_is_changed_by_subscribing_alone),
         cmocka_unit_test(new_credit_is_used_at_once),
-        cmocka_unit_test(deliveries_begin_when_the_log_says_who_takes_them),
+        cmocka_unit_test(a_new_members_deliveries_begin_with_a_commit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
