@@ -310,6 +310,13 @@ static void refuse(struct gateway *gateway, struct endpoint *e,
         problem_reply(request, ERR_signature_invalid, NULL, 0);
 }
 
+/* An endpoint's address with the request's query, to be freed; NULL when it has none. */
+static char *url_of(const char *address, const struct http_request *request)
+{
+    const char *query = strchr(http_target(request), '?');
+    return address ? mem_format("%s%s", address, query ? query : "") : NULL;
+}
+
 /* The key that matched; NULL when the request was refused and answered, or waits. */
 static const struct scheme_key *verify(struct gateway *gateway, struct endpoint *e,
                                        struct http_request *request, bool may_wait)
@@ -317,13 +324,9 @@ static const struct scheme_key *verify(struct gateway *gateway, struct endpoint 
     struct scheme_input input = {0};
     struct scheme_verdict verdict;
     KILL_POINT(gateway_took_webhook);
-    const char *query = strchr(http_target(request), '?');
-    _free_ char *url =
-                    mem_format("%s%s", e->urls[0] ? e->urls[0] : "", query ? query : ""),
-                *other =
-                    mem_format("%s%s", e->urls[1] ? e->urls[1] : "", query ? query : "");
-    input.urls[0] = e->urls[0] ? url : NULL;
-    input.urls[1] = e->urls[1] ? other : NULL;
+    _free_ char *url = url_of(e->urls[0], request), *other = url_of(e->urls[1], request);
+    input.urls[0] = url;
+    input.urls[1] = other;
     read_headers(e->scheme, request, &input);
     if (e->scheme->certificate && find_certificate(gateway, e, request, may_wait, &input))
         return NULL;

@@ -18,7 +18,7 @@
 
 enum {
     NAMES_FEW = 64,    /* of all open objects; more are kept on the heap */
-    NAMES_PAIRED = 16, /* of one object, compared one with another; more are sorted */
+    NAMES_PAIRED = 48, /* of one object, compared one with another; more are sorted */
     DIGITS_SAFE = 18,  /* always within int64 */
     REAL_SAFE = 300,   /* digits before the point plus exponent: always within double */
 };
@@ -53,8 +53,9 @@ static void pass_blanks(struct scan *s)
 
 /* --- texts --- */
 
-/* Pass eight bytes at a time while none of them is a quote, a backslash, a control
- * character or beyond ASCII. A borrow between bytes can only come from one that is. */
+/* Pass what is neither a quote, a backslash, a control character nor beyond ASCII, eight
+ * bytes at a time. A borrow between bytes can only come from one that is such, so the
+ * lowest mark is right. The last bytes of the text are not looked at. */
 static void pass_plain(struct scan *s)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
@@ -63,8 +64,10 @@ static void pass_plain(struct scan *s)
         memcpy(&word, s->at, sizeof(word));
         uint64_t odd = word | (word - ones * ' ') | ((word ^ ones * '"') - ones) |
                        ((word ^ ones * '\\') - ones);
-        if (odd & tops)
+        if (odd & tops) {
+            s->at += __builtin_ctzll(odd & tops) / 8; /* little-endian, as the log is */
             return;
+        }
         s->at += sizeof(word);
     }
 }
