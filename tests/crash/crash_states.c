@@ -450,7 +450,7 @@ static void remove_state(const char *folder)
 static bool is_good_state(struct disk *disk, const char *folder, enum mode mode,
                           char *found, size_t size)
 {
-    int status, pipe_fds[2];
+    int status = 0, pipe_fds[2];
 
     if (pipe(pipe_fds))
         die("no pipe");

@@ -9,6 +9,8 @@
  *   DISK_FAIL=CALL:N:ERRNO   the N-th CALL fails; `CALL:N+:ERRNO` that one and all later
  *   DISK_LIE=sync            fsync and fdatasync say yes and do nothing
  *   DISK_LIE=nosync|nometasync   LMDB opens its files with that flag
+ *   DISK_KILL=N              SIGKILL behind the N-th write that is a barrier by itself
+ * (O_DSYNC): LMDB's meta page is on the disk, and nothing else knows
  *
  * Lock files are left out: they mean nothing after a start. The library is for tests and
  * nothing of it is in a product: it takes the place of the C library's calls. */
@@ -16,6 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -53,11 +56,11 @@ static struct {
     bool is_lying;
     unsigned lmdb_flags;
     int fail_call, fail_errno;
-    unsigned long fail_at;
+    unsigned long fail_at, kill_at;
     bool fails_for_ever;
 } set = {.trace_fd = -1, .fail_call = -1};
 
-static atomic_ulong counts[CALLS], tokens;
+static atomic_ulong counts[CALLS], tokens, barriers;
 
 static void die(const char *what)
 {
@@ -98,7 +101,8 @@ static void open_trace(const char *path)
 __attribute__((constructor)) static void begin(void)
 {
     const char *dir = getenv("DISK_DIR"), *trace = getenv("DISK_TRACE"),
-               *fail = getenv("DISK_FAIL"), *lie = getenv("DISK_LIE");
+               *fail = getenv("DISK_FAIL"), *lie = getenv("DISK_LIE"),
+               *kills = getenv("DISK_KILL");
 
     if (!dir || strlen(dir) >= sizeof(set.dir))
         die("DISK_DIR is missing or too long");
@@ -106,6 +110,7 @@ __attribute__((constructor)) static void begin(void)
     tokens = (unsigned long)getpid() << 32; /* several processes may share a trace */
     if (fail)
         read_failure(fail);
+    set.kill_at = kills ? strtoul(kills, NULL, 10) : 0;
     set.is_lying = lie && strcmp(lie, "sync") == 0;
     if (lie && strcmp(lie, "nosync") == 0)
         set.lmdb_flags = LMDB_NOSYNC;
@@ -233,6 +238,8 @@ static ssize_t do_write(int fd, const struct iovec *parts, int n, off_t at)
             record_write(&st, parts, n, (uint64_t)(at < 0 ? lseek(fd, 0, SEEK_CUR) : at));
     ssize_t result = (ssize_t)(at < 0 ? syscall(SYS_writev, fd, parts, n)
                                       : syscall(SYS_pwritev, fd, parts, n, at, 0L));
+    if (is_dsync && result >= 0 && ++barriers == set.kill_at)
+        raise(SIGKILL);
     if (is_dsync && result >= 0) {
         int saved = errno;
         record_call(TRACE_DONE, &st, token);

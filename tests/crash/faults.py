@@ -124,9 +124,9 @@ class Program:
         return self.process.wait(timeout=30)
 
 
-def preload(directory, trace=None, fail=None, lie=None):
+def preload(directory, trace=None, fail=None, lie=None, kill=None):
     """The environment of a program whose disk is recorded, fails or lies, as disk.c says; `directory` is where its log is."""
-    wanted = {"LD_PRELOAD": DISK, "DISK_DIR": pathlib.Path(directory).resolve(), "DISK_TRACE": trace, "DISK_FAIL": fail, "DISK_LIE": lie}
+    wanted = {"LD_PRELOAD": DISK, "DISK_DIR": pathlib.Path(directory).resolve(), "DISK_TRACE": trace, "DISK_FAIL": fail, "DISK_LIE": lie, "DISK_KILL": kill}
     return {**os.environ, **{name: str(value) for name, value in wanted.items() if value}}
 
 

@@ -4,25 +4,26 @@
  * against what was
  *
  *   store_driver write DIR [--idle-after N] [--blocks N] [--roll N] [--size BYTES]
- *                          [--until-full] [--early] [--dies-in-commit N]
+ *                          [--until-full] [--early]
  *       appends for ever, or N blocks; after each append one line `number crc` on stdout.
  *       --idle-after N: it waits after N blocks. --roll N: each N-th block opens a
  * segment.
  *       --until-full: at STORE_FULL it says `full REASON` and goes on trying.
  *       --early is a planted fault: a block is acknowledged before it is committed.
- *       --dies-in-commit N: kill -9 behind the write of the N-th commit's meta page,
- * before LMDB notes the commit in its lock file.
- *   store_driver check DIR    reads such lines on stdin; exit 1 unless every block is
- * there and the log goes on store_driver read DIR     a reader beside a writer: scans
- * again and again, exit 1 at anything wrong store_driver time DIR N SIZE [--extend]   how
- * long N commits take, into a file written ahead or a growing one */
+ *
+ *   store_driver check DIR
+ *       reads such lines on stdin; exit 1 unless every block is there and the log goes on
+ *
+ *   store_driver read DIR
+ *       a reader beside a writer: scans again and again, exit 1 at anything wrong
+ *
+ *   store_driver time DIR N SIZE [--extend]
+ *       how long N commits take, into a file written ahead or a growing one */
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -31,21 +32,6 @@
 #include "tests/unit/store/chain.h"
 
 enum { SEGMENT = 16 << 20 };
-
-static unsigned long dies_in; /* commits from now; 0: it does not */
-
-/* Of what LMDB writes with pwrite, the meta page's part alone is shorter than a page.
- * (The headers make pwrite64 of pwrite; LMDB calls pwrite.) */
-__attribute__((visibility("default"))) ssize_t
-dying_pwrite(int fd, const void *bytes, size_t n, off_t at) __asm__("pwrite");
-ssize_t dying_pwrite(int fd, const void *bytes, size_t n, off_t at)
-{
-    ssize_t written = syscall(SYS_pwrite64, fd, bytes, n, at);
-
-    if (n < 4096 && dies_in && --dies_in == 0)
-        (void)kill(getpid(), SIGKILL);
-    return written;
-}
 
 static struct store *open_store(const char *dir, uint64_t segment_size)
 {
@@ -264,8 +250,6 @@ int main(int argc, char **argv)
         with.roll = strtoul(value, NULL, 10);
     if (has(argc, argv, "--idle-after", &value))
         with.idle_after = strtoul(value, NULL, 10);
-    if (has(argc, argv, "--dies-in-commit", &value))
-        dies_in = strtoul(value, NULL, 10);
     if (has(argc, argv, "--size", &value))
         with.size = strtoul(value, NULL, 10);
     if (strcmp(argv[1], "write") == 0)

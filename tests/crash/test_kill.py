@@ -47,7 +47,7 @@ def test_commit_that_its_writer_could_not_note_is_found_beside_a_reader(tmp_path
     idle.kill()
     reader = faults.Program(tmp_path, "/usr/bin/env", faults.DRIVER, "read", log)
     faults.wait_for("the reader has it open", lambda: faults.has_open(reader.process.pid, ".mdb-lock"))
-    dying = faults.Program(second, faults.DRIVER, "write", log, "--dies-in-commit", 3, "--size", 1000)
+    dying = faults.Program(second, faults.DRIVER, "write", log, "--size", 1000, env=faults.preload(log, kill=3))
     assert dying.process.wait(timeout=30) == -9, dying.complained()
     ok, found = faults.check_store(log, idle.said() + dying.said())
     assert ok, found
