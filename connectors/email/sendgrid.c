@@ -152,7 +152,10 @@ static enum sb_verdict check_request(const struct sb_event *event,
                                      struct sb_request *request,
                                      struct sb_outcome *outcome)
 {
-    (void)event, (void)outcome; /* it takes nothing */
+    static const char *const names[] = {NULL};
+
+    if (!sb_is_object(sb_data(event), "") || sb_stranger(sb_data(event), names))
+        return sb_fail(outcome, "the data must be {}: a check takes nothing");
     sb_call(request, "GET", "/v3/scopes");
     sb_bearer(request, "api_key");
     return SB_DONE;

@@ -156,7 +156,7 @@ def test_the_kit_finds_what_is_broken(made, tmp_path, fault):
     assert any(result == "FAILED" and claim in scenario for result, _, scenario in scenarios(done.stdout)), done.stdout
 
 
-@pytest.mark.parametrize("name", ["payment", "http", "email", "messaging", "exec"])
+@pytest.mark.parametrize("name", ["payment", "http", "email", "messaging", "ai", "maps", "exec"])
 def test_our_own_conform(tmp_path, name):
     program = ["/usr/bin/python3", str(harness.ROOT / "docs/examples/exec_connector.py"), "stock.db"] if name == "exec" else [harness.program(f"signalbox-{name}")]
     done = run("signalbox", "connector", "check", *program, cwd=tmp_path)
