@@ -297,9 +297,10 @@ static int serve(struct life *life)
     run->loop = loop_new();
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
         loop_signal(run->loop, signals[i], take_signal, life);
-    int status = 1;
-    if (service->start(run, error, sizeof(error))) {
+    int status = service->start(run, error, sizeof(error));
+    if (status) {
         log_say(FATAL, "%s", error);
+        status = status == 2 ? 2 : 1;
     } else {
         status = loop_run(run->loop);
         if (service->finish)

@@ -32,7 +32,8 @@ struct service {
      * before configuration, secrets and loop. Returns -1 to go on, or the exit status.
      * May be NULL. */
     int (*flags)(struct service_run *run);
-    /* Set everything up on the loop; 0, or non-zero after having said why in error[]. */
+    /* Set everything up on the loop; 0, or after having said why in error[] 2 when the
+     * configuration is to blame, else any other. */
     int (*start)(struct service_run *run, char *error, size_t error_size);
     /* Asked to stop: finish what is held, then call loop_stop. NULL: the loop is stopped
      * at once. A second signal stops the loop at once too, and 15 s after the first the

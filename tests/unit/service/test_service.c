@@ -74,7 +74,7 @@ static int start(struct service_run *run, char *error, size_t error_size)
 
     if (service_option(run, "--fail")) {
         snprintf(error, error_size, "told to fail");
-        return -1;
+        return strcmp(service_option(run, "--fail"), "config") == 0 ? 2 : -1;
     }
     getrlimit(RLIMIT_CORE, &limit);
     if (limit.rlim_max == 0)
@@ -119,7 +119,7 @@ static void finish(struct service_run *run)
 
 static const struct service_option options[] = {
     {"--name", "TEXT", "a text"},
-    {"--fail", NULL, "do not start"},
+    {"--fail", "WHY", "do not start"},
     {"--end", NULL, "end at once"},
     {"--manifest", NULL, "print the manifest"},
     {0},
@@ -248,7 +248,7 @@ static void bad_arguments_end_with_2_and_a_reason(void **state)
     } cases[] = {
         {"--manifset=x", "unknown argument --manifset; did you mean --manifest"},
         {"stray", "unknown argument stray"},
-        {"--fail=yes", "--fail takes no value"},
+        {"--end=yes", "--end takes no value"},
         {"--secrets-fd=three", "not a descriptor"},
     };
 
@@ -295,11 +295,13 @@ static void a_failed_start_says_why_and_never_ready(void **state)
     struct child child;
 
     (void)state;
-    launch(&child, ARGUMENTS("--fail"), NULL);
+    launch(&child, ARGUMENTS("--fail", "disk"), NULL);
     assert_false(is_ready(&child));
     assert_int_equal(wait_end(&child), 1);
     assert_non_null(strstr(child.text, "FATAL told to fail"));
     assert_null(strstr(child.text, "finished"));
+    launch(&child, ARGUMENTS("--fail", "config"), NULL);
+    assert_int_equal(wait_end(&child), 2);
 }
 
 static void term_stops_politely(void **state)
