@@ -171,8 +171,9 @@ static bool is_word(const char *text, const char *words)
     size_t n = strlen(text);
     while (strcspn(words, " ") != n || strncmp(words, text, n) != 0) {
         words = strchr(words, ' ');
-        if (!words++)
+        if (!words)
             return false;
+        words++;
     }
     return n > 0;
 }
