@@ -282,5 +282,5 @@ def test_without_tokens_it_listens_on_loopback_only(tmp_path):
         (tmp_path / "open.yaml").write_text(text.replace(f"listen: 127.0.0.1:{world.port}", "listen: 0.0.0.0:0"))
         done = harness.start([harness.program("signalbox-proxy"), "-c", str(tmp_path / "open.yaml"), "--integration", "models"],
                              {"bus": "x", "api_key": KEY}, tmp_path / "open.err")
-        assert done.wait(20) == 1
+        assert done.wait(20) == 2
         assert "expected a loopback address, or access: token" in (tmp_path / "open.err").read_text()
