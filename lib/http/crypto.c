@@ -385,9 +385,9 @@ bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t 
         why = "the key is not one in PEM without a passphrase";
     else if (X509_check_private_key(x509, pkey) != 1)
         why = "the key is not the certificate's";
-    else if (X509_cmp_time(X509_get0_notAfter(x509), &now) < 0)
+    else if (X509_cmp_time(X509_get0_notAfter(x509), &now) != 1) /* 0: it is no time */
         why = "the certificate has ended";
-    else if (X509_cmp_time(X509_get0_notBefore(x509), &now) > 0)
+    else if (X509_cmp_time(X509_get0_notBefore(x509), &now) != -1)
         why = "the certificate is not valid yet";
     if (why)
         snprintf(error, error_size, "%s", why);
