@@ -147,10 +147,23 @@ static void rule(const struct view *v, struct page *page)
                         "call.");
 }
 
+static bool is_any_in_a_file(const struct config_integration *in)
+{
+    for (size_t i = 0; i < in->n_secrets; i++)
+        if (in->secrets[i].from == SECRET_FILE)
+            return true;
+    return false;
+}
+
 static void reach(const struct view *v, struct page *page)
 {
     const struct config_integration *in = v->document->integration;
 
+    if (is_any_in_a_file(in))
+        page_item(page,
+                  "A credential in a file is as safe as the file, is changed by "
+                  "writing the file anew and `signalbox reload`, and has no versions: "
+                  "`signalbox secret` is for those in the vault.");
     if (in->n_secrets)
         page_item(page,
                   "Who has it: the vault is a sealed file; `signalbox up` opens it and "

@@ -219,6 +219,27 @@ static void what_is_foreign_is_no_markup(void **state)
     buf_fini(&out);
 }
 
+static void a_credential_in_a_file_is_not_said_to_be_the_vaults(void **state)
+{
+    static const char vaults[] = "vault:shop_key";
+    const char *at = strstr(case_yaml, vaults);
+    struct case_world w;
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    _free_ char *yaml = mem_format("%.*sfile:shop.key%s", (int)(at - case_yaml),
+                                   case_yaml, at + strlen(vaults));
+    case_open(&w, yaml, 0, case_manifest);
+    write_it(&w, &out);
+    is_in(&out, "A credential in a file is as safe as the file");
+    case_close(&w);
+    case_open(&w, case_yaml, 0, case_manifest);
+    write_it(&w, &out);
+    is_not_in(&out, "A credential in a file");
+    case_close(&w);
+    buf_fini(&out);
+}
+
 static void webhooks_alone_are_a_document_too(void **state)
 {
     struct case_world w;
@@ -311,6 +332,7 @@ int main(void)
         cmocka_unit_test(the_stamp_is_another_one_after_a_change_only),
         cmocka_unit_test(the_same_input_gives_the_same_bytes),
         cmocka_unit_test(what_is_foreign_is_no_markup),
+        cmocka_unit_test(a_credential_in_a_file_is_not_said_to_be_the_vaults),
         cmocka_unit_test(webhooks_alone_are_a_document_too),
         cmocka_unit_test(a_manifest_of_several_providers_is_cut_to_the_one),
         cmocka_unit_test(the_index_leads_to_all),
