@@ -20,6 +20,7 @@
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/redrive.h"
+#include "gateway/refusal.h"
 #include "gateway/route.h"
 #include "gateway/stream.h"
 #include "gateway/webhook.h"
@@ -314,16 +315,22 @@ static void let_go(struct gateway *gateway)
 }
 
 /* Connections that are open may still bring a request for a moment; it is served. */
+static bool is_busy(const struct gateway *gateway)
+{
+    return hold_count(gateway->hold) > 0 || groups_count(gateway->groups) > 0 ||
+           http_server_requests(gateway->server) > 0 ||
+           loop_steady_us(gateway->loop) < gateway->stop_from_us + STOP_GRACE_US;
+}
+
 static void on_stop_check(void *user)
 {
     struct gateway *gateway = user;
     struct loop *loop = gateway->loop;
-    uint64_t now_us = loop_steady_us(loop);
+    bool is_late = loop_steady_us(loop) >= gateway->stop_from_us + STOP_US;
     let_go(gateway);
-    bool is_busy = hold_count(gateway->hold) > 0 || groups_count(gateway->groups) > 0 ||
-                   http_server_requests(gateway->server) > 0 ||
-                   now_us < gateway->stop_from_us + STOP_GRACE_US;
-    if (is_busy && now_us < gateway->stop_from_us + STOP_US) {
+    if (is_late || !is_busy(gateway))
+        refusal_tell_rest(gateway); /* may make it busy once more */
+    if (!is_late && is_busy(gateway)) {
         loop_timer_in(gateway->stop_timer, STOP_CHECK_US);
         return;
     }

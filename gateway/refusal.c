@@ -65,8 +65,14 @@ static void tell_rest(struct gateway *gateway, struct endpoint *e)
                  r->untold, r->why);
         if (r->untold)
             tell(gateway, e, "several", text, i == 0);
-        *r = (struct refusals){0};
+        r->untold = 0;
     }
+}
+
+void refusal_tell_rest(struct gateway *gateway)
+{
+    for (size_t i = 0; i < gateway->n_endpoints; i++)
+        tell_rest(gateway, &gateway->endpoints[i]);
 }
 
 /* The minute of all endpoints is one: it begins with the first refusal after a quiet one.
@@ -74,8 +80,9 @@ static void tell_rest(struct gateway *gateway, struct endpoint *e)
 static void on_minute(void *user)
 {
     struct gateway *gateway = user;
+    refusal_tell_rest(gateway);
     for (size_t i = 0; i < gateway->n_endpoints; i++)
-        tell_rest(gateway, &gateway->endpoints[i]);
+        memset(gateway->endpoints[i].refusals, 0, sizeof(gateway->endpoints[i].refusals));
     gateway->refusal_timer_runs = false;
 }
 

@@ -4,8 +4,9 @@
  *
  * Of each endpoint the first REFUSALS_TOLD of a minute are a line and a fact in the log
  * (`signalbox.webhook.refused`, Failed, unverified), without body and without secret; the
- * others are counted, and told as one when the minute is over: a flood of forgeries does
- * not fill the log. */
+ * others are counted, and told as one when the minute is over or the process stops: a
+ * flood of forgeries does not fill the log.  A process that is killed takes the counts of
+ * its minute with it, and of the facts those that were not committed (HOLD_US). */
 #pragma once
 #include <stdbool.h>
 
@@ -18,5 +19,8 @@ enum { REFUSALS_TOLD = 60, REFUSAL_WINDOW_US = 60 * 1000 * 1000, REFUSAL_WHY_SIZ
  * passed, and was not stored. */
 void refusal_note(struct gateway *gateway, struct endpoint *endpoint, const char *from,
                   const char *why, bool is_unverified);
+/* Tell now what was only counted, before a stop: it is then on its way into the log
+ * (hold_count). The minute goes on. */
+void refusal_tell_rest(struct gateway *gateway);
 /* No further minute. */
 void refusal_close(struct gateway *gateway);

@@ -76,6 +76,15 @@ def test_the_operator_sees_each_endpoint_with_its_last_refusal(shared):
     assert row["url"] in text and "last refused" in text and harness.WEBHOOK_SECRET not in text
 
 
+def test_a_flood_is_counted_to_the_last_one_though_the_gateway_stops_in_its_minute(system):
+    body = harness.stripe_event()
+    for _ in range(75):
+        assert system.webhook(body, harness.stripe_signature(body, "whsec_of_somebody_else"))[0] == 401
+    system.stop()  # all of it: what was only counted goes into the log on the way
+    whys = [row["error_msg"] for row in system.log("--type", "signalbox.webhook.refused")]
+    assert len(whys) == 61 and whys[-1].startswith("15 more in the last minute; the last: matches none of"), whys[-2:]
+
+
 def test_a_duplicate_is_answered_well_and_stored_once(shared):
     body = harness.stripe_event(payment_status="paid")
     before = accepted(shared)

@@ -92,6 +92,28 @@ static void a_flood_is_told_up_to_a_bound_and_then_as_one(void **state)
     box_close(&box);
 }
 
+static void a_stop_tells_what_was_counted_and_the_bound_stays(void **state)
+{
+    (void)state;
+    struct box box;
+    box_open(&box);
+    for (int i = 0; i < REFUSALS_TOLD + 7; i++)
+        note(&box, 0, "a forgery", true);
+    for (int i = 0; i < REFUSALS_TOLD + 2; i++)
+        note(&box, 1, "the log is full", false);
+    unsigned told = hold_count(box.gateway.hold);
+    refusal_tell_rest(&box.gateway);
+    assert_int_equal(hold_count(box.gateway.hold), told + 1); /* of those only a fact */
+    loop_turn(box.gateway.loop, 0);
+    assert_true(says(&box, "7 more in the last minute; the last: a forgery"));
+    refusal_tell_rest(&box.gateway);
+    note(&box, 0, "one more", true); /* counted, as before */
+    assert_int_equal(hold_count(box.gateway.hold), told + 1);
+    refusal_tell_rest(&box.gateway);
+    assert_int_equal(hold_count(box.gateway.hold), told + 2);
+    box_close(&box);
+}
+
 static void a_quiet_minute_says_nothing(void **state)
 {
     (void)state;
@@ -123,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flood_is_told_up_to_a_bound_and_then_as_one),
+        cmocka_unit_test(a_stop_tells_what_was_counted_and_the_bound_stays),
         cmocka_unit_test(a_quiet_minute_says_nothing),
         cmocka_unit_test(what_passed_verification_is_no_fact_and_counted_apart),
     };
