@@ -103,6 +103,22 @@ static void set_order(struct group *group, bool is_ordered)
     group->is_ordered = is_ordered;
 }
 
+/* A bucket that is new to this process goes on where the log left it.  A clock that went
+ * back counts as no time gone by. */
+static void set_limit(const struct core *core, struct group *group,
+                      const struct core_integration *in)
+{
+    struct limit *limit = &group->gate.limit;
+    bool is_new = limit->filled_us == 0;
+    uint64_t taken_us = group->gate.taken_us;
+
+    limit_set(limit, in->rate, in->concurrency, core->steady_us);
+    if (is_new)
+        limit_resume(limit, taken_us == 0               ? UINT64_MAX
+                            : core->wall_us <= taken_us ? 0
+                                                        : core->wall_us - taken_us);
+}
+
 static void configure_integration(struct core *core, const struct core_integration *in)
 {
     struct group *group = group_add(core, in->name);
@@ -112,7 +128,7 @@ static void configure_integration(struct core *core, const struct core_integrati
     group->attempts = in->attempts ? in->attempts : 8;
     set_order(group, in->is_ordered);
     group->deadline_us = in->deadline_us ? in->deadline_us : UINT64_C(86400000000);
-    limit_set(&group->gate.limit, in->rate, in->concurrency, core->steady_us);
+    set_limit(core, group, in);
     group->gate.breaker.limits = (struct breaker_limits){
         in->breaker.failures, in->breaker.window_us, in->breaker.pause_us};
     free(group->key);

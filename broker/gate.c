@@ -54,16 +54,33 @@ static enum gate ask_breaker(const struct core *core, struct group *group)
     return GATE_OPEN;
 }
 
-static enum gate ask_limit(const struct core *core, struct group *group)
+/* The log says that a call was taken before that call goes out: who starts anew must not
+ * let another one go.  Which call it is nobody needs to know. */
+static enum gate take_slowly(struct core *core, struct group *group)
+{
+    struct json *data = js_set_text(js_object(), "name", group->name);
+
+    stage_note(core, group, "signalbox.rate",
+               js_set_int(data, "taken_us", (int64_t)core->wall_us));
+    js_free(data);
+    limit_take(&group->gate.limit);
+    group->gate.is_taking = true;
+    return wait_until(group, UINT64_MAX, "rate");
+}
+
+static enum gate ask_limit(struct core *core, struct group *group)
 {
     struct limit *limit = &group->gate.limit;
 
     if (limit->concurrency && group->inflight >= limit->concurrency)
         return wait_until(group, UINT64_MAX, "concurrency");
-    uint64_t next_us = limit_next_us(limit, core->steady_us);
+    if (group->gate.is_taken)
+        return GATE_OPEN;
+    uint64_t next_us =
+        group->gate.is_taking ? UINT64_MAX : limit_next_us(limit, core->steady_us);
     if (next_us > core->steady_us)
         return wait_until(group, next_us, "rate");
-    return GATE_OPEN;
+    return limit_is_slow(limit) ? take_slowly(core, group) : GATE_OPEN;
 }
 
 /* "charge" of payment.charge.requested, .succeeded or .failed; NULL when it is no type of
@@ -189,7 +206,9 @@ enum gate gate_may_start(struct core *core, struct group *group, struct position
     if (ask_breaker(core, group) == GATE_WAIT || ask_limit(core, group) == GATE_WAIT)
         return GATE_WAIT;
     gate_reclaimed(core, group, position, r);
-    limit_take(&group->gate.limit);
+    if (!group->gate.is_taken)
+        limit_take(&group->gate.limit);
+    group->gate.is_taken = false;
     return GATE_OPEN;
 }
 
@@ -342,6 +361,14 @@ static void note_budget(struct core *core, struct group *group, const struct jso
     core->ops->say(core->user, LOG_BUDGET_SPENT, said);
 }
 
+static void note_rate(const struct core *core, struct group *group,
+                      const struct json *data)
+{
+    group->gate.taken_us = (uint64_t)js_int(data, "taken_us", 0);
+    group->gate.is_taken = core->is_started;
+    group->gate.is_taking = false;
+}
+
 static void note_state(struct group *group, const struct json *data)
 {
     struct breaker *breaker = &group->gate.breaker;
@@ -351,6 +378,7 @@ static void note_state(struct group *group, const struct json *data)
 
     if (state < 0)
         return;
+    group->gate.taken_us = (uint64_t)js_int(data, "taken_us", 0);
     group->gate.budget.day = (uint64_t)js_int(data, "day", 0);
     group->gate.budget.spent = js_int(data, "spent_micros", 0);
     group->gate.budget.dearest = js_int(data, "dearest_micros", 0);
@@ -376,6 +404,8 @@ void gate_noted(struct core *core, struct group *group, const struct record *r,
         note_breaker(core, group, data);
     else if (note_is(r, "signalbox.budget"))
         note_budget(core, group, data);
+    else if (note_is(r, "signalbox.rate"))
+        note_rate(core, group, data);
     else if (note_is(r, "signalbox.limits"))
         note_state(group, data);
 }
@@ -387,7 +417,8 @@ void gate_checkpoint(struct core *core, const struct group *group)
     uint32_t n = breaker->n_failed < BREAKER_FAILURES_MAX ? breaker->n_failed
                                                           : BREAKER_FAILURES_MAX;
 
-    if (!breaker->since_us && !n && !budget->day && !budget->exceeded_us)
+    if (!breaker->since_us && !n && !budget->day && !budget->exceeded_us &&
+        !group->gate.taken_us)
         return; /* as it begins */
     struct json *data = js_set_text(js_object(), "name", group->name), *row = js_array();
     for (uint32_t i = breaker->n_failed - n; i < breaker->n_failed; i++)
@@ -404,6 +435,7 @@ void gate_checkpoint(struct core *core, const struct group *group)
     js_set_bool(data, "has_seen", budget->has_seen);
     js_set_int(js_set_int(data, "dearest_micros", budget->dearest), "exceeded_us",
                (int64_t)budget->exceeded_us);
+    js_set_int(data, "taken_us", (int64_t)group->gate.taken_us);
     stage_note(core, group, "signalbox.limits", data);
     js_free(data);
 }

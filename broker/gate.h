@@ -45,7 +45,7 @@ void gate_settled(struct core *core, struct group *group, uint64_t at_us,
 void gate_retried(struct core *core, struct group *group, uint64_t at_us,
                   const struct record *r, bool is_death);
 /* The fold: a note of this file's own: "signalbox.breaker", "signalbox.budget",
- * "signalbox.limits". */
+ * "signalbox.rate", "signalbox.limits". */
 void gate_noted(struct core *core, struct group *group, const struct record *r,
                 const struct json *data);
 /* Stage what the fold knows of the group, as a record with absolute values. */

@@ -21,6 +21,19 @@ static void fill(struct limit *limit, uint64_t steady_us)
     limit->filled_us = steady_us;
 }
 
+bool limit_is_slow(const struct limit *limit)
+{
+    return limit->rate > 0 && limit->rate < 1;
+}
+
+void limit_resume(struct limit *limit, uint64_t ago_us)
+{
+    double saved = (double)ago_us * limit->rate / SECOND_US;
+
+    if (limit_is_slow(limit))
+        limit->tokens = saved < 1 ? saved : 1;
+}
+
 void limit_set(struct limit *limit, double rate, uint32_t concurrency, uint64_t steady_us)
 {
     fill(limit, steady_us);

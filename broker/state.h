@@ -123,6 +123,9 @@ struct gate_state {
     struct budget budget;
     char reason[BREAKER_WHY_MAX + 80]; /* why the breaker is as it is */
     bool is_changing;                  /* its change is on the way to the log */
+    uint64_t taken_us;     /* wall, the fold's: the last call of a slow rate; 0 = none */
+    bool is_taking;        /* the record that says so is on the way to the log */
+    bool is_taken;         /* it is in the log: one call may go */
     uint64_t due_us;       /* steady: when the gate said to wait, until then */
     const char *waits_for; /* the same: "rate"; NULL = nothing */
 };

@@ -150,6 +150,69 @@ static void after_a_restart_nothing_is_saved_up(void **state)
     scene_close(&scene);
 }
 
+/* --- a slow rate: each taking is in the log --- */
+
+static const struct core_integration daily = {
+    .attempts = 8, .deadline_us = UINT64_C(1000000) * 86400 * 10, .rate = 1.0 / 86400};
+static const struct core_integration three_a_minute = {
+    .attempts = 8, .deadline_us = UINT64_C(1000000) * 86400 * 10, .rate = 3.0 / 60};
+#define DAY (UINT64_C(1000000) * 86400)
+
+static void a_slow_rate_goes_on_over_restarts(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    scene_open(&scene, &daily, NULL);
+    scene_call(&scene, 3);
+    assert_int_equal(scene_take(&scene), 1); /* the first ever need not wait for a day */
+    scene_succeed(&scene, -1);
+    for (unsigned calls = 1; calls < 3; calls++) {
+        for (int i = 0; i < 5; i++) { /* neither sooner nor later, whatever restarts */
+            scene_advance(&scene, DAY / 5 - SECOND);
+            assert_int_equal(scene_take(&scene), 0);
+            scene_crash(&scene);
+        }
+        scene_advance(&scene, 10 * SECOND);
+        assert_int_equal(scene_take(&scene), 1);
+        scene_succeed(&scene, -1);
+    }
+    scene_close(&scene);
+}
+
+static void a_slow_call_is_in_the_log_before_it_goes_out(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    scene_open(&scene, &daily, NULL);
+    scene_call(&scene, 2);
+    size_t taken = scene_count(&scene, RECORD_NOTE, CLASS_none, "signalbox.rate");
+    assert_int_equal(taken, 1);
+    scene_crash(&scene); /* what was delivered left nothing else behind */
+    scene_advance(&scene, 31 * SECOND);
+    assert_int_equal(scene_take(&scene), 0);
+    scene_close(&scene);
+}
+
+static void a_clock_that_went_back_costs_a_pause_and_no_more(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    scene_open(&scene, &three_a_minute, NULL);
+    scene_call(&scene, 2);
+    assert_int_equal(scene_take(&scene), 1);
+    scene_succeed(&scene, -1);
+    scene.world.wall_us -= 100 * DAY;
+    scene_crash(&scene);
+    scene_advance(&scene, 19 * SECOND);
+    assert_int_equal(scene_take(&scene), 0);
+    scene_advance(&scene, 2 * SECOND);
+    assert_int_equal(scene_take(&scene), 1);
+    scene_close(&scene);
+}
+
 static void so_many_calls_at_one_time_over_all_sessions(void **state)
 {
     struct scene scene;
@@ -257,6 +320,9 @@ int main(void)
         cmocka_unit_test(the_clock_is_asked_when_the_next_call_may_start_and_not_before),
         cmocka_unit_test(a_retry_is_a_call_too),
         cmocka_unit_test(after_a_restart_nothing_is_saved_up),
+        cmocka_unit_test(a_slow_rate_goes_on_over_restarts),
+        cmocka_unit_test(a_slow_call_is_in_the_log_before_it_goes_out),
+        cmocka_unit_test(a_clock_that_went_back_costs_a_pause_and_no_more),
         cmocka_unit_test(so_many_calls_at_one_time_over_all_sessions),
         cmocka_unit_test(what_a_webhook_brought_is_no_call),
         cmocka_unit_test(webhooks_go_past_calls_that_wait),
