@@ -25,7 +25,3 @@ function request()
   at = at % #requests + 1
   return requests[at]
 end
-
-function response(status)
-  if status ~= 200 then refused = (refused or 0) + 1 end
-end
