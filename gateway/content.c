@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/form.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"

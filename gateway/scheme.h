@@ -12,10 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct scheme_key;
+
 enum {
     SCHEME_HEADER_MAX = 4096,   /* of a signature header; longer: refused */
     SCHEME_SIGNATURES_MAX = 16, /* candidates in one header; more: refused */
-    SCHEME_KEYS_MAX = 16,
+    SCHEME_URLS_MAX = 2,        /* under which one endpoint may be signed */
 };
 
 enum scheme_syntax {
@@ -93,17 +95,6 @@ struct scheme {
 const struct scheme *scheme_find(const char *name);
 const struct scheme *scheme_rows(void);
 
-struct scheme_key {
-    uint8_t *bytes;
-    size_t len;
-};
-/* A secret in the form in which the row uses it; false when it is not of that form. Free
- * with scheme_key_fini. */
-bool scheme_key_init(struct scheme_key *key, const struct scheme *scheme,
-                     const char *secret);
-/* Wipes. */
-void scheme_key_fini(struct scheme_key *key);
-
 /* What a sender gave; all borrowed. */
 struct scheme_input {
     const char *signature; /* the header's value, NULL when it is absent */
@@ -113,10 +104,11 @@ struct scheme_input {
     const void
         *certificate; /* the public key at that address (DER); NULL: not to be had */
     size_t certificate_len;
-    const char *method;  /* of rows with {method} */
-    const char *urls[2]; /* of rows with {url}: any one of them; NULL: none */
-    bool is_form;        /* the body's content type is that of a form */
-    unsigned repeats;    /* headers among these that came more than once */
+    const char *method; /* of rows with {method} */
+    const char
+        *urls[SCHEME_URLS_MAX]; /* of rows with {url}: any one of them; NULL: none */
+    bool is_form;               /* the body's content type is that of a form */
+    unsigned repeats;           /* headers among these that came more than once */
     const void *body;
     size_t body_len;
 };
@@ -145,6 +137,3 @@ struct scheme_verdict {
 void scheme_verify(const struct scheme *scheme, const struct scheme_key *keys,
                    size_t n_keys, uint64_t past_s, uint64_t now_s,
                    const struct scheme_input *input, struct scheme_verdict *ret_verdict);
-/* Why, for the operator; never a secret nor a part of the body. */
-void scheme_explain(const struct scheme_verdict *verdict, size_t n_keys, size_t body_len,
-                    char *ret_text, size_t size);

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* The table. Its names are those of lib/config/schemes.def, which the configuration
  * takes. */
+#include <string.h>
+
 #include "gateway/scheme.h"
 
 #define SCHEME(identifier, name, signs_url, is_weak) ROW_##identifier,
@@ -272,4 +274,12 @@ static const struct scheme rows[ROWS + 1] = {
 const struct scheme *scheme_rows(void)
 {
     return rows;
+}
+
+const struct scheme *scheme_find(const char *name)
+{
+    for (const struct scheme *row = rows; row->name; row++)
+        if (!strcmp(row->name, name))
+            return row;
+    return NULL;
 }

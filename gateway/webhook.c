@@ -20,6 +20,8 @@
 #include "gateway/refusal.h"
 #include "gateway/scheme_body.h"
 #include "gateway/scheme_config.h"
+#include "gateway/scheme_explain.h"
+#include "gateway/scheme_key.h"
 #include "gateway/subscription.h"
 #include "lib/base/buf.h"
 #include "lib/base/hash.h"

@@ -8,6 +8,7 @@
 #include "gateway/content.h"
 #include "gateway/form.h"
 #include "gateway/scheme_body.h"
+#include "gateway/scheme_key.h"
 #include "gateway/subscription.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"

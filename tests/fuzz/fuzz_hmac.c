@@ -7,6 +7,7 @@
 
 #include "gateway/scheme.h"
 #include "gateway/scheme_config.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"

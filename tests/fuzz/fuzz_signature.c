@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "gateway/scheme.h"
+#include "gateway/scheme_explain.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"

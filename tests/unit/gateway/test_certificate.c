@@ -15,6 +15,7 @@
 
 #include "gateway/certificate.h"
 #include "gateway/scheme.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/buf.h"
 #include "lib/http/crypto.h"
 

@@ -11,6 +11,7 @@
 
 #include "gateway/content.h"
 #include "gateway/form.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/buf.h"
 
 /* Headers as NAME=VALUE, ended by NULL. */

@@ -12,6 +12,7 @@
 
 #include "gateway/scheme.h"
 #include "gateway/scheme_config.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/buf.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"

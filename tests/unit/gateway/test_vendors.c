@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "gateway/scheme.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/buf.h"
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"

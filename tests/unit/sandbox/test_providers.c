@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "gateway/scheme.h"
+#include "gateway/scheme_key.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "sandbox/mailbox.h"
