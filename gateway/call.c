@@ -34,7 +34,6 @@ enum {
     WAIT_DEFAULT_US = 10 * 1000 * 1000,
     WAIT_MAX_US = 300 * 1000 * 1000,
     BUCKETS = 4096,
-    RETRY_MS = 1000,
 };
 
 static const uint64_t own_ref = UINT64_C(1) << 63;
@@ -514,7 +513,7 @@ void call_start(struct gateway *gateway, struct http_request *request,
         http_set_user(request, call);
         return;
     }
-    problem_reply(request, error, NULL, error == ERR_overloaded ? RETRY_MS : 0);
+    problem_reply(request, error, NULL, 0);
     call_free(call);
 }
 

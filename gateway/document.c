@@ -14,7 +14,7 @@
 #include "lib/http/server.h"
 #include "lib/ledger/ledger.h"
 
-enum { RETRY_MS = 1000, ERROR_SIZE = 256 };
+enum { ERROR_SIZE = 256 };
 
 /* The first of the two that is named; neither: Markdown. */
 static enum document_format wanted(const struct http_request *request)
@@ -45,14 +45,14 @@ static void answer(struct http_request *request, const struct document *document
     struct buf text = BUF_NULL;
 
     document_write(document, format, &text);
-    http_reply(request, &(struct http_reply){.status = 200,
-                                             .content_type =
-                                                 format == DOCUMENT_HTML
-                                                     ? "text/html; charset=utf-8"
-                                                     : "text/markdown; charset=utf-8",
-                                             .body = text.bytes,
-                                             .body_len = text.len,
-                                             .headers = vary});
+    http_reply(request,
+               &(struct http_reply){.status = 200,
+                                    .content_type = format == DOCUMENT_HTML
+                                                        ? "text/html; charset=utf-8"
+                                                        : "text/markdown; charset=utf-8",
+                                    .body = text.bytes,
+                                    .body_len = text.len,
+                                    .headers = vary});
     buf_fini(&text);
 }
 
@@ -65,7 +65,7 @@ void document_handle(struct gateway *gateway, struct http_request *request,
 
     if (!in || !ledger) {
         problem_reply(request, in ? ERR_unavailable : ERR_no_integration,
-                      in ? "there is no log yet" : NULL, in ? RETRY_MS : 0);
+                      in ? "there is no log yet" : NULL, 0);
         return;
     }
     struct seen *seen = seen_new(ledger, in, error, sizeof(error));
@@ -76,7 +76,7 @@ void document_handle(struct gateway *gateway, struct http_request *request,
                                            .manifest = manifest,
                                            .seen = seen});
     else
-        problem_reply(request, ERR_unavailable, error, RETRY_MS);
+        problem_reply(request, ERR_unavailable, error, 0);
     js_free(manifest);
     seen_free(seen);
 }

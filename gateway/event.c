@@ -12,12 +12,12 @@
 #include "gateway/hold.h"
 #include "gateway/key.h"
 #include "gateway/problem.h"
-#include "lib/base/slice.h"
 #include "lib/base/buf.h"
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/slice.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "lib/http/server.h"
@@ -25,7 +25,7 @@
 #include "proto/attrs.h"
 #include "proto/record.h"
 
-enum { EVENTS_MAX = 8192, NAME_MAX_LEN = 64, WHY_SIZE = 256, RETRY_MS = 1000 };
+enum { EVENTS_MAX = 8192, NAME_MAX_LEN = 64, WHY_SIZE = 256 };
 
 /* One event as it is read. Texts are owned; extensions are a finished msgpack map. */
 struct draft {
@@ -544,7 +544,6 @@ void event_publish(struct gateway *gateway, struct http_request *request,
         http_set_user(request, in);
         return;
     }
-    problem_reply(request, error, in->why[0] ? in->why : NULL,
-                  error == ERR_overloaded ? RETRY_MS : 0);
+    problem_reply(request, error, in->why[0] ? in->why : NULL, 0);
     intake_free(in);
 }

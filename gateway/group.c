@@ -34,7 +34,6 @@ enum {
     VISIBILITY_MIN_US = 1000 * 1000,
     IDLE_US = 30 * 1000 * 1000,  /* nobody asks and nothing is lent: the session ends */
     COMMIT_US = 5 * 1000 * 1000, /* a result not committed by then: ERR_unavailable */
-    RETRY_MS = 1000,
 };
 static const uint64_t visibility_default_us = 30 * UINT64_C(1000000);
 static const uint64_t visibility_max_us = 12 * 3600 * UINT64_C(1000000);
@@ -148,7 +147,7 @@ static void serve_one(struct group *group)
     struct waiter *waiter = pop_waiter(group);
     struct http_request *request = waiter->pending.request;
     if (request && !group->ready.first && !peer_is_joined(group->peer)) {
-        problem_reply(request, ERR_unavailable, "the broker is not reachable", RETRY_MS);
+        problem_reply(request, ERR_unavailable, "the broker is not reachable", 0);
         free(waiter);
         return;
     }
@@ -171,8 +170,7 @@ static void refuse_waiters(struct group *group, unsigned error, const char *why)
     while (group->waiters) {
         struct waiter *waiter = pop_waiter(group);
         if (waiter->pending.request)
-            problem_reply(waiter->pending.request, error, why,
-                          error_info(error)->may_retry ? RETRY_MS : 0);
+            problem_reply(waiter->pending.request, error, why, 0);
         free(waiter);
     }
 }
@@ -188,8 +186,7 @@ static void end_commit(struct group *group, struct commit *commit, unsigned erro
         answer_json(commit->pending.request, 200, commit->answer, NULL);
         commit->answer = NULL;
     } else if (commit->pending.request) {
-        problem_reply(commit->pending.request, error, why,
-                      error_info(error)->may_retry ? RETRY_MS : 0);
+        problem_reply(commit->pending.request, error, why, 0);
     }
     js_free(commit->answer);
     free(commit);
@@ -390,7 +387,7 @@ static struct group *open_group(struct groups *groups, struct http_request *requ
     if (!text_is_name(name) || groups->n == GROUP_SESSIONS_MAX) {
         problem_reply(request, text_is_name(name) ? ERR_overloaded : ERR_no_group,
                       text_is_name(name) ? "too many groups are in use over HTTP" : NULL,
-                      text_is_name(name) ? RETRY_MS : 0);
+                      0);
         return NULL;
     }
     _free_ char *session = mem_format("gateway:%s", name);
@@ -421,7 +418,7 @@ static struct group *open_group(struct groups *groups, struct http_request *requ
     if (group->peer)
         return group;
     group_free(group);
-    problem_reply(request, ERR_unavailable, error, RETRY_MS);
+    problem_reply(request, ERR_unavailable, error, 0);
     return NULL;
 }
 
@@ -472,8 +469,7 @@ void group_next(struct gateway *gateway, struct http_request *request,
     if (!group)
         return;
     if (group->n_waiters == GROUP_WAITERS_MAX) {
-        problem_reply(request, ERR_too_many_requests, "too many wait for this group",
-                      RETRY_MS);
+        problem_reply(request, ERR_too_many_requests, "too many wait for this group", 0);
         return;
     }
     struct waiter *waiter = mem_copy(&asked, sizeof(asked));

@@ -9,7 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/loop/loop.h"
 
-enum { TICK_US = 50 * 1000, SPARES_MAX = 4, RETRY_MS = 1000 };
+enum { TICK_US = 50 * 1000, SPARES_MAX = 4 };
 
 /* One hold_add. */
 struct entry {
@@ -159,7 +159,6 @@ static void answer_all(struct hold *hold, struct batch *batch,
 static const struct hold_result away = {
     .error = ERR_unavailable,
     .detail = "the broker or the log did not answer in time",
-    .retry_after_ms = RETRY_MS,
 };
 
 /* --- sending --- */
@@ -415,8 +414,7 @@ struct hold *hold_new(struct loop *loop, const struct hold_bus *bus)
 
 static void drop_all(struct hold *hold, struct batch *first)
 {
-    const struct hold_result result = {.error = ERR_shutting_down,
-                                       .retry_after_ms = RETRY_MS};
+    const struct hold_result result = {.error = ERR_shutting_down};
     while (first) {
         struct batch *batch = first;
         first = batch->next;

@@ -31,7 +31,7 @@ enum {
 struct hold_result {
     unsigned error; /* 0: committed; else nothing of it is stored */
     const char *detail;
-    uint32_t retry_after_ms; /* 0: trying again does not help */
+    uint32_t retry_after_ms; /* 0: nothing was said */
     bool is_place_unknown;   /* the broker was started anew: no outcome will be sent */
     uint64_t batch; /* with first + the event's number it names the event in on_outcome */
     uint32_t first;

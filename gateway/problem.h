@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* problem - errors as RFC 9457 documents with a stable code, from proto/errors.def */
+/* problem - errors as RFC 9457 documents with a stable code, from proto/errors.def; those
+ * of 5xx have their reason in gateway/outages.def */
 #pragma once
 #include <stdint.h>
 
@@ -10,8 +11,8 @@ struct http_request;
 struct http_reply;
 struct json;
 
-/* Answer with the document of an error; detail may be NULL; retry_after_ms 0 leaves
- * Retry-After out. */
+/* Answer with the document of an error; detail may be NULL. retry_after_ms 0: a second
+ * where the error says that it may be tried again, else no Retry-After. */
 void problem_reply(struct http_request *request, unsigned error, const char *detail,
                    uint32_t retry_after_ms);
 /* The same with further members, which are taken over. */

@@ -22,7 +22,7 @@
 #include "lib/sdk/peer.h"
 #include "proto/record.h"
 
-enum { ANSWER_US = 5 * 1000 * 1000, LIMIT_MAX = 10000, RETRY_MS = 1000 };
+enum { ANSWER_US = 5 * 1000 * 1000, LIMIT_MAX = 10000 };
 
 /* A question to the broker. */
 struct question {
@@ -46,7 +46,7 @@ static struct ledger *open_log(struct gateway *gateway, struct http_request *req
     char error[256];
     struct ledger *ledger = gateway_ledger(gateway, error, sizeof(error));
     if (!ledger)
-        problem_reply(request, ERR_unavailable, "there is no log yet", RETRY_MS);
+        problem_reply(request, ERR_unavailable, "there is no log yet", 0);
     return ledger;
 }
 
@@ -200,7 +200,7 @@ static void on_audit(void *user, const struct json *result)
         answer_json(pending->request, 200, js_copy(result), NULL);
     else if (pending->request)
         problem_reply(pending->request, ERR_unavailable, "the log could not be walked",
-                      RETRY_MS);
+                      0);
     free(pending);
 }
 
@@ -216,9 +216,9 @@ void query_audit(struct gateway *gateway, struct http_request *request,
     }
     free(pending);
     if (audit_is_running(gateway->audits))
-        problem_reply(request, ERR_too_many_requests, "an audit is running", RETRY_MS);
+        problem_reply(request, ERR_too_many_requests, "an audit is running", 0);
     else
-        problem_reply(request, ERR_unavailable, "no process for the audit", RETRY_MS);
+        problem_reply(request, ERR_unavailable, "no process for the audit", 0);
 }
 
 /* --- from the broker --- */
@@ -272,7 +272,7 @@ static void reply_status(struct gateway *gateway, struct http_request *request, 
     if (ok)
         http_reply(request, &reply);
     else
-        problem_reply(request, ERR_unavailable, text, RETRY_MS);
+        problem_reply(request, ERR_unavailable, text, 0);
 }
 
 void query_status(struct gateway *gateway, struct http_request *request,
@@ -313,7 +313,7 @@ void query_ready(struct gateway *gateway, struct http_request *request,
         problem_reply(request, ERR_unavailable,
                       peer_is_joined(gateway->peer) ? "the log takes nothing right now"
                                                     : "the broker is not reachable",
-                      RETRY_MS);
+                      0);
 }
 
 struct queries *queries_new(struct gateway *gateway)

@@ -21,7 +21,6 @@
 enum {
     PIECE = 64,                   /* items the broker takes at once */
     ANSWER_US = 10 * 1000 * 1000, /* of the broker, for one piece */
-    RETRY_MS = 1000,
 };
 
 /* One request under way, piece by piece. */
@@ -65,7 +64,7 @@ static void fail(struct redriving *r, const char *why)
                    (long long)(r->done + r->refused), js_count(r->items));
 
     if (r->pending.request)
-        problem_reply(r->pending.request, ERR_unavailable, detail, RETRY_MS);
+        problem_reply(r->pending.request, ERR_unavailable, detail, 0);
     end(r);
 }
 
@@ -259,8 +258,7 @@ static void start(struct gateway *gateway, struct http_request *request,
 
     if (!ledger || !peer_is_joined(gateway->peer)) {
         problem_reply(request, ERR_unavailable,
-                      ledger ? "the broker is not reachable" : "there is no log yet",
-                      RETRY_MS);
+                      ledger ? "the broker is not reachable" : "there is no log yet", 0);
         return;
     }
     struct redriving *r = begin(gateway, request, body);

@@ -24,7 +24,7 @@
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 
-enum { PARAMS_MAX = 2, PARAM_SIZE = 512, RETRY_MS = 1000 };
+enum { PARAMS_MAX = 2, PARAM_SIZE = 512 };
 
 typedef void (*handler_fn)(struct gateway *gateway, struct http_request *request,
                            const char *const *params);
@@ -167,7 +167,7 @@ static bool has_room(struct gateway *gateway, const struct route *route,
         http_server_waiting(gateway->server) < gateway->config->gateway.max_waiting)
         return true;
     problem_reply(request, ERR_overloaded, "gateway.max_waiting requests wait already",
-                  RETRY_MS);
+                  0);
     return false;
 }
 

@@ -22,7 +22,6 @@ enum {
     HEARTBEAT_US = 15 * 1000 * 1000,
     CHECK_US = 2 * 1000 * 1000, /* how long a stream may outlive its token */
     RECORDS_PER_TURN = 2000,    /* of one stream; then the others have their turn */
-    RETRY_MS = 1000,
 };
 
 struct stream {
@@ -234,8 +233,7 @@ void stream_start(struct gateway *gateway, struct http_request *request,
     }
     if (!ledger || streams->n >= gateway->config->gateway.max_streams) {
         problem_reply(request, ledger ? ERR_too_many_requests : ERR_unavailable,
-                      ledger ? "gateway.max_streams are open" : "there is no log yet",
-                      RETRY_MS);
+                      ledger ? "gateway.max_streams are open" : "there is no log yet", 0);
         return;
     }
     const char *why = read_request(gateway, request, ledger_end(ledger), &asked);

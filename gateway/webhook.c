@@ -37,8 +37,6 @@
 #include "proto/attrs.h"
 #include "proto/record.h"
 
-enum { RETRY_MS = 1000 };
-
 /* A request between verification and commit. */
 struct arrival {
     struct pending pending;
@@ -382,8 +380,7 @@ static void reply_refused(struct arrival *arrival, const struct hold_result *res
                  /* is_unverified= */ false);
     gateway_note_refusal(arrival->gateway, result->error);
     unsigned error = result->error == ERR_not_ready ? ERR_not_ready : ERR_unavailable;
-    problem_reply(arrival->pending.request, error, NULL,
-                  result->retry_after_ms ? result->retry_after_ms : RETRY_MS);
+    problem_reply(arrival->pending.request, error, NULL, result->retry_after_ms);
 }
 
 static void on_committed(void *user, const struct hold_result *result)
@@ -477,8 +474,7 @@ static void commit(struct arrival *arrival, const struct content *content, bool 
         http_set_user(request, arrival);
         return;
     }
-    problem_reply(request, arrival->error, detail,
-                  arrival->error == ERR_overloaded ? RETRY_MS : 0);
+    problem_reply(request, arrival->error, detail, 0);
     arrival_free(arrival);
 }
 
