@@ -17,8 +17,6 @@
 #define MINUTE_US UINT64_C(60000000)
 #define DAY_US    (24 * 60 * MINUTE_US)
 
-enum { TRIES_MAX = 8 };
-
 struct looking {
     struct seen *seen;
     const struct config_integration *integration;
@@ -183,12 +181,9 @@ static bool look(struct looking *l, struct ledger *ledger, char *error, size_t e
 {
     struct seen *seen = l->seen;
     uint64_t last = 0;
-    int rc = 0;
 
-    /* Views that change in the very moment are not trusted, and are the next time. */
-    for (unsigned i = 0; i < TRIES_MAX && rc == 0 && last == 0; i++)
-        rc = ledger_tallies(ledger, 0, 0, take_tally, l, &last);
-    if (rc < 0 || ledger_costs(ledger, 0, 0, take_cost, l) < 0 ||
+    if (ledger_tallies(ledger, 0, 0, take_tally, l, &last) < 0 ||
+        ledger_costs(ledger, 0, 0, take_cost, l) < 0 ||
         !look_for_test(ledger, seen, l->integration->name)) {
         snprintf(error, error_size, "%s", ledger_error(ledger));
         return false;

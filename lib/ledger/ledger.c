@@ -79,18 +79,20 @@ static bool take_row(void *user, const struct views_row *row)
 }
 
 /* Rows are used up to the newest one whose block is in the log with the same checksum:
- * views of another log must not say "no". */
+ * views of another log must not say "no". That row may have grown since `applied` was
+ * read, and the log with it. */
 static uint64_t trusted(struct ledger *ledger, uint64_t applied)
 {
     struct views_row row = {0};
     uint64_t newest = applied < ledger->last ? applied : ledger->last;
 
     if (newest == 0 || newest < ledger->first ||
-        views_scan(ledger->views, newest, true, take_row, &row) < 0)
+        views_scan(ledger->views, newest, true, take_row, &row) < 0 || row.last < newest)
         return 0;
+    store_range(ledger->store, &ledger->first, &ledger->last);
     const struct block *b =
-        row.last == newest ? ledger_block(ledger, newest, NULL) : NULL;
-    return b && b->crc == row.crc ? newest : 0;
+        row.last <= ledger->last ? ledger_block(ledger, row.last, NULL) : NULL;
+    return b && b->crc == row.crc ? row.last : 0;
 }
 
 void ledger_refresh(struct ledger *ledger)

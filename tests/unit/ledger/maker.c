@@ -35,6 +35,7 @@ struct maker {
 static enum maker_harm harm; /* the store's functions are handed no maker */
 static uint64_t harmed;
 static const struct store_ops *honest;
+static struct maker *growing; /* seals its open block when the log's range is asked for */
 
 static int fetch(struct store *store, uint64_t number, size_t limit, struct buf *out,
                  struct store_extent *ret_bad)
@@ -58,6 +59,10 @@ static void range(struct store *store, uint64_t *ret_first, uint64_t *ret_last)
     honest->range(store, ret_first, ret_last);
     if (harm == HARM_ENDS && *ret_last > harmed)
         *ret_last = harmed;
+    struct maker *m = growing;
+    growing = NULL;
+    if (m)
+        maker_seal(m); /* behind the range that was told */
 }
 
 static void begin(struct maker *m)
@@ -346,6 +351,11 @@ void maker_harm(struct maker *m, enum maker_harm what, uint64_t block)
     (void)m;
     harm = what;
     harmed = block;
+}
+
+void maker_grow_when_asked(struct maker *m)
+{
+    growing = m;
 }
 
 void maker_stop_views(struct maker *m)

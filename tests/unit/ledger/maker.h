@@ -50,6 +50,9 @@ void maker_seal_lying(struct maker *maker, int requests, int facts, int outcomes
 /* What goes wrong with a block of the log when it is read. */
 enum maker_harm { HARM_NONE, HARM_MISSING, HARM_FLIPPED, HARM_REPLACED, HARM_ENDS };
 void maker_harm(struct maker *maker, enum maker_harm harm, uint64_t block);
+/* The open block is sealed, and in the views, just after somebody has asked how far the
+ * log reaches. */
+void maker_grow_when_asked(struct maker *maker);
 /* Apply no further blocks to the views: they lag behind. */
 void maker_stop_views(struct maker *maker);
 /* The same from this block on. */
