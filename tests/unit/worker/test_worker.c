@@ -195,13 +195,13 @@ static void it_gets_its_secrets_its_variables_and_no_other_descriptor(void **sta
     struct box box;
     int leak = dup(STDIN_FILENO); /* without close-on-exec */
 
-    open_box(
-        &box, 1,
-        "read -r line; echo \"$(cat <&3) $GREETING $PWD $(ls /proc/$$/fd | wc -l)\"");
+    /* The shell itself looks, without a child: between fork and close a parent has both
+     * ends of its pipes. 4 is the folder that it reads. */
+    open_box(&box, 1,
+             "read -r line; printf '%s %s %s ' \"$(cat <&3)\" \"$GREETING\" \"$PWD\"; "
+             "cd /proc/$$/fd; echo *");
     ask(&box, "x");
-    /* 0 1 2 3, and the pipe of the command substitution at most */
-    if (strcmp(buf_str(&box.line), "s3cret hello / 4") != 0)
-        assert_string_equal(buf_str(&box.line), "s3cret hello / 5");
+    assert_string_equal(buf_str(&box.line), "s3cret hello / 0 1 2 3 4");
     close(leak);
     close_box(&box);
 }
