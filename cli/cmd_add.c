@@ -18,7 +18,6 @@
 #include "cli/add/try.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/endpoint.h"
 #include "cli/secretask.h"
 #include "cli/up/keys.h"
 #include "lib/base/buf.h"
@@ -202,7 +201,7 @@ static int take_secrets(struct adding *a)
 static void show_webhook(const struct adding *a)
 {
     const struct json *webhooks = js_get(a->entry.manifest, "webhooks");
-    _free_ char *address = webhook_address(a->cli->config, a->stanza.name);
+    _free_ char *address = config_webhook_url(a->cli->config, a->stanza.name);
 
     fprintf(stderr, "Webhooks come to %s\n", address);
     for (size_t i = 0; i < js_count(webhooks); i++)

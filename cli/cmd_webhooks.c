@@ -8,7 +8,6 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/endpoint.h"
 #include "cli/reading.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
@@ -94,7 +93,7 @@ static void show(struct cli *cli, struct ledger *ledger,
 {
     struct search accepted, refused;
     _free_ char *pattern = mem_format("%s.>", in->name);
-    _free_ char *url = webhook_address(cli->config, w->path);
+    _free_ char *url = config_webhook_url(cli->config, w->path);
     find_last(ledger, in->name, pattern, w->path, &accepted);
     find_last(ledger, in->name, "signalbox.webhook.refused", w->path, &refused);
     if (cli->json) {

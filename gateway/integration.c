@@ -26,15 +26,12 @@ static struct json *webhooks_json(const struct config *config,
                                   const struct config_integration *in)
 {
     struct json *all = js_array();
-    const char *base = config->gateway.public_url;
-    size_t n = base ? strlen(base) : 0;
-    while (n > 0 && base[n - 1] == '/')
-        n--;
     for (size_t i = 0; i < in->n_webhooks; i++) {
         const struct config_webhook *w = &in->webhooks[i];
-        _free_ char *url = mem_format("%.*s/webhooks/%s", (int)n, base, w->path);
+        _free_ char *url = config_webhook_url(config, w->path);
         struct json *one = js_set_text(js_object(), "path", w->path);
-        js_set_text(js_set_text(one, "scheme", w->scheme), "url", base ? url : NULL);
+        js_set_text(js_set_text(one, "scheme", w->scheme), "url",
+                    config->gateway.public_url ? url : NULL);
         js_push(all, js_set_text(one, "accept_weak", w->accept_weak));
     }
     return all;

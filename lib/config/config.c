@@ -224,3 +224,18 @@ char *config_log_dir(const struct config *config)
 {
     return mem_format("%s/log", config->data);
 }
+
+char *config_webhook_url(const struct config *config, const char *path)
+{
+    const char *base = config->gateway.public_url, *address = config->gateway.address;
+    size_t n = base ? strlen(base) : 0;
+
+    while (n > 0 && base[n - 1] == '/')
+        n--;
+    if (base)
+        return mem_format("%.*s/webhooks/%s", (int)n, base, path);
+    const bool is_v6 = strchr(address, ':') != NULL;
+    return mem_format(
+        "%s://%s%s%s:%u/webhooks/%s", config->gateway.tls_certificate ? "https" : "http",
+        is_v6 ? "[" : "", address, is_v6 ? "]" : "", config->gateway.port, path);
+}

@@ -175,3 +175,6 @@ const struct config_peer *config_peer_of_key(const struct config *config, const 
 /* Does the integration's connector run on another host? */
 bool config_is_elsewhere(const struct config *config, const char *integration);
 char *config_log_dir(const struct config *config);         /* <data>/log */
+/* Where a provider sends the webhooks of an endpoint: below gateway.public_url, without
+ * one below the gateway's own address. To be freed. */
+char *config_webhook_url(const struct config *config, const char *path);

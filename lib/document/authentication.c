@@ -109,7 +109,7 @@ static void endpoints(const struct view *v, struct page *page)
     page_table(page, columns);
     for (size_t i = 0; i < in->n_webhooks; i++) {
         const struct config_webhook *w = &in->webhooks[i];
-        _free_ char *address = endpoint_address(v->document, w->path);
+        _free_ char *address = config_webhook_url(v->document->config, w->path);
         page_cell(page, "`%s`", address);
         page_cell(page, "scheme `%s`, over the bytes as they came", w->scheme);
         page_cell(page, "%s",

@@ -36,16 +36,6 @@ const char *text_or(const char *text, const char *otherwise)
     return text && *text ? text : otherwise;
 }
 
-char *endpoint_address(const struct document *document, const char *path)
-{
-    const char *base = document->config->gateway.public_url;
-    size_t n = base ? strlen(base) : 0;
-
-    while (n > 0 && base[n - 1] == '/')
-        n--;
-    return mem_format("%.*s/webhooks/%s", (int)n, base ? base : "", path);
-}
-
 bool document_has_door(const struct document *document)
 {
     const char *connector = document->integration->connector;

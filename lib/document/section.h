@@ -36,8 +36,6 @@ const char *duration_text(uint64_t us, const char *otherwise,
                           char ret[DURATION_TEXT_SIZE]);
 /* A text that stands for one that is absent or empty. */
 const char *text_or(const char *text, const char *otherwise);
-/* Where providers are to send: the public address, else a path below the gateway's. */
-char *endpoint_address(const struct document *document, const char *path);
 
 /* The price of one call of an operation by the model: the configuration's of that time,
  * else the most that the manifest says; false when neither has an amount. */

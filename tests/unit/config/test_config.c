@@ -232,6 +232,30 @@ static void endpoints_are_in_the_run_directory(void **state)
     config_free(c);
 }
 
+static void webhooks_come_to_the_public_address_or_the_gateways_own(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *gateway, *url;
+    } cases[] = {
+        {"public_url: https://h.example.com", "https://h.example.com/webhooks/stripe"},
+        {"public_url: https://h.example.com/in//",
+         "https://h.example.com/in/webhooks/stripe"},
+        {"listen: 127.0.0.1:8080", "http://127.0.0.1:8080/webhooks/stripe"},
+        {"listen: \"[::1]:8080\"", "http://[::1]:8080/webhooks/stripe"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "gateway: { %s }\n", cases[i].gateway);
+        struct config *c = good(text);
+        char *url = config_webhook_url(c, "stripe");
+        assert_string_equal(url, cases[i].url);
+        free(url);
+        config_free(c);
+    }
+}
+
 static void a_difference_names_each_path(void **state)
 {
     static const char before[] =
@@ -313,6 +337,7 @@ int main(void)
         cmocka_unit_test(peers_of_other_hosts_have_their_entries),
         cmocka_unit_test(a_host_of_connectors_knows_the_brokers),
         cmocka_unit_test(endpoints_are_in_the_run_directory),
+        cmocka_unit_test(webhooks_come_to_the_public_address_or_the_gateways_own),
         cmocka_unit_test(a_difference_names_each_path),
         cmocka_unit_test(the_reference_names_every_key_of_the_full_example),
         cmocka_unit_test(what_is_no_file_is_said_so),
