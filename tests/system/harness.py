@@ -433,6 +433,51 @@ class System:
         return wait_for(f"nothing is pending: {self.audit()}", nothing_pending, seconds, 0.3)
 
 
+class Practice:
+    """`signalbox up --sandbox` in a directory of its own: every provider to practise on, under one system."""
+
+    def __init__(self, directory):
+        self.directory, self.up = Path(directory), None
+
+    def __enter__(self):
+        self.up = start([program("signalbox"), "up", "--sandbox", "--dir", str(self.directory / "sandbox")], None,
+                        self.directory / "up.err", stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        line = self.up.stdout.readline()
+        assert "signalbox is up" in line, (self.directory / "up.err").read_text()
+        self.config = self.directory / "sandbox/signalbox.yaml"
+        text = self.config.read_text()
+        self.port = int(text.split("base_url: http://127.0.0.1:")[1].split()[0].split("/")[0])
+        return self
+
+    def __exit__(self, *_):
+        stop(self.up, 20)
+
+    def cli(self, *args, **more):
+        return subprocess.run([program("signalbox"), *args, "-c", str(self.config)], capture_output=True, text=True, timeout=120, **more)
+
+    def call(self, integration, operation, data, wait="30s"):
+        """The outcome of `signalbox call`; the first one may come before the connector has joined."""
+        def answer():
+            done = self.cli("call", operation, "--integration", integration, "--wait", wait, "--data", json.dumps(data), "--json")
+            assert done.stdout or "no_handler" in done.stderr, done.stderr
+            return done.stdout
+        return json.loads(wait_for(f"{integration} handles {operation}", answer))
+
+    def log(self, *args):
+        return [json.loads(line) for line in self.cli("log", "--json", "--limit", "100000", *args).stdout.splitlines()]
+
+    def sandbox(self, method, path, body=None):
+        status, _, answer = http_call(self.port, method, path, json.dumps(body) if body else None)
+        assert status == 200, answer
+        return json.loads(answer)
+
+    def effects(self, provider):
+        return sum(self.sandbox("GET", f"/sandbox/effects?provider={provider}").values())
+
+    def fault(self, provider, **rule):
+        self.sandbox("POST", "/sandbox/faults", {"provider": provider, **rule})
+
+
 def alive_below(directory):
     """Pids of our programs that run with a configuration below this directory."""
     found = []

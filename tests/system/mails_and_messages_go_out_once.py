@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever befalls a call to a mail or message provider: one effect, or an honest `unknown`; and its webhooks become the domain's events."""
 import json
-import subprocess
 
 import harness
 import pytest
@@ -23,66 +22,25 @@ REFUSED = {
 }
 
 
-class Practice:
-    """`signalbox up --sandbox` in a directory of its own."""
-
-    def __init__(self, directory):
-        self.directory = directory
-
-    def __enter__(self):
-        self.up = harness.start([harness.program("signalbox"), "up", "--sandbox", "--dir", str(self.directory / "sandbox")], None,
-                                self.directory / "up.err", stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-        line = self.up.stdout.readline()
-        assert "signalbox is up" in line, (self.directory / "up.err").read_text()
-        self.config = self.directory / "sandbox/signalbox.yaml"
-        text = self.config.read_text()
-        self.port = int(text.split("base_url: http://127.0.0.1:")[1].split()[0].split("/")[0])
-        return self
-
-    def __exit__(self, *_):
-        harness.stop(self.up, 20)
-
-    def cli(self, *args, **more):
-        return subprocess.run([harness.program("signalbox"), *args, "-c", str(self.config)], capture_output=True, text=True, timeout=120, **more)
-
-    def call(self, provider, data=None, wait="30s"):
-        operation, usual = SENDS[provider]
-
-        def answer():  # the first one may come before the connector has joined
-            done = self.cli("call", operation, "--integration", provider, "--wait", wait, "--data", json.dumps(data or usual), "--json")
-            assert done.stdout or "no_handler" in done.stderr, done.stderr
-            return done.stdout
-        return json.loads(harness.wait_for(f"a connector handles {operation}", answer))
-
-    def log(self, *args):
-        return [json.loads(line) for line in self.cli("log", "--json", "--limit", "100000", *args).stdout.splitlines()]
-
-    def sandbox(self, method, path, body=None):
-        status, _, answer = harness.http_call(self.port, method, path, json.dumps(body) if body else None)
-        assert status == 200, answer
-        return json.loads(answer)
-
-    def effects(self, provider):
-        return sum(self.sandbox("GET", f"/sandbox/effects?provider={provider}").values())
-
-    def fault(self, provider, **rule):
-        self.sandbox("POST", "/sandbox/faults", {"provider": provider, **rule})
+def send(practice, provider, data=None, wait="30s"):
+    operation, usual = SENDS[provider]
+    return practice.call(provider, operation, data or usual, wait)
 
 
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory):
-    with Practice(tmp_path_factory.mktemp("practice")) as running:
+    with harness.Practice(tmp_path_factory.mktemp("practice")) as running:
         yield running
 
 
 @pytest.mark.parametrize("provider", SENDS)
 def test_what_is_sent_is_done_once_and_a_refusal_says_why(practice, provider):
     before = practice.effects(provider)
-    outcome = practice.call(provider)
+    outcome = send(practice, provider)
     assert outcome["status"] == "Success" and outcome["data"]["provider"] == provider, outcome
     assert outcome["data"]["message_id"]
     data, reason = REFUSED[provider]
-    refused = practice.call(provider, data)
+    refused = send(practice, provider, data)
     assert (refused["status"], refused["error_class"]) == ("Failed", "permanent") and reason in refused["error_msg"], refused
     assert practice.effects(provider) == before + 1
 
@@ -92,7 +50,7 @@ def test_a_provider_that_is_busy_or_slow_is_waited_for(practice, provider):
     before = practice.effects(provider)
     practice.fault(provider, kind="429", next=2, retry_after=1)
     practice.fault(provider, kind="slow", next=1, ms=500)
-    outcome = practice.call(provider)
+    outcome = send(practice, provider)
     assert outcome["status"] == "Success" and outcome["attempt"] == 3, outcome
     assert practice.effects(provider) == before + 1
 
@@ -102,7 +60,7 @@ def test_a_provider_that_is_busy_or_slow_is_waited_for(practice, provider):
 def test_what_nobody_can_know_is_sent_again_under_its_key_or_said_to_be_unknown(practice, provider, kind):
     before = practice.effects(provider)
     practice.fault(provider, kind=kind, next=1)
-    outcome = practice.call(provider)
+    outcome = send(practice, provider)
     if provider in KEYED:
         assert outcome["status"] == "Success" and outcome["attempt"] == 2, outcome
         assert practice.effects(provider) == before + 1
@@ -113,7 +71,7 @@ def test_what_nobody_can_know_is_sent_again_under_its_key_or_said_to_be_unknown(
 
 @pytest.mark.parametrize("provider", ["resend", "sendgrid"])
 def test_what_becomes_of_a_mail_is_heard_with_the_id_of_its_request(practice, provider):
-    sent = practice.call(provider, {**MAIL, "to": [f"bounce+{provider}@example.com"]})
+    sent = send(practice, provider, {**MAIL, "to": [f"bounce+{provider}@example.com"]})
     row = harness.wait_for("the bounce is there", lambda: next(
         (row for row in practice.log("--records", "--type", "email.bounced") if row.get("data", {}).get("request") == sent["id"]), None))
     assert row["data"]["recipient"] == f"bounce+{provider}@example.com"
@@ -121,7 +79,7 @@ def test_what_becomes_of_a_mail_is_heard_with_the_id_of_its_request(practice, pr
 
 
 def test_what_becomes_of_a_message_is_heard_with_its_name(practice):
-    sent = practice.call("twilio", {"to": "+15005550010", "text": "to a phone that is off"})
+    sent = send(practice, "twilio", {"to": "+15005550010", "text": "to a phone that is off"})
     row = harness.wait_for("the failure is there", lambda: next(
         (row for row in practice.log("--records", "--type", "messaging.failed")
          if row.get("data", {}).get("message_id") == sent["data"]["message_id"]), None))

@@ -7,7 +7,6 @@ import subprocess
 
 import harness
 import pytest
-from mails_and_messages_go_out_once import Practice
 
 HELLO = [{"role": "user", "content": "one two"}]
 CHAT = {"messages": HELLO, "max_tokens": 50}
@@ -20,46 +19,37 @@ ASKED = {
 }
 
 
-class Asking(Practice):
-    def ask(self, provider, operation, data, wait="30s"):
-        def answer():  # the first one may come before the connector has joined
-            done = self.cli("call", operation, "--integration", provider, "--wait", wait, "--data", json.dumps(data), "--json")
-            assert done.stdout or "no_handler" in done.stderr, done.stderr
-            return done.stdout
-        return json.loads(harness.wait_for(f"{provider} handles {operation}", answer))
-
-
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory):
-    with Asking(tmp_path_factory.mktemp("practice")) as running:
+    with harness.Practice(tmp_path_factory.mktemp("practice")) as running:
         yield running
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_model_answers_and_what_it_cost_is_known_by_the_prices(practice, provider):
-    outcome = practice.ask(provider, "ai.chat", CHAT)
+    outcome = practice.call(provider, "ai.chat", CHAT)
     assert outcome["status"] == "Success" and outcome["data"]["text"] == "You said: one two", outcome
     assert outcome["data"]["usage"] == {"input_tokens": 2, "output_tokens": 4}
     assert (outcome["cost"], outcome["cost_currency"], outcome["cost_kind"]) == (2 * 1 + 4 * 2, "USD", "actual")
-    unpriced = practice.ask(provider, "ai.chat", {**CHAT, "model": "another"})
+    unpriced = practice.call(provider, "ai.chat", {**CHAT, "model": "another"})
     assert unpriced["status"] == "Success" and "cost" not in unpriced, unpriced
-    models = practice.ask(provider, "ai.models", {})
+    models = practice.call(provider, "ai.models", {})
     assert models["data"]["count"] == 1, models
 
 
 def test_texts_become_vectors_one_for_each(practice):
-    outcome = practice.ask("openai", "ai.embed", {"model": "practice-embed", "input": ["a", "b"]})
+    outcome = practice.call("openai", "ai.embed", {"model": "practice-embed", "input": ["a", "b"]})
     vectors = [one["embedding"] for one in outcome["data"]["embeddings"]]
     assert len(vectors) == 2 and vectors[0] != vectors[1] and all(isinstance(x, (int, float)) for x in vectors[0]), outcome
 
 
 def test_both_maps_know_the_same_places(practice):
-    by = {name: practice.ask(name, "maps.geocode", PLACE)["data"] for name in ("google", "nominatim")}
+    by = {name: practice.call(name, "maps.geocode", PLACE)["data"] for name in ("google", "nominatim")}
     assert [by["google"][x] for x in ("lat", "lng")] == [by["nominatim"][x] for x in ("lat", "lng")], by
     at = {"lat": by["google"]["lat"], "lng": by["google"]["lng"]}
     for name in by:
-        assert "Practice Road" in practice.ask(name, "maps.reverse", at)["data"]["address"]
-    way = practice.ask("google", "maps.route", {"origin": PLACE["address"], "destination": at, "mode": "walking"})
+        assert "Practice Road" in practice.call(name, "maps.reverse", at)["data"]["address"]
+    way = practice.call("google", "maps.route", {"origin": PLACE["address"], "destination": at, "mode": "walking"})
     assert (way["status"], way["data"]["distance_m"]) == ("Success", 0), way
     refused = practice.cli("call", "maps.route", "--integration", "nominatim", "--data", '{"origin":"a","destination":"b"}')
     assert refused.returncode == 1 and "does not handle maps.route" in refused.stderr
@@ -79,7 +69,7 @@ def test_both_maps_know_the_same_places(practice):
 ])
 def test_what_is_refused_for_good_is_asked_once_and_says_why(practice, provider, operation, data, reason):
     calls = practice.sandbox("GET", "/sandbox/status")["calls"]
-    outcome = practice.ask(provider, operation, data)
+    outcome = practice.call(provider, operation, data)
     assert (outcome["status"], outcome["error_class"], outcome["attempt"]) == ("Failed", "permanent", 1) and reason in outcome["error_msg"], outcome
     assert practice.sandbox("GET", "/sandbox/status")["calls"] <= calls + 2  # a poll of Stripe's may fall between
 
@@ -88,7 +78,7 @@ def test_what_is_refused_for_good_is_asked_once_and_says_why(practice, provider,
 @pytest.mark.parametrize("provider", ASKED)
 def test_whatever_befalls_a_call_it_is_asked_again(practice, provider, kind):
     practice.fault(provider, kind=kind, next=1, retry_after=1)
-    outcome = practice.ask(provider, *ASKED[provider])
+    outcome = practice.call(provider, *ASKED[provider])
     assert (outcome["status"], outcome["attempt"]) == ("Success", 2), outcome
 
 
@@ -98,7 +88,7 @@ def test_a_provider_that_fails_leaves_the_others_outcomes_flowing(practice):
         stuck = practice.cli("call", "maps.geocode", "--integration", "google", "--wait", "0", "--deadline", "1h", "--data", json.dumps(PLACE))
         assert stuck.returncode == 4, stuck.stderr
         for provider in ("openai", "anthropic", "nominatim"):
-            assert practice.ask(provider, *ASKED[provider])["status"] == "Success", provider
+            assert practice.call(provider, *ASKED[provider])["status"] == "Success", provider
         assert len(practice.log("--type", "maps.geocode.requested", "--status", "pending")) == 1
     finally:
         practice.sandbox("DELETE", "/sandbox/faults")

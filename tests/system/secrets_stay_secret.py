@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import harness
-from mails_and_messages_go_out_once import REFUSED, SENDS, Practice
+from mails_and_messages_go_out_once import REFUSED, SENDS
 
 CALLS = [("payment.charge", "stripe", {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa"}),
          ("payment.charge", "stripe", {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa_chargeDeclined"}),
@@ -77,7 +77,7 @@ def test_secrets_are_nowhere(system):
 def test_the_secrets_of_every_connector_are_nowhere(tmp_path):
     """All providers, both branches and their webhooks, with secrets made for this run; everything that anybody is told is searched."""
     told = b""
-    with Practice(tmp_path) as practice:
+    with harness.Practice(tmp_path) as practice:
         home = practice.config.parent
         names = [json.loads(line)["name"] for line in practice.cli("secret", "list", "--json").stdout.splitlines()]
         canaries = {name: f"sk_test_{token_hex(16)}" for name in names if name.endswith(("api_key", "token"))}
