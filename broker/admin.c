@@ -62,7 +62,7 @@ static struct json *group_status(const struct core *core, const struct group *gr
         js_set(o, "pause",
                js_parse(group->pause, strlen(group->pause), error, sizeof(error)));
     }
-    js_set_int(o, "waiting", (int64_t)(group_unsettled(group) - group->lanes.n_waiting));
+    js_set_int(o, "waiting", (int64_t)group_unsettled(group));
     js_set_int(js_set_int(o, "sessions", sessions), "oldest_block",
                group->first_slot < group->n_slots
                    ? (int64_t)group->slots[group->first_slot].block

@@ -243,6 +243,8 @@ static uint64_t group_due_us(const struct core *core, const struct group *group)
 {
     bool is_coming = group->n_heap > 0 && group->heap[0].due_us > core->dispatched_us;
 
+    if (group->is_scanning)
+        return core->steady_us;
     return soonest(is_coming ? group->heap[0].due_us : UINT64_MAX,
                    gate_due_us(core, group));
 }

@@ -33,9 +33,14 @@ enum {
     CORE_DELIVER_MAX =
         256
         << 10, /* bytes of records in one DELIVER (a larger single event goes alone) */
-    CORE_UNSETTLED_MAX = 65536, /* events of a group between attempts or parked behind
-                                   their key; at it the group takes nothing new from the
-                                   log until some of them are settled */
+    CORE_UNSETTLED_MAX = 65536, /* events of a group between attempts; at it the group
+                                   takes nothing new from the log until some of them are
+                                   settled */
+    CORE_PARKED_MAX = 1 << 20,  /* events of a group that wait behind others of their
+                                   keys, 16 bytes each; at it the group's scan rests in
+                                   front of the next one, and what is behind that waits */
+    CORE_PARK_TURN = 16384,     /* of them parked in one turn of the loop; then other
+                                   groups, and whoever asks, come first */
     CORE_CELLS_MAX = 4 << 20, /* records, of a group, in blocks that are delivered and not
                                  wholly settled: 16 bytes each are kept; at it the group
                                  takes nothing new from the log */

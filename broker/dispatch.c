@@ -5,10 +5,13 @@
  * Each group walks its slots in the log's order; what must be delivered again (retries,
  * deliveries of lost sessions) goes first.  A run of consecutive events of one block is
  * one slice: one copy of bytes. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "broker/state.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "proto/attrs.h"
 
 enum {
     UNREADABLE_US = 1000000
@@ -196,6 +199,18 @@ static enum turn may_go(struct core *core, struct group *group, struct position 
     return must_start ? TURN_PAST : TURN_GO;
 }
 
+/* Once, until half of them have gone. */
+static void say_crowded(struct core *core, struct group *group, const struct record *r)
+{
+    if (group->is_crowded)
+        return;
+    group->is_crowded = true;
+    _free_ char *key = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_KEY);
+    _free_ char *said = mem_format("group=%s parked=%" PRIu32 " next_key=\"%s\"",
+                                   group->name, group->lanes.n_waiting, key ? key : "");
+    core->ops->say(core->user, LOG_GROUP_CROWDED, said);
+}
+
 static enum turn turn_of(struct core *core, struct group *group, struct slot *slot,
                          uint32_t index, const struct record *r)
 {
@@ -206,8 +221,10 @@ static enum turn turn_of(struct core *core, struct group *group, struct slot *sl
         return TURN_PAST;
     }
     if (!lane_take(group, cell, r->key_hash)) {
-        if (group_unsettled(group) >= CORE_UNSETTLED_MAX)
+        if (group->lanes.n_waiting >= CORE_PARKED_MAX) {
+            say_crowded(core, group, r);
             return TURN_STOP;
+        }
         lane_park(group, cell, r->key_hash, slot->block, index);
         return TURN_PAST;
     }
@@ -400,13 +417,22 @@ static void pass(struct group *group, struct slot *slot)
     group->n_cells += slot->count;
 }
 
+/* May the scan take another block in this turn? */
+static bool may_scan(struct group *group, uint32_t parked_before)
+{
+    group->is_scanning = group->lanes.n_waiting - parked_before >= CORE_PARK_TURN;
+    return !group->is_scanning && group->scan_slot < group->n_slots &&
+           group->n_cells < CORE_CELLS_MAX;
+}
+
 /* False when it rests in front of something that has to wait. */
 static bool scan(struct core *core, struct group *group)
 {
     struct delivery d = {0};
     enum turn turn = TURN_GO;
+    uint32_t parked = group->lanes.n_waiting;
 
-    while (turn != TURN_STOP && group->scan_slot < group->n_slots) {
+    while (turn != TURN_STOP && may_scan(group, parked)) {
         struct slot *slot = &group->slots[group->scan_slot];
         if (slot->open == 0) {
             group->scan_slot++;
@@ -483,6 +509,8 @@ static void look_ahead(struct core *core, struct group *group)
 void dispatch_group(struct core *core, struct group *group)
 {
     gate_turn(core, group);
+    group->is_scanning = false;
+    group->is_crowded &= group->lanes.n_waiting > CORE_PARKED_MAX / 2;
     if (group->is_paused || group->awaits_manifest ||
         (group->hold_until_us && group->hold_until_us > core->steady_us))
         return;

@@ -215,6 +215,5 @@ bool queue_pop(struct queue *queue, struct heap_entry *ret)
 
 size_t group_unsettled(const struct group *group)
 {
-    return group->n_heap + queue_len(&group->ready) + queue_len(&group->suspects) +
-           group->lanes.n_waiting;
+    return group->n_heap + queue_len(&group->ready) + queue_len(&group->suspects);
 }

@@ -157,6 +157,8 @@ struct group {
     size_t hot_slot;  /* the last one found */
     size_t scan_slot; /* where new deliveries go on */
     uint32_t scan_index;
+    bool is_scanning;      /* it has parked its turn's events: the scan goes on at once */
+    bool is_crowded;       /* it was said that it has parked as many as it may */
     struct position ahead; /* as far as webhooks went past calls that wait */
     struct heap_entry *heap;
     size_t n_heap, cap_heap;

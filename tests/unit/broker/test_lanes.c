@@ -274,39 +274,98 @@ static void a_lost_session_gives_its_key_to_another_in_order(void **state)
     close_fixture(&f);
 }
 
-/* Past the bound the group takes nothing new, not even of other keys; it goes on when
- * there is room. */
-static void parked_followers_are_bounded(void **state)
+/* n events of one key in batches of 1024; whatever is due happens. */
+static void publish_many(struct fixture *f, const char *key, uint32_t n)
 {
-    struct fixture f;
     struct buf records = BUF_NULL;
     struct record_parts parts = charge;
     uint8_t id[16] = {9};
 
-    (void)state;
-    open_taking(&f, 100);
-    parts.key = "ann";
+    parts.key = key;
     parts.id = id;
-    for (uint32_t n = 0; n <= CORE_UNSETTLED_MAX; n += 1024) {
+    for (uint32_t at = 0; at < n; at += 1024) {
         buf_clear(&records);
         for (uint32_t i = 0; i < 1024; i++) {
-            memcpy(id, &(uint32_t){n + i + 1}, 4);
+            memcpy(id, &(uint32_t){at + i + 1}, 4);
             record_add(&records, &parts);
         }
-        frame_publish(&f.frame, ++f.number, false, &records, 1024);
-        world_send(&f.world, CLIENT, 0, &f.frame);
-        world_settle(&f.world);
-        expect(&f, CLIENT, MSG_PUBLISHED);
+        frame_publish(&f->frame, ++f->number, false, &records, 1024);
+        world_send(&f->world, CLIENT, 0, &f->frame);
+        world_settle(&f->world);
+        expect(f, CLIENT, MSG_PUBLISHED);
     }
     buf_fini(&records);
+}
+
+/* Turns of the loop until nothing is due now; how many that were. */
+static unsigned run_turns(struct fixture *f)
+{
+    unsigned turns = 0;
+
+    do {
+        core_tick(f->world.core);
+        world_settle(&f->world);
+        turns++;
+    } while (core_next_due(f->world.core) <= f->world.steady_us);
+    return turns;
+}
+
+static void a_key_with_many_followers_does_not_stop_the_others(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_taking(&f, 100);
+    size_t said = f.world.n_said;
+    publish_many(&f, "ann", 2 * CORE_UNSETTLED_MAX);
+    expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+    publish_keyed(&f, "bob", "b");
+    expect_one(&f, CONNECTOR, "b");
+    assert_int_equal(status(&f, "groups.0.parked"), 2 * CORE_UNSETTLED_MAX - 1);
+    assert_int_equal(f.world.n_said, said);
+    close_fixture(&f);
+}
+
+/* A restart meets them all again: others have their turn in between. */
+static void many_are_parked_in_turns(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_taking(&f, 100);
+    publish_many(&f, "ann", 5 * CORE_PARK_TURN);
+    expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+    world_crash(&f.world);
+    world_advance(&f.world, CORE_LEASE_US); /* the former session is not waited for */
+    world_settle(&f.world);
+    join(&f, CONNECTOR, "connector", "stripe", "k");
+    expect(&f, CONNECTOR, MSG_WELCOME);
+    subscribe(&f, CONNECTOR, "stripe", 100);
+    assert_in_range(run_turns(&f), 2, 5); /* some were had on the way here */
+    assert_int_equal(status(&f, "groups.0.parked"), 5 * CORE_PARK_TURN - 1);
+    close_fixture(&f);
+}
+
+/* At the bound the scan rests in front of the next follower, which is said once, and goes
+ * on when there is room. */
+static void parked_followers_are_bounded(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open_taking(&f, 100);
+    size_t said = f.world.n_said;
+    publish_many(&f, "ann", CORE_PARKED_MAX + 1024);
     struct slice first = expect_delivery(&f, CONNECTOR, "payment.charge.requested");
-    assert_int_equal(status(&f, "groups.0.parked"), CORE_UNSETTLED_MAX);
+    assert_int_equal(status(&f, "groups.0.parked"), CORE_PARKED_MAX);
     publish_keyed(&f, "bob", "b");
     expect_silence(&f, CONNECTOR);
+    assert_int_equal(f.world.n_said, said + 1);
+    assert_non_null(strstr(f.world.said, "parked=1048576 next_key=\"ann\""));
     /* one goes from the parked ones to the session, one more is parked */
     settle_it(&f, first);
     expect_delivery(&f, CONNECTOR, "payment.charge.requested");
-    assert_int_equal(status(&f, "groups.0.parked"), CORE_UNSETTLED_MAX);
+    assert_int_equal(status(&f, "groups.0.parked"), CORE_PARKED_MAX);
     close_fixture(&f);
 }
 
@@ -321,6 +380,8 @@ int main(void)
         cmocka_unit_test(order_can_begin_and_end_while_events_are_under_way),
         cmocka_unit_test(who_is_parked_past_its_deadline_fails_and_lets_the_next_go),
         cmocka_unit_test(a_lost_session_gives_its_key_to_another_in_order),
+        cmocka_unit_test(a_key_with_many_followers_does_not_stop_the_others),
+        cmocka_unit_test(many_are_parked_in_turns),
         cmocka_unit_test(parked_followers_are_bounded),
     };
 
