@@ -81,6 +81,8 @@ static struct json *group_status(const struct core *core, const struct group *gr
         js_push(schedules, js_set_bool(one, "running", s->pending.block != 0));
     }
     gate_status(core, group, o);
+    if (group->n_used)
+        js_set(o, "secrets", used_status(group));
     return js_set(o, "schedules", schedules);
 }
 
@@ -254,7 +256,7 @@ static const struct command {
     {"status", false, false, status}, {"pause", true, false, pause},
     {"resume", true, false, resume},  {"cancel", true, false, cancel},
     {"redrive", true, true, redrive}, {"resolve", true, true, resolve},
-    {"test", true, true, tested},
+    {"test", true, true, tested},     {"secret", false, true, used},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 
@@ -305,7 +307,7 @@ void admin_command(struct core *core, struct session *session, const struct mess
     struct json *args = text ? js_parse(text, strlen(text), error, sizeof(error)) : NULL;
     _free_ char *actor =
         mem_format("%.*s", ACTOR_MAX, js_text(args, "actor", session->name));
-    struct act act = {.args = args, .actor = actor};
+    struct act act = {.args = args, .actor = actor, .session = session};
 
     run(core, session, command, &act);
     answer(core, session, m->ref, &act);

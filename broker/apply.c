@@ -12,6 +12,7 @@
 #include "broker/state.h"
 #include "lib/base/mem.h"
 #include "proto/attrs.h"
+#include "proto/used.h"
 
 /* Where the walk through a block stands. */
 struct walk {
@@ -316,6 +317,8 @@ static void apply_note(struct core *core, struct walk *walk, const struct record
             group->pause =
                 group->is_paused ? mem_copy(record_data(r), r->data_len) : NULL;
         }
+    } else if (name && group_by_name(core, name) && note_is(r, USED_TYPE)) {
+        used_noted(group_by_name(core, name), json);
     } else if (name && group_by_name(core, name)) {
         gate_noted(core, group_by_name(core, name), r, json);
     }

@@ -335,7 +335,9 @@ void checkpoint_definitions(struct core *core)
                                      .data_len = strlen(manifest->text)};
         stage_parts(core, &parts, NULL);
     }
-    for (size_t i = 0; i < core->n_groups; i++)
+    for (size_t i = 0; i < core->n_groups; i++) {
         gate_checkpoint(core, core->groups[i]);
+        used_checkpoint(core, core->groups[i]);
+    }
     buf_fini(&attrs);
 }

@@ -51,6 +51,7 @@ static void group_free(struct group *group)
         schedule_fini(&group->schedules[i]);
     }
     budget_fini(&group->gate.budget);
+    used_fini(group);
     char *texts[] = {group->name, group->connector, group->provider, group->service,
                      group->mode, group->key,       group->record,   group->pause};
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)

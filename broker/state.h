@@ -7,6 +7,7 @@
 #include "broker/core.h"
 #include "broker/gate.h"
 #include "broker/limit.h"
+#include "broker/used.h"
 #include "lib/base/buf.h"
 #include "lib/base/cron.h"
 #include "lib/base/json.h"
@@ -166,6 +167,8 @@ struct group {
     struct queue suspects; /* were started when a session died */
     struct lanes lanes;
     struct gate_state gate;
+    struct used *used; /* which version of each of its secrets was used, and when */
+    size_t n_used;
     uint32_t outcome_max; /* bytes: the longest outcome there was, at least
                              CORE_OUTCOME_RESERVE */
     uint32_t inflight;
@@ -669,6 +672,7 @@ void admin_answer(struct core *core, const struct session *session, uint64_t ref
 struct act {
     const struct json *args;
     const char *actor; /* the person or the token */
+    const struct session *session;
     struct json *body; /* the answer */
     bool is_refused, is_staged;
 };

@@ -129,28 +129,30 @@ static void fill(struct world *world)
     publish(world, 4, RECORD_REQUEST, "payment.charge.requested"); /* no credit is left */
 }
 
-static void ask(struct world *world, unsigned command, const char *args)
+static uint64_t ask(struct world *world, unsigned command, const char *args)
 {
-    static const char *const names[] = {"status", "pause",   "resume",
-                                        "cancel", "redrive", "resolve"};
+    static const char *const names[] = {"status",  "pause",   "resume", "cancel",
+                                        "redrive", "resolve", "test",   "secret"};
+    uint64_t peer = command % 8 == 7 ? CONNECTOR : CLIENT; /* whose it is to say */
     struct buf map = BUF_NULL;
 
     attrs_begin(&map);
-    attrs_named_text(&map, "command", names[command % 6]);
+    attrs_named_text(&map, "command", names[command % 8]);
     attrs_named_text(&map, "args", args);
     message_begin(&frame, MSG_ADMIN, 7);
     buf_add(&frame, map.bytes, map.len);
     message_end(&frame);
-    say(world, CLIENT);
+    say(world, peer);
     buf_fini(&map);
+    return peer;
 }
 
-static bool is_answered(struct world *world)
+static bool is_answered(struct world *world, uint64_t peer)
 {
     bool found = false;
     struct buf got;
 
-    while (!found && world_take(world, CLIENT, &got)) {
+    while (!found && world_take(world, peer, &got)) {
         found = world_message(&got)->type == MSG_ANSWER;
         buf_fini(&got);
     }
@@ -178,8 +180,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     fill(&world);
     buf_add(&args, bytes + 1, n - 1);
     for (int i = 0; i < 2; i++) {
-        ask(&world, bytes[0], buf_str(&args));
-        if (!is_answered(&world)) {
+        uint64_t peer = ask(&world, bytes[0], buf_str(&args));
+        if (!is_answered(&world, peer)) {
             fprintf(stderr, "no answer\n");
             abort();
         }
