@@ -50,6 +50,9 @@ struct endpoint {
     const struct scheme *scheme;
     struct scheme_key *keys;
     size_t n_keys;
+    struct used_mark *used;     /* of each key: when it was said to have matched */
+    const char *const *origins; /* of each key, the secrets' */
+    char *use;                  /* "webhook.PATH" */
     uint64_t tolerance_s;
     struct scheme *own_row;                /* of an `hmac:`; scheme points to it */
     bool confirms;                         /* subscriptions of SNS */

@@ -33,6 +33,7 @@
 #include "lib/config/config.h"
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
+#include "lib/sdk/used.h"
 #include "lib/service/service.h"
 #include "proto/attrs.h"
 #include "proto/record.h"
@@ -64,6 +65,9 @@ static int load_keys(struct endpoint *e, const struct secrets *secrets, char *er
         return -1;
     }
     e->keys = mem_array(e->n_keys, sizeof(*e->keys));
+    e->used = mem_array(e->n_keys, sizeof(*e->used));
+    e->origins = secrets_origins(secrets, name);
+    e->use = mem_format("webhook.%s", e->path);
     for (size_t i = 0; i < e->n_keys; i++)
         if (!scheme_key_init(&e->keys[i], e->scheme, all[i])) {
             snprintf(error, error_size,
@@ -193,6 +197,8 @@ void webhook_close(struct gateway *gateway)
         for (size_t k = 0; e->keys && k < e->n_keys; k++)
             scheme_key_fini(&e->keys[k]);
         free(e->keys);
+        free(e->used);
+        free(e->use);
         free(e->scope);
         free(e->own_row);
         free(e->urls[0]);
@@ -317,6 +323,14 @@ static char *url_of(const char *address, const struct http_request *request)
     return address ? mem_format("%s%s", address, query ? query : "") : NULL;
 }
 
+/* Once a minute for each key, not for each webhook. */
+static void note_match(struct gateway *gateway, struct endpoint *e, size_t key)
+{
+    const char *origin = e->origins[0] ? e->origins[key] : NULL;
+    used_tell(gateway->peer, loop_steady_us(gateway->loop), &e->used[key],
+              e->integration_name, e->use, origin);
+}
+
 /* The key that matched; NULL when the request was refused and answered, or waits. */
 static const struct scheme_key *verify(struct gateway *gateway, struct endpoint *e,
                                        struct http_request *request, bool may_wait)
@@ -334,6 +348,7 @@ static const struct scheme_key *verify(struct gateway *gateway, struct endpoint 
                   loop_wall_us(gateway->loop) / 1000000, &input, &verdict);
     if (verdict.result == SCHEME_OK) {
         KILL_POINT(gateway_verified);
+        note_match(gateway, e, (size_t)verdict.key);
         return &e->keys[verdict.key];
     }
     refuse(gateway, e, request, &verdict, input.body_len);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli/up/keys.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct key {
     char *owner; /* "gateway" or an integration's name */
     char *name;  /* "bus", "api_key", "webhook.stripe.stripe" */
     char *values[VALUES_MAX];
+    char *origins[VALUES_MAX]; /* of secrets: "vault:NAME#VERSION", "file:PATH#0" */
     size_t n;
 };
 
@@ -56,8 +58,10 @@ void keys_free(struct keys *keys)
         return;
     for (size_t i = 0; i < keys->n; i++) {
         struct key *key = &keys->list[i];
-        for (size_t j = 0; j < key->n; j++)
+        for (size_t j = 0; j < key->n; j++) {
             wipe(key->values[j]);
+            free(key->origins[j]);
+        }
         free(key->owner);
         free(key->name);
     }
@@ -136,6 +140,8 @@ static void read_from_vault(struct reading *r, const struct config_secret *secre
             integration, secret->name, secret->name);
     for (size_t i = 0; i < n; i++) {
         uint64_t until = versions[i]->until_us;
+        key->origins[key->n] =
+            mem_format("vault:%s#%" PRIu32, secret->name, versions[i]->number);
         key->values[key->n++] = mem_text(versions[i]->value);
         if (until && (!r->keys->until_us || until < r->keys->until_us))
             r->keys->until_us = until;
@@ -153,8 +159,10 @@ static void read_from_file(struct reading *r, const struct config_secret *secret
     else if (!value.len || memchr(value.bytes, 0, value.len))
         buf_format(&r->errors, "integration %s: %s: it holds no text\n", integration,
                    secret->name);
-    else if (key->n < VALUES_MAX)
+    else if (key->n < VALUES_MAX) {
+        key->origins[key->n] = mem_format("file:%s#0", secret->name);
         key->values[key->n++] = mem_text(buf_str(&value));
+    }
     if (value.bytes)
         explicit_bzero(value.bytes, value.cap);
     buf_fini(&value);
@@ -325,20 +333,38 @@ static void put_quoted(struct buf *out, const char *text)
     put(out, "\"", 1);
 }
 
-static void put_key(struct buf *out, const char *name, const struct key *key)
+static void put_list(struct buf *out, const char *name, char *const *texts, size_t n)
 {
     put(out, out->len ? "," : "{", 1);
     put_quoted(out, name);
     put(out, ":", 1);
-    if (key->n == 1) {
-        put_quoted(out, key->values[0]);
+    for (size_t i = 0; i < n; i++) {
+        put(out, i ? "," : "[", 1);
+        put_quoted(out, texts[i]);
+    }
+    put(out, n ? "]" : "[]", n ? 1 : 2);
+}
+
+static void put_key(struct buf *out, const char *name, const struct key *key)
+{
+    if (key->n != 1) {
+        put_list(out, name, key->values, key->n);
         return;
     }
-    for (size_t i = 0; i < key->n; i++) {
-        put(out, i ? "," : "[", 1);
-        put_quoted(out, key->values[i]);
+    put(out, out->len ? "," : "{", 1);
+    put_quoted(out, name);
+    put(out, ":", 1);
+    put_quoted(out, key->values[0]);
+}
+
+/* A secret, and where each of its values came from. */
+static void put_secret(struct buf *out, const char *name, const struct key *key)
+{
+    put_key(out, name, key);
+    if (key->n && key->origins[0]) {
+        _free_ char *of = mem_format("origin.%s", name);
+        put_list(out, of, key->origins, key->n);
     }
-    put(out, "]", 1);
 }
 
 static void put_curve_key(struct buf *out, const struct keys *keys)
@@ -380,7 +406,8 @@ char *keys_for_gateway(const struct keys *keys)
     for (size_t i = 0; i < keys->n; i++) {
         const struct key *key = &keys->list[i];
         if (strcmp(key->owner, "gateway") == 0)
-            put_key(&out, strcmp(key->name, "bus") == 0 ? "bus.gateway" : key->name, key);
+            put_secret(&out, strcmp(key->name, "bus") == 0 ? "bus.gateway" : key->name,
+                       key);
     }
     return finish(&out);
 }
@@ -392,7 +419,7 @@ char *keys_for_connector(const struct keys *keys,
 
     for (size_t i = 0; i < keys->n; i++)
         if (strcmp(keys->list[i].owner, integration->name) == 0)
-            put_key(&out, keys->list[i].name, &keys->list[i]);
+            put_secret(&out, keys->list[i].name, &keys->list[i]);
     if (keys->is_remote)
         put_curve_key(&out, keys);
     return finish(&out);

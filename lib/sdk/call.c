@@ -484,6 +484,12 @@ const char *call_line(const struct call *call, size_t *ret_len, uint64_t *ret_ti
     return (const char *)call->request.body.bytes;
 }
 
+const char *const *call_secrets(const struct call *call, size_t *ret_n)
+{
+    *ret_n = call->request.n_secrets;
+    return call->request.secrets;
+}
+
 enum call_result call_result(const struct call *call)
 {
     return call->result;

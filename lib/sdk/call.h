@@ -27,6 +27,7 @@ enum {
     CALL_MESSAGE_MAX = 1000,       /* bytes of an error message; longer ones are cut */
     CALL_FACTS_MAX = 1000,         /* per outcome; more: the outcome is Failed */
     CALL_HEADERS_MAX = 32,         /* of a request; more: the outcome is Failed */
+    CALL_SECRETS_MAX = 8,          /* of a request that are told apart as used */
     CALL_CURSOR_MAX = 1000,        /* bytes; longer: the outcome is Failed */
     CALL_RETRY_AFTER_MAX_S = 3600, /* a longer Retry-After is cut to this */
     CALL_LOOKUPS_MAX = 3,          /* in one delivery; then it is Failed/unknown */
@@ -81,7 +82,9 @@ struct sb_request {
     struct mail_draft *mail; /* NULL: no mail */
     struct credential oauth; /* without token_url: no access token is needed */
     bool is_line;            /* `json` is a question to a worker */
-    char *mistake;           /* the first one */
+    const char *secrets[CALL_SECRETS_MAX]; /* names of those that are in it */
+    size_t n_secrets;
+    char *mistake; /* the first one */
 };
 
 struct sb_answer {
@@ -156,6 +159,8 @@ enum call_result call_result(const struct call *call);
 enum record_class call_class(const struct call *call);
 const char *call_message(const struct call *call);
 uint64_t call_after_us(const struct call *call);
+/* The names of the secrets that the last request had in it. */
+const char *const *call_secrets(const struct call *call, size_t *ret_n);
 /* What would be stored: for tests. NULL unless CALL_SUCCESS. */
 const struct sb_outcome *call_outcome(const struct call *call);
 /* Append the result's records: an outcome and facts, or a retry. They are one group. */

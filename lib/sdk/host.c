@@ -3,6 +3,7 @@
 #include "lib/sdk/host.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -12,12 +13,20 @@
 #include "lib/sdk/call.h"
 #include "lib/sdk/peer.h"
 #include "lib/sdk/runtime.h"
+#include "lib/sdk/used.h"
 #include "lib/service/service.h"
 #include "lib/wire/wire.h"
 
 enum {
-    STOP_US = 8000000 /* calls that run longer after TERM are dropped; the supervisor
-                         kills after 10 s */
+    STOP_US = 8000000, /* calls that run longer after TERM are dropped; the supervisor
+                          kills after 10 s */
+    TOLD_MAX = 32,     /* secrets of an integration whose use is told; more are not */
+};
+
+/* A secret of the integration, and when the broker was told of it. */
+struct told {
+    const char *name; /* the connector's tables' */
+    struct used_mark mark;
 };
 
 struct host {
@@ -30,6 +39,8 @@ struct host {
     struct runtime *runtime;
     struct loop_timer *stop_timer, *leave_timer;
     bool is_ready, is_kept_out;
+    struct told told[TOLD_MAX];
+    size_t n_told;
 };
 
 /* --- between bus and runtime --- */
@@ -46,6 +57,22 @@ static void bus_started(void *user, struct position position)
     struct host *host = user;
 
     peer_started(host->peer, position);
+}
+
+static void bus_used(void *user, const char *secret)
+{
+    struct host *host = user;
+    size_t i = 0;
+
+    while (i < host->n_told && strcmp(host->told[i].name, secret) != 0)
+        i++;
+    if (i == TOLD_MAX)
+        return;
+    if (i == host->n_told)
+        host->told[host->n_told++] = (struct told){.name = secret};
+    used_tell(host->peer, loop_steady_us(host->run->loop), &host->told[i].mark,
+              host->integration->name, secret,
+              secrets_origins(host->run->secrets, secret)[0]);
 }
 
 static void joined(void *user)
@@ -183,10 +210,11 @@ struct host *host_new(const struct host_options *options, char *error, size_t er
                   .connections_max = options->concurrency,
                   .allow_private_network = options->integration->allow_private_network,
                   .ca_file = options->ca_file});
-    host->runtime =
-        runtime_new(loop, host->http, host->integration, options->concurrency,
-                    &(struct runtime_bus){
-                        .user = host, .result = bus_result, .started = bus_started});
+    host->runtime = runtime_new(loop, host->http, host->integration, options->concurrency,
+                                &(struct runtime_bus){.user = host,
+                                                      .result = bus_result,
+                                                      .started = bus_started,
+                                                      .used = bus_used});
     runtime_set_workers(host->runtime, options->workers);
     runtime_set_tap(host->runtime, options->tap);
     host->leave_timer = loop_timer_new(loop, left, host);

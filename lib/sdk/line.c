@@ -13,6 +13,7 @@
 #include "lib/sdk/call.h"
 #include "lib/sdk/program.h"
 #include "lib/sdk/provider.h"
+#include "lib/sdk/request.h"
 #include "proto/attrs.h"
 
 /* --- the question --- */
@@ -87,6 +88,16 @@ static struct json *options_json(const struct sb_event *event)
     return out;
 }
 
+/* A worker has them all from its start, and nobody sees which one it takes. */
+static void use_secrets(const struct integration *integration, struct sb_request *request)
+{
+    const struct sb_provider tables =
+        provider_tables(integration->connector, integration->provider);
+
+    for (const struct sb_secret *s = tables.secrets; s && s->name; s++)
+        request_uses(request, s->name);
+}
+
 enum sb_verdict program_request(const struct sb_event *event, struct sb_request *request,
                                 struct sb_outcome *outcome)
 {
@@ -100,6 +111,7 @@ enum sb_verdict program_request(const struct sb_event *event, struct sb_request 
     js_set(line, "options", options_json(event));
     js_set_text(line, "integration", event->integration->name);
     js_set_text(line, "mode", event->integration->mode);
+    use_secrets(event->integration, request);
     request->json = line;
     request->is_line = true;
     return SB_DONE;

@@ -102,6 +102,12 @@ void sb_header(struct sb_request *request, const char *name, const char *value)
     add_header(request, name, mem_text(value));
 }
 
+void request_uses(struct sb_request *request, const char *secret)
+{
+    if (request->n_secrets < CALL_SECRETS_MAX)
+        request->secrets[request->n_secrets++] = secret;
+}
+
 const char *request_secret(struct sb_request *request, const char *name)
 {
     const struct integration *integration = request->integration;
@@ -118,8 +124,10 @@ const char *request_secret(struct sb_request *request, const char *name)
             "the secret \"%s\" of the integration %s contains a line break or "
             "another control character",
             name, integration->name);
-    else
+    else {
+        request_uses(request, name);
         return value;
+    }
     return NULL;
 }
 

@@ -208,6 +208,15 @@ void runtime_refused(struct runtime *runtime, uint64_t number, const char *detai
 
 /* --- jobs --- */
 
+static void tell_secrets(struct runtime *runtime, const struct call *call)
+{
+    size_t n;
+    const char *const *names = call_secrets(call, &n);
+
+    for (size_t i = 0; runtime->bus.used && i < n; i++)
+        runtime->bus.used(runtime->bus.user, names[i]);
+}
+
 static void finish(struct runtime *runtime, struct job *job)
 {
     static const char *const results[] = {"success", "failed", "retry"};
@@ -218,6 +227,8 @@ static void finish(struct runtime *runtime, struct job *job)
         log_say(CALL_FAILED, "event=%s result=%s class=%s reason=\"%s\"",
                 call_id(job->call), results[call_result(job->call)],
                 class_name(call_class(job->call)), call_message(job->call));
+    else
+        tell_secrets(runtime, job->call);
     add_group(runtime, records.bytes, records.len);
     buf_fini(&records);
     job_free(job);

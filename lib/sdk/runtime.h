@@ -32,6 +32,8 @@ struct runtime_bus {
     void *user;
     uint64_t (*result)(void *user, const void *records, size_t n);
     void (*started)(void *user, struct position position);
+    /* A call that had this secret in it succeeded. NULL: nobody asks. */
+    void (*used)(void *user, const char *secret);
 };
 
 struct runtime *runtime_new(struct loop *loop, struct http_client *http,

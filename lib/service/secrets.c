@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* The texts handed out are wiped when they are freed, and so are the buffer they were read
- * into and the JSON parser's own copies. */
+/* The texts handed out are wiped when they are freed, and so are the buffer they were
+ * read into and the JSON parser's own copies. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +130,13 @@ const char *const *secrets_all(const struct secrets *secrets, const char *name)
         if (strcmp(secrets->all[i].name, name) == 0)
             return (const char *const *)secrets->all[i].values;
     return none;
+}
+
+const char *const *secrets_origins(const struct secrets *secrets, const char *name)
+{
+    _free_ char *of = mem_format("origin.%s", name);
+
+    return secrets_all(secrets, of);
 }
 
 const char *secrets_get(const struct secrets *secrets, const char *name)

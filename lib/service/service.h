@@ -75,6 +75,9 @@ const char *secrets_get(const struct secrets *secrets, const char *name);
 /* All versions still valid, current first, NULL-terminated (vault entries with
  * --keep-old). Never NULL. */
 const char *const *secrets_all(const struct secrets *secrets, const char *name);
+/* Where each of these came from, in the same order: "vault:NAME#VERSION", "file:PATH#0";
+ * NULL-terminated. Empty when it was not handed over. */
+const char *const *secrets_origins(const struct secrets *secrets, const char *name);
 
 /* --- locks: one process per directory --- */
 /* Take `dir`/`name`.lock ("broker", "logger", "up") for the life of the process. Makes

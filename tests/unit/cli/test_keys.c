@@ -129,9 +129,9 @@ static void each_gets_its_own_and_nothing_else(void **state)
 
     assert_int_equal(js_count(logger), 0);
     assert_int_equal(js_count(broker), 3);
-    assert_int_equal(js_count(gateway), 2);
-    assert_int_equal(js_count(one), 2);
-    assert_int_equal(js_count(two), 2);
+    assert_int_equal(js_count(gateway), 3); /* a secret comes with where it is from */
+    assert_int_equal(js_count(one), 3);
+    assert_int_equal(js_count(two), 3);
     assert_string_equal(member(one, "api_key"), "sk_test_one \"quoted\" \\");
     assert_string_equal(member(two, "api_key"), "sk_test_two");
     assert_string_equal(member(gateway, "webhook.one.in"), "whsec_one");
@@ -253,9 +253,23 @@ static void an_old_version_is_handed_over_until_it_ends(void **state)
     struct keys *keys = read_keys(p, NULL);
     char *text = keys_for_gateway(keys);
     assert_non_null(strstr(text, "[\"whsec_new\",\"whsec_one\"]"));
+    assert_non_null(strstr(text, "\"origin.webhook.one.in\":"
+                                 "[\"vault:one_hook#2\",\"vault:one_hook#1\"]"));
     assert_true(keys_until_us(keys) > clock_wall_us());
     assert_true(keys_until_us(keys) <= clock_wall_us() + HOUR);
     free(text);
+    keys_free(keys);
+}
+
+static void a_file_has_no_version_and_says_so(void **state)
+{
+    struct place *p = *state;
+    struct keys *keys = read_keys(p, NULL);
+    char *two = keys_for_connector(keys, config_integration(p->config, "two"));
+
+    assert_non_null(strstr(two, "\"origin.api_key\":[\"file:"));
+    assert_non_null(strstr(two, "two.key#0\"]"));
+    free(two);
     keys_free(keys);
 }
 
@@ -304,6 +318,7 @@ int main(void)
         TEST(a_link_without_its_key_says_what_makes_one),
         TEST(keys_of_the_bus_last_as_long_as_the_supervisor),
         TEST(an_old_version_is_handed_over_until_it_ends),
+        TEST(a_file_has_no_version_and_says_so),
         TEST(everything_that_is_missing_is_named),
         TEST(a_key_of_the_other_mode_is_refused_and_not_shown),
     };

@@ -58,7 +58,17 @@ static enum sb_verdict ask(const struct sb_event *event, struct sb_request *requ
     return SB_DONE;
 }
 
+static enum sb_verdict sign(const struct sb_event *event, struct sb_request *request,
+                            struct sb_outcome *outcome)
+{
+    (void)event, (void)outcome;
+    sb_call(request, "POST", "/");
+    sb_bearer(request, "api_key");
+    return SB_DONE;
+}
+
 static const struct sb_operation operations[] = {
+    {.name = "sign", SB_BRANCHES(sign, answer, failed), .repeat = SB_REPEAT_SAFE},
     {.name = "do", SB_BRANCHES(request, answer, failed), .repeat = SB_REPEAT_SAFE},
     {.name = "once",
      SB_BRANCHES(request, answer, failed),
@@ -85,6 +95,7 @@ struct box {
     unsigned n_held, seen, gone, started, stopped;
     uint64_t batches;
     struct buf results[RESULTS_MAX]; /* by batch number */
+    unsigned used;                   /* calls with the key that succeeded */
 };
 
 static void on_request(void *user, struct http_request *r)
@@ -122,6 +133,20 @@ static void take_started(void *user, struct position position)
     box->started++;
 }
 
+static const char *only_key(void *user, const char *name)
+{
+    (void)user;
+    return strcmp(name, "api_key") == 0 ? "sk_test_x" : NULL;
+}
+
+static void take_used(void *user, const char *secret)
+{
+    struct box *box = user;
+
+    assert_string_equal(secret, "api_key");
+    box->used++;
+}
+
 static int open_box(void **state)
 {
     struct box *box = mem_alloc(sizeof(*box));
@@ -138,10 +163,15 @@ static int open_box(void **state)
     box->http = http_client_new(
         box->loop, &(struct http_client_options){.allow_private_network = true});
     box->base_url = mem_format("http://127.0.0.1:%u", http_server_port(box->server));
-    box->integration = (struct integration){
-        .connector = &connector, .name = "inst", .base_url = box->base_url};
+    box->integration = (struct integration){.connector = &connector,
+                                            .name = "inst",
+                                            .base_url = box->base_url,
+                                            .secret = only_key};
     box->runtime = runtime_new(box->loop, box->http, &box->integration, CONCURRENCY,
-                               &(struct runtime_bus){box, take_result, take_started});
+                               &(struct runtime_bus){.user = box,
+                                                     .result = take_result,
+                                                     .started = take_started,
+                                                     .used = take_used});
     *state = box;
     return 0;
 }
@@ -291,6 +321,26 @@ static void what_has_not_begun_is_forgotten_when_the_link_is_down(void **state)
     assert_int_equal(runtime_waiting(box->runtime), 2);
 }
 
+static void a_secret_counts_as_used_where_the_call_succeeded(void **state)
+{
+    static const struct {
+        const char *type;
+        unsigned status, used;
+    } cases[] = {{"t.do.requested", 200, 0},
+                 {"t.sign.requested", 401, 0},
+                 {"t.sign.requested", 200, 1}};
+    struct box *box = *state;
+
+    for (unsigned i = 0; i < 3; i++) {
+        deliver(box, cases[i].type, i + 1, 1);
+        turn_until(box, &box->seen, i + 1);
+        let_go(box, cases[i].status);
+        for (int k = 0; k < 200 && runtime_running(box->runtime); k++)
+            turn(box, 1);
+        assert_int_equal(box->used, cases[i].used);
+    }
+}
+
 static void a_lost_lease_ends_its_call(void **state)
 {
     struct box *box = *state;
@@ -384,6 +434,7 @@ int main(void)
         BOXED(what_is_in_hand_and_comes_again_is_ignored),
         BOXED(a_refused_result_costs_only_the_one_at_fault),
         BOXED(what_has_not_begun_is_forgotten_when_the_link_is_down),
+        BOXED(a_secret_counts_as_used_where_the_call_succeeded),
         BOXED(a_lost_lease_ends_its_call),
         BOXED(stopping_waits_for_what_runs_and_for_its_commit),
         BOXED(a_failing_service_gives_events_back),
