@@ -13,40 +13,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/add/adding.h"
 #include "cli/add/catalog.h"
+#include "cli/add/secrets.h"
 #include "cli/add/stanza.h"
 #include "cli/add/try.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/secretask.h"
-#include "cli/up/keys.h"
+#include "cli/interrupt.h"
 #include "lib/base/buf.h"
-#include "lib/base/clock.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
-#include "lib/http/crypto.h"
 #include "lib/vault/vault.h"
 
 enum { ERROR_SIZE = 1200, CONFIG_MAX = 4 << 20 };
-
-struct add_args {
-    const char *provider, *connector, *name, *mode, *options, *base_url, *is_private,
-        *print, *no_try;
-};
-
-struct adding {
-    struct cli *cli;
-    const struct add_args *args;
-    struct catalog_entry entry;
-    struct stanza stanza;
-    struct json *options;
-    struct json *secrets;  /* {"name": value}: for the call that tries them */
-    struct json *asked;    /* {"name in the vault": value}: what is to be stored */
-    struct json *left_out; /* as of the stanza */
-    struct vault *vault;
-};
 
 /* --- what is asked for --- */
 
@@ -126,76 +108,6 @@ static int begin(struct adding *a)
     return CLI_DONE;
 }
 
-/* --- secrets --- */
-
-/* The secret of the stanza under `use`; *ret_value is NULL where none is given.  One that
- * the vault has already is taken from there. */
-static int take_secret(struct adding *a, const char *use, const char *what,
-                       const char **ret_value)
-{
-    const struct vault_version *version;
-    _free_ char *name = stanza_secret(&a->stanza, use);
-    char *value = mem_alloc(SECRET_SIZE_MAX + 2);
-    int status = CLI_DONE;
-
-    *ret_value = js_text(a->asked, name, NULL);
-    if (*ret_value) {
-        /* a webhook's that is one of the others */
-    } else if (vault_get(a->vault, name, clock_wall_us(), &version, 1)) {
-        fprintf(stderr, "%s: the vault has it already; it is used\n", name);
-        *ret_value = version->value;
-    } else {
-        fprintf(stderr, "%s: %s\n", name, what);
-        long n = secretask(name, SECRETASK_LINE, value);
-        if (n > 0) {
-            js_set_text(a->asked, name, value);
-            *ret_value = js_text(a->asked, name, NULL);
-        }
-        status = n < 0 ? CLI_USAGE : CLI_DONE;
-    }
-    crypto_wipe(value, SECRET_SIZE_MAX + 2);
-    free(value);
-    return status;
-}
-
-static int check_mode(const struct adding *a, const char *use, const char *value)
-{
-    const char *is = keys_mode(value), *wanted = a->stanza.mode;
-
-    if (!is || strcmp(is, wanted ? wanted : "test" /* as in lib/config/tables.c */) == 0)
-        return CLI_DONE;
-    return cli_fail(CLI_USAGE,
-                    "the secret %s is a %s key; nothing was stored (--mode %s is for it)",
-                    use, is, is);
-}
-
-static int take_secrets(struct adding *a)
-{
-    const struct json *secrets = js_get(a->entry.manifest, "secrets");
-
-    for (size_t i = 0; i < js_count(secrets); i++) {
-        const struct json *one = js_at(secrets, i);
-        const char *use = js_text(one, "name", ""), *value;
-        bool is_optional = js_bool(one, "optional", false);
-        _free_ char *what = mem_format("%s%s", is_optional ? "(may be left empty) " : "",
-                                       js_text(one, "what", ""));
-        int status = take_secret(a, use, what, &value);
-        if (!status && value)
-            status = check_mode(a, use, value);
-        if (status)
-            return status;
-        if (!value && !is_optional)
-            return cli_fail(CLI_USAGE,
-                            "the secret %s of %s is needed; nothing was stored", use,
-                            a->args->provider);
-        if (value)
-            js_set_text(a->secrets, use, value);
-        else
-            js_set_bool(a->left_out, use, true);
-    }
-    return CLI_DONE;
-}
-
 /* --- webhooks --- */
 
 static void show_webhook(const struct adding *a)
@@ -222,13 +134,27 @@ static int take_webhook(struct adding *a)
     if (!stanza_scheme(&a->stanza))
         return CLI_DONE;
     show_webhook(a);
-    int status = take_secret(a, "webhook",
-                             "the secret (or public key) that the provider shows once "
-                             "that address is registered; may be left empty: then "
-                             "webhooks stay a comment",
-                             &value);
+    int status =
+        secrets_take_one(a, "webhook",
+                         "the secret (or public key) that the provider shows once "
+                         "that address is registered; may be left empty: then "
+                         "webhooks stay a comment",
+                         &value);
     a->stanza.has_webhook = value != NULL;
     return status;
+}
+
+/* --- schedules --- */
+
+static void show_schedule(void *user, const struct json *poll, bool is_ready)
+{
+    const struct adding *a = user;
+
+    fprintf(stderr,
+            is_ready ? "Polled every %s: %s.%s (`schedules`)\n"
+                     : "Can be polled every %s: %s.%s; the lines in `schedules` are a "
+                       "comment until its options say what is asked for\n",
+            STANZA_POLL_EVERY, a->entry.connector, js_text(poll, "name", ""));
 }
 
 /* --- the try --- */
@@ -258,7 +184,10 @@ static int try_key(const struct adding *a)
         .operation = operation,
     };
     const char *name = js_text(operation, "name", "");
-    if (!try_call(&options, error, sizeof(error)))
+    bool works = try_call(&options, error, sizeof(error));
+    if (interrupt_came())
+        return CLI_FAILED;
+    if (!works)
         return cli_fail(CLI_FAILED,
                         "%s.%s was tried and failed: %s\nNothing was stored; --no-try "
                         "leaves the try out",
@@ -302,25 +231,6 @@ static bool replace_file(const char *path, mode_t mode, struct buf *text)
     return false;
 }
 
-static int store_secrets(struct adding *a)
-{
-    char error[ERROR_SIZE];
-    void *cursor = NULL;
-    const char *name;
-
-    while (js_next(a->asked, &cursor, &name))
-        vault_set(a->vault, name, js_text(a->asked, name, ""), clock_wall_us(),
-                  /* keep_old_us= */ 0);
-    if (js_count(a->asked) && !vault_save(a->vault, error, sizeof(error)))
-        return cli_fail(CLI_FAILED, "%s", error);
-    if (vault_made_key(a->vault))
-        fprintf(stderr,
-                "The vault's master key was made: %s\nBack it up somewhere else than the "
-                "vault: without it no secret can be read again.\n",
-                vault_key_file(a->vault));
-    return CLI_DONE;
-}
-
 /* The configuration with the stanza in it is read before it is written. */
 static int write_all(struct adding *a)
 {
@@ -343,7 +253,7 @@ static int write_all(struct adding *a)
         cli_fail(CLI_USAGE, "with the new stanza the configuration is wrong:\n%s",
                  buf_str(&errors));
     else
-        status = store_secrets(a);
+        status = secrets_store(a);
     if (status == CLI_DONE && !replace_file(path, about.st_mode, &after))
         status = CLI_FAILED;
     config_free(config);
@@ -403,15 +313,16 @@ static int add(struct adding *a)
                         "%s has an integration `%s` already; --name gives it another "
                         "name",
                         a->cli->config_path, a->stanza.name);
-    a->vault = vault_open(config->vault.vault_file, config->vault.master_key_file,
-                          /* writable= */ true, error, sizeof(error));
+    a->vault = secrets_vault(a, /* writable= */ false, error, sizeof(error));
     if (!a->vault)
         return cli_fail(CLI_USAGE, "%s", error);
-    int status = take_secrets(a);
+    int status = secrets_take(a);
     if (!status)
         status = try_key(a);
     if (!status)
         status = take_webhook(a);
+    if (!status)
+        stanza_each_poll(&a->stanza, show_schedule, a);
     if (!status)
         status = write_all(a);
     if (!status)
@@ -442,6 +353,7 @@ int cmd_add(struct cli *cli, int argc, char **argv)
                        .secrets = js_object(),
                        .asked = js_object(),
                        .left_out = js_object()};
+    interrupt_catch();
     int status = begin(&a);
     if (!status)
         status = args.print ? print_stanza(&a) : add(&a);
@@ -451,5 +363,6 @@ int cmd_add(struct cli *cli, int argc, char **argv)
     js_free(a.secrets);
     js_free(a.asked);
     js_free(a.left_out);
+    interrupt_release();
     return status;
 }

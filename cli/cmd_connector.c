@@ -16,6 +16,7 @@
 #include "cli/connector/stand.h"
 #include "cli/connector/subject.h"
 #include "cli/connector/template.h"
+#include "cli/interrupt.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -188,6 +189,8 @@ static int run_scenarios(struct cli *cli, struct trial *t)
                           .is_lines = t->has_subject && t->subject.is_lines};
     unsigned broken = scenarios_run(&check, print_scenario, cli);
 
+    if (interrupt_came())
+        return CLI_FAILED;
     if (broken && t->has_subject) {
         _free_ char *said = subject_said(&t->subject);
         fprintf(stderr, "its last words:\n%s", said);
@@ -394,11 +397,12 @@ int cmd_connector(struct cli *cli, int argc, char **argv)
     a.n = (size_t)n - 1;
     if (strcmp(argv[1], "new") == 0)
         return new_connector(&a);
-    if (strcmp(argv[1], "check") == 0)
-        return check(cli, &a);
-    if (strcmp(argv[1], "run") == 0)
-        return run(cli, &a);
-    return cli_fail(CLI_USAGE,
-                    "connector: expected new NAME, check ADDRESS|PROGRAM or run "
-                    "PROGRAM --once FILE");
+    if (strcmp(argv[1], "check") != 0 && strcmp(argv[1], "run") != 0)
+        return cli_fail(CLI_USAGE,
+                        "connector: expected new NAME, check ADDRESS|PROGRAM or run "
+                        "PROGRAM --once FILE");
+    interrupt_catch(); /* a program was started, in a directory of its own */
+    int status = (argv[1][0] == 'c' ? check : run)(cli, &a);
+    interrupt_release();
+    return status;
 }

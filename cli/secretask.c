@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
 #include "lib/base/json.h"
 
 /* Until EOF, or until the end of the line; then not a byte further where that is another
@@ -19,7 +20,7 @@ static long read_value(int fd, char value[SECRET_SIZE_MAX + 2], bool is_line)
     size_t len = 0;
     ssize_t n = 0;
 
-    while (len <= SECRET_SIZE_MAX &&
+    while (len <= SECRET_SIZE_MAX && interrupt_wait(fd) &&
            (n = read(fd, value + len, is_line ? 1 : SECRET_SIZE_MAX + 1 - len)) > 0) {
         len += (size_t)n;
         if (is_line && value[len - 1] == '\n')
@@ -28,6 +29,8 @@ static long read_value(int fd, char value[SECRET_SIZE_MAX + 2], bool is_line)
     while (len && (value[len - 1] == '\n' || value[len - 1] == '\r'))
         len--;
     value[len] = 0;
+    if (interrupt_came())
+        return -1; /* who did it knows */
     if (n < 0)
         return cli_fail(CLI_USAGE, "the secret cannot be read: %s", strerror(errno)), -1;
     if (len > SECRET_SIZE_MAX)
@@ -47,13 +50,15 @@ static long prompt(const char *name, char value[SECRET_SIZE_MAX + 2])
     }
     silent = before;
     silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
-    dprintf(fd, "Value of %s (not shown): ", name);
+    interrupt_catch(); /* whatever comes, the terminal shows again what is typed */
     (void)tcsetattr(fd, TCSAFLUSH,
                     &silent); /* a terminal that cannot be silent still works */
+    dprintf(fd, "Value of %s (not shown): ", name);
     long len = read_value(fd, value, true);
     (void)tcsetattr(fd, TCSAFLUSH, &before);
     dprintf(fd, "\n");
     close(fd);
+    interrupt_release();
     return len;
 }
 

@@ -89,6 +89,37 @@ static void put_webhook(const struct stanza *stanza, struct buf *out)
                    mark, mark, stanza->name, scheme, secret);
 }
 
+void stanza_each_poll(const struct stanza *stanza,
+                      void (*fn)(void *user, const struct json *poll, bool is_ready),
+                      void *user)
+{
+    const struct json *operations = js_get(stanza->manifest, "operations");
+
+    for (size_t i = 0; i < js_count(operations); i++) {
+        const struct json *one = js_at(operations, i);
+        if (js_bool(one, "is_poll", false))
+            fn(user, one, js_count(js_get(one, "example")) == 0);
+    }
+}
+
+struct schedules {
+    struct buf *out;
+    bool has_head[2]; /* of the lines in force, and of those in comments */
+};
+
+static void put_schedule(void *user, const struct json *poll, bool is_ready)
+{
+    struct schedules *s = user;
+    const char *mark = is_ready ? " " : "#";
+
+    if (!s->has_head[is_ready])
+        buf_format(s->out, "%s   schedules:\n", mark);
+    s->has_head[is_ready] = true;
+    buf_format(s->out,
+               "%s     - { operation: %s, every: " STANZA_POLL_EVERY ", missed: once }\n",
+               mark, js_text(poll, "name", ""));
+}
+
 void stanza_write(const struct stanza *stanza, struct buf *out)
 {
     const char *service = js_text(stanza->manifest, "service", stanza->name),
@@ -107,6 +138,7 @@ void stanza_write(const struct stanza *stanza, struct buf *out)
     put_secrets(stanza, out);
     put_options(stanza, out);
     put_webhook(stanza, out);
+    stanza_each_poll(stanza, put_schedule, &(struct schedules){.out = out});
     if (limits)
         buf_format(out, "    limits: %s\n", limits);
 }

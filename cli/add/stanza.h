@@ -23,6 +23,15 @@ struct stanza {
 const char *stanza_scheme(const struct stanza *stanza);
 /* What the vault calls a secret of it; "webhook": that of its webhooks. To be freed. */
 char *stanza_secret(const struct stanza *stanza, const char *secret);
+/* How often a poll is proposed to run: seldom enough to cost next to nothing, and often
+ * enough to heal a lost webhook before anybody asks. */
+#define STANZA_POLL_EVERY "5m"
+
+/* Each operation made for the clock.  It is ready when it takes no data and so can run as
+ * it is; the lines of one that is not are written as a comment. */
+void stanza_each_poll(const struct stanza *stanza,
+                      void (*fn)(void *user, const struct json *poll, bool is_ready),
+                      void *user);
 /* Append the text, indented by two for `integrations:`. */
 void stanza_write(const struct stanza *stanza, struct buf *out);
 /* The configuration `text` with the stanza put in behind its line `integrations:`, or

@@ -14,6 +14,7 @@
 #include "cli/connector/service.h"
 #include "cli/connector/stand.h"
 #include "cli/connector/subject.h"
+#include "cli/interrupt.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -22,8 +23,9 @@
 
 enum {
     JOIN_US = 20000000,
-    RESULT_US = 20000000, /* an answer to one event */
-    AGAIN_US = 10000000,  /* after BYE or garbage */
+    JOIN_BY_HAND_US = 300000000, /* at an address: somebody types */
+    RESULT_US = 20000000,        /* an answer to one event */
+    AGAIN_US = 10000000,         /* after BYE or garbage */
     END_MS = 15000,
 };
 
@@ -100,7 +102,7 @@ static char *example_of(const struct check *check, const char *member)
 
 static bool has_ended(const struct check *check)
 {
-    return check->subject && !subject_is_running(check->subject);
+    return interrupt_came() || (check->subject && !subject_is_running(check->subject));
 }
 
 /* A result above `before`, unless the connector ends meanwhile. */
@@ -192,17 +194,19 @@ static enum scenario_result expect_type(struct check *check, const struct result
 static enum scenario_result joins(struct check *check)
 {
     struct stand *stand = check->stand;
-    uint64_t end_us = loop_steady_us(stand->loop) + JOIN_US;
+    uint64_t wait_us = check->subject ? JOIN_US : JOIN_BY_HAND_US,
+             end_us = loop_steady_us(stand->loop) + wait_us;
 
     while (!stand->hellos && loop_steady_us(stand->loop) < end_us) {
         loop_turn(stand->loop, 20);
-        if (check->subject && !subject_is_running(check->subject)) {
-            _free_ char *said = subject_said(check->subject);
-            return broken(check, "it ended before it joined; its last words: %s", said);
+        if (has_ended(check)) {
+            _free_ char *said = check->subject ? subject_said(check->subject) : NULL;
+            return broken(check, "it ended before it joined; its last words: %s",
+                          said ? said : "");
         }
     }
     if (!stand->hellos)
-        return broken(check, "no HELLO within %d s", JOIN_US / 1000000);
+        return broken(check, "no HELLO within %d s", (int)(wait_us / 1000000));
     if (*stand->problem)
         return broken(check, "%s", stand->problem);
     return SCENARIO_HELD;
@@ -524,6 +528,8 @@ unsigned scenarios_run(struct check *check, scenario_fn fn, void *user)
             check->why[0] = 0;
             check->operation = js_at(operations, j);
             enum scenario_result result = s->is_each ? run_each(check, s) : s->fn(check);
+            if (interrupt_came())
+                return n_broken;
             fn(user, s->claim, s->is_each ? operation_name(check) : NULL, result,
                check->why);
             n_broken += result == SCENARIO_BROKEN;

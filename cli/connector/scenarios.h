@@ -26,5 +26,5 @@ typedef void (*scenario_fn)(void *user, const char *scenario, const char *operat
                             enum scenario_result result, const char *why);
 
 /* Try all of them; returns how many are broken.  Where it does not join, the others are
- * not tried. */
+ * not tried; nor are they once cli/interrupt has noted a signal. */
 unsigned scenarios_run(struct check *check, scenario_fn fn, void *user);

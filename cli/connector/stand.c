@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/interrupt.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -218,7 +219,7 @@ bool stand_wait(struct stand *stand, const unsigned *what, unsigned above,
 {
     uint64_t end_us = loop_steady_us(stand->loop) + timeout_us;
 
-    while (*what <= above && loop_steady_us(stand->loop) < end_us)
+    while (*what <= above && loop_steady_us(stand->loop) < end_us && !interrupt_came())
         loop_turn(stand->loop, TURN_MS);
     return *what > above;
 }

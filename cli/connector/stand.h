@@ -40,7 +40,8 @@ struct stand {
 int stand_open(struct stand *stand, struct loop *loop, const char *endpoint, char *error,
                size_t error_size);
 void stand_close(struct stand *stand);
-/* Turn the loop until *what is above `above`, or the time is over: then false. */
+/* Turn the loop until *what is above `above`; false when the time is over, or
+ * cli/interrupt has noted a signal. */
 bool stand_wait(struct stand *stand, const unsigned *what, unsigned above,
                 uint64_t timeout_us);
 
