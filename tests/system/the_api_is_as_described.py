@@ -8,59 +8,15 @@ import secrets
 import harness
 import jsonschema
 import pytest
+from api import Api
 
 GROUPS = "groups: { all: { types: ['order.>'] } }\n"
-METHODS = {"get", "post", "put", "delete", "patch", "head", "options"}
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     with harness.System(tmp_path_factory.mktemp("system"), extra=GROUPS) as running:
         yield Api(running)
-
-
-class Api:
-    """The system, and its description; ask() holds each answer to it."""
-
-    def __init__(self, system):
-        self.system = system
-        status, headers, body = harness.http_call(system.port, "GET", "/v1/openapi.json")
-        assert status == 200 and headers["Content-Type"] == "application/json"
-        self.doc = json.loads(body)
-        self.seen = set()
-
-    def operations(self):
-        return {(method, path): operation for path, item in self.doc["paths"].items() for method, operation in item.items() if method in METHODS}
-
-    def find(self, method, target):
-        path = target.split("?")[0]
-        fitting = [known for (m, known) in self.operations() if m == method.lower() and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", known), path)]
-        return max(fitting, key=lambda known: (known == path, len(known)))
-
-    def validate(self, value, schema):
-        root = {"$schema": "https://json-schema.org/draft/2020-12/schema", "components": self.doc["components"], "allOf": [schema]}
-        jsonschema.Draft202012Validator(root, format_checker=jsonschema.FormatChecker()).validate(value)
-
-    def check(self, method, path, status, headers, body):
-        operation = self.operations()[(method.lower(), path)]
-        assert str(status) in operation["responses"], (method, path, status, body[:300])
-        response = operation["responses"][str(status)]
-        media = headers["Content-Type"].split(";")[0]
-        assert media in response["content"], (method, path, status, media)
-        for name in response.get("headers", {}):
-            assert name in headers, (method, path, status, name)
-        if media.endswith("json"):
-            self.validate(json.loads(body), response["content"][media]["schema"])
-        self.seen.add((method.lower(), path, status))
-
-    def ask(self, method, target, body=None, headers=None, expect=None, token=None):
-        headers = {"Authorization": f"Bearer {token or self.system.token()}", **(headers or {})}
-        if body is not None and not isinstance(body, bytes):
-            body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
-        status, answered, content = harness.http_call(self.system.port, method, target, body, headers)
-        self.check(method, self.find(method, target), status, answered, content)
-        assert expect is None or status == expect, (status, content)
-        return json.loads(content) if content[:1] in b"{[" else content
 
 
 def event(**more):
