@@ -221,8 +221,9 @@ static bool take_event(struct core *core, struct batch *batch, const struct reco
 {
     if (r->kind == RECORD_OUTCOME || r->status == STATUS_SUCCESS ||
         (r->status == STATUS_FAILED && batch->session->role != ROLE_GATEWAY) ||
-        (r->flags &
-         (RECORD_BY_BROKER | RECORD_SCHEDULED | RECORD_ONE_GROUP | RECORD_DOUBT)))
+        ((r->flags & RECORD_WEBHOOK) && batch->session->role != ROLE_GATEWAY) ||
+        (r->flags & (RECORD_BY_BROKER | RECORD_SCHEDULED | RECORD_ONE_GROUP |
+                     RECORD_DOUBT | RECORD_FOUND)))
         return refuse(batch, ERR_bad_frame,
                       "event %u: only requests and facts are published", batch->events);
     if (r->kind == RECORD_REQUEST && r->deadline_us && r->deadline_us <= core->wall_us)

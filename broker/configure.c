@@ -185,6 +185,9 @@ void core_configure(struct core *core, const struct core_config *config)
 {
     free(core->gateway_key);
     core->gateway_key = mem_text(config->gateway_key);
+    core->idempotency_us = config->idempotency_us
+                               ? config->idempotency_us
+                               : (uint64_t)CORE_IDEMPOTENCY_S * 1000000;
     if (config->random_seed)
         core->random = config->random_seed;
     for (size_t i = 0; i < core->n_groups; i++)

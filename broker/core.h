@@ -72,8 +72,10 @@ enum {
     CORE_BACKOFF_CAP_US = 2000000000, /* a Retry-After beyond this is cut to it */
     CORE_CHECKPOINT_BYTES =
         128 << 20, /* of log between checkpoints: what a restart replays at most */
-    CORE_KEYS_MAX = 500000, /* idempotency keys the views do not hold yet; at it a
-                                PUBLISH with keys is refused `overloaded` */
+    CORE_KEYS_MAX = 500000,         /* idempotency keys the views do not hold yet; at it a
+                                        PUBLISH with keys is refused `overloaded` */
+    CORE_IDEMPOTENCY_S = 7 * 86400, /* how long an event that a connector found is known
+                                       to have come, where the configuration is silent */
     CORE_AHEAD_MAX = 256,  /* blocks behind the first call that waits in which webhooks go
                               past it; those further behind wait too */
     CORE_MISSED_MAX = 100, /* records of missed runs written at once per schedule; those
@@ -146,7 +148,8 @@ struct core_config {
     size_t n_groups;
     const struct core_peer *peers;
     size_t n_peers;
-    uint64_t random_seed; /* of the backoff's jitter */
+    uint64_t idempotency_us; /* how long what was found is known; 0: CORE_IDEMPOTENCY_S */
+    uint64_t random_seed;    /* of the backoff's jitter */
 };
 
 /* What an idempotency key stands for, where the core asks the views. */

@@ -112,7 +112,7 @@ static const char *open_request(struct core *core, struct dealing *d)
          slot_cell(slot, d->at.index)->state != CELL_SETTLED))
         return "it is pending: wait for its outcome, or cancel it";
     d->operation = find_operation(core, d);
-    if (!d->operation && !(d->event->flags & RECORD_WEBHOOK))
+    if (!d->operation && !(d->event->flags & RECORD_PROVIDERS))
         return "its connector does not declare this operation (any more)";
     return NULL;
 }

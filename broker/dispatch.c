@@ -244,12 +244,13 @@ static void deliver(struct group *group, struct delivery *d, struct run *run,
     d->bytes += r->len;
 }
 
-/* Ahead of calls that wait only what a webhook brought may go: it calls nobody. Not where
+/* Ahead of calls that wait only what the provider told may go: it calls nobody. Not where
  * a key orders it behind them. */
 static bool is_wanted(struct core *core, const struct group *group,
                       const struct record *r, bool is_ahead)
 {
-    if (is_ahead && (!(r->flags & RECORD_WEBHOOK) || (group->is_ordered && r->key_hash)))
+    if (is_ahead &&
+        (!(r->flags & RECORD_PROVIDERS) || (group->is_ordered && r->key_hash)))
         return false;
     return group_takes(core, group, r);
 }

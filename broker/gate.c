@@ -185,7 +185,7 @@ char *gate_deadline_sentence(const struct group *group)
 void gate_reclaimed(struct core *core, struct group *group, struct position position,
                     const struct record *r)
 {
-    if (has_budget(group) && !(r->flags & RECORD_WEBHOOK))
+    if (has_budget(group) && !(r->flags & RECORD_PROVIDERS))
         budget_hold(&group->gate.budget, position,
                     price_of(core, group, r, core->wall_us));
 }
@@ -195,7 +195,7 @@ enum gate gate_may_start(struct core *core, struct group *group, struct position
 {
     enum gate gate = GATE_OPEN;
 
-    if (!group->is_handler || (r->flags & RECORD_WEBHOOK))
+    if (!group->is_handler || (r->flags & RECORD_PROVIDERS))
         return GATE_OPEN;
     if (has_budget(group))
         gate = ask_budget(core, group, r);

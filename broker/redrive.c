@@ -215,7 +215,7 @@ static bool make_record(struct core *core, const struct plan *plan, const char *
     const struct record *r = plan->dealing.event;
     const struct group *group = plan->dealing.group;
     bool is_delivery = dealing_is_delivery(&plan->dealing);
-    uint8_t kept = r->flags & (RECORD_JSON | RECORD_WEBHOOK);
+    uint8_t kept = r->flags & (RECORD_JSON | RECORD_PROVIDERS);
     _free_ char *type = mem_copy(record_type(r), r->type_len);
     _free_ char *key = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_KEY);
     struct buf attrs = BUF_NULL;

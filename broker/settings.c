@@ -148,6 +148,7 @@ void settings_apply(struct core *core, const struct config *config,
                              .n_groups = config->n_groups,
                              .peers = peers,
                              .n_peers = config->bus.n_peers,
+                             .idempotency_us = config->gateway.idempotency_us,
                              .random_seed = random_seed};
     core_configure(core, &in);
     for (size_t i = 0; i < config->n_integrations; i++) {

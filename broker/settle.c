@@ -26,8 +26,9 @@ struct result {
     struct session *session;
     uint32_t released; /* deliveries it gives back */
     uint64_t bytes;
-    uint32_t not_held; /* records for what is not (any more) the session's */
-    size_t retries;    /* each may become a longer record of the broker's */
+    uint32_t not_held;            /* records for what is not (any more) the session's */
+    size_t extra;                 /* bytes: what the broker's own records are longer */
+    const struct record *outcome; /* the last one, which the facts behind it came with */
     unsigned error;
     char detail[200];
 };
@@ -107,23 +108,33 @@ static bool check_fact(struct core *core, struct result *result, const struct re
 
     if (!route)
         return refuse(result, ERR_bad_type, "a fact's type is not legal", 0, 0);
-    if (r->flags & (RECORD_BY_BROKER | RECORD_SCHEDULED | RECORD_ONE_GROUP))
+    if (r->flags &
+        (RECORD_BY_BROKER | RECORD_SCHEDULED | RECORD_ONE_GROUP | RECORD_PROVIDERS))
         return refuse(result, ERR_bad_frame, "a fact has flags of the broker's", 0, 0);
-    if (result->session->role == ROLE_CONNECTOR &&
+    bool is_providers = found_is_providers(result->session, route);
+    if (result->session->role == ROLE_CONNECTOR && !is_providers &&
         !may_publish(core, result->session, route->type, route->type_len))
         return refuse(result, ERR_undeclared_type,
                       "the manifest does not declare this type", 0, 0);
-    if (result->session->role != ROLE_CONNECTOR &&
+    if ((result->session->role != ROLE_CONNECTOR || is_providers) &&
         !rights_may_say(result->session->rights, route->type, route->type_len))
         return refuse(result, ERR_forbidden, "this peer may not publish this type", 0, 0);
     if (route->class != TYPE_FREE && result->session->role != ROLE_CONNECTOR)
         return refuse(result, ERR_reserved_type,
                       "this type is not this session's to publish", 0, 0);
+    if (result->session->role != ROLE_CONNECTOR || (!is_providers && !found_has_key(r)))
+        return true;
+    const char *why = found_misfit(result->outcome, r);
+    if (why)
+        return refuse(result, ERR_bad_frame, why, 0, 0);
+    result->extra += FOUND_ROOM;
     return true;
 }
 
 static bool check(struct core *core, struct result *result, const struct record *r)
 {
+    if (r->kind != RECORD_FACT)
+        result->outcome = r->kind == RECORD_OUTCOME ? r : NULL;
     switch (r->kind) {
     case RECORD_OUTCOME:
         return check_outcome(core, result, r);
@@ -150,13 +161,15 @@ static bool check_all(struct core *core, struct result *result, const struct mes
             return refuse(result, ERR_bad_frame, why, 0, (uint32_t)at);
         if (!check(core, result, r))
             return false;
-        result->retries += r->kind == RECORD_RETRY;
+        result->extra += r->kind == RECORD_RETRY ? RETRY_EXTRA : 0;
         at += r->len;
     }
-    if (m->body_len > RECORD_GROUP_MAX ||
-        m->body_len + result->retries * RETRY_EXTRA > RESULT_STAGED_MAX)
-        return refuse(result, ERR_batch_too_large,
-                      "a result is at most 2 MiB, and 2,000 retries", 0, 0);
+    if (m->body_len > RECORD_GROUP_MAX || m->body_len + result->extra > RESULT_STAGED_MAX)
+        return refuse(
+            result, ERR_batch_too_large,
+            "a result is at most 2 MiB, 3 MiB with what the broker adds to each "
+            "retry, outcome and fact with a key",
+            0, 0);
     return true;
 }
 
@@ -180,12 +193,18 @@ static struct slot *release(struct core *core, struct result *result, uint64_t b
     return slot_find(group, block);
 }
 
-static void take_outcome(struct core *core, struct result *result, const struct record *r)
+/* With the facts behind it. Returns the bytes taken. */
+static size_t take_outcome(struct core *core, struct result *result,
+                           const struct record *r, const uint8_t *end)
 {
-    if (!release(core, result, r->cause_block, r->cause_index))
-        return;
-    struct record *copy = (struct record *)stage_add(core, r, r->len, NULL);
-    copy->integration = result->session->group->hash;
+    bool is_late = !release(core, result, r->cause_block, r->cause_index);
+    const struct record *next = record_after(r);
+
+    if ((const uint8_t *)next < end && next->kind == RECORD_FACT)
+        return found_take(core, result->session, r, end, is_late, &result->not_held);
+    if (!is_late)
+        found_stage_outcome(core, result->session, r);
+    return r->len;
 }
 
 /* One run of what is acknowledged is settled. Where positions in between are not the
@@ -248,9 +267,11 @@ static void take_all(struct core *core, struct result *result, const struct mess
 
     for (size_t at = 0; at < m->body_len;) {
         const struct record *r = (const struct record *)(body + at);
-        if (r->kind == RECORD_OUTCOME)
-            take_outcome(core, result, r);
-        else if (r->kind == RECORD_ACK)
+        if (r->kind == RECORD_OUTCOME) {
+            at += take_outcome(core, result, r, body + m->body_len);
+            continue;
+        }
+        if (r->kind == RECORD_ACK)
             take_ack(core, result, r);
         else if (r->kind == RECORD_RETRY)
             take_retry(core, result, r);
@@ -335,8 +356,7 @@ void settle_result(struct core *core, struct session *session, const struct mess
             refusal_note(core, REFUSAL_RIGHT, session->name, result.detail);
         return;
     }
-    stage_room(core,
-               m->body_len + result.retries * RETRY_EXTRA + 2 * sizeof(struct record));
+    stage_room(core, m->body_len + result.extra + 2 * sizeof(struct record));
     stage_batch(core, session, m->ref, &place);
     uint32_t before = core->open.ref->block->count;
     take_all(core, &result, m);

@@ -365,8 +365,9 @@ struct core {
     bool is_started;
     uint64_t started_us; /* steady */
     char *gateway_key;
-    uint64_t random;     /* of the jitter */
-    uint64_t random_mix; /* makes places in tables unguessable */
+    uint64_t idempotency_us; /* how long what was found is known */
+    uint64_t random;         /* of the jitter */
+    uint64_t random_mix;     /* makes places in tables unguessable */
 
     /* the fold's own: the state of the log up to `applied` */
     uint64_t applied;
@@ -449,6 +450,25 @@ bool may_publish(struct core *core, const struct session *session, const char *t
 void accept_publish(struct core *core, struct session *session, const struct message *m);
 /* settle.c */
 void settle_result(struct core *core, struct session *session, const struct message *m);
+/* found.c */
+enum {
+    FOUND_ROOM = 128 + sizeof(struct control_idempotency),
+}; /* bytes that the broker adds for each fact with a key, and to its outcome */
+bool found_has_key(const struct record *r);
+/* Is the type under the name of the session's own integration? */
+bool found_is_providers(const struct session *session, const struct route *route);
+/* Why a fact with a key may not be said with this outcome (NULL: there is none before
+ * it). NULL when it may. */
+const char *found_misfit(const struct record *outcome, const struct record *r);
+/* Stage the outcome and the facts behind it, up to `end`, without those that had come
+ * before. Of one that is late nothing is staged; *left_out counts its facts. Returns the
+ * bytes of all. */
+size_t found_take(struct core *core, const struct session *session,
+                  const struct record *outcome, const uint8_t *end, bool is_late,
+                  uint32_t *left_out);
+/* The same of an outcome alone. */
+void found_stage_outcome(struct core *core, const struct session *session,
+                         const struct record *outcome);
 /* How the broker itself ends what nobody can finish. */
 struct ending {
     enum record_class why;

@@ -36,6 +36,7 @@
 #include "lib/sdk/used.h"
 #include "lib/service/service.h"
 #include "proto/attrs.h"
+#include "proto/control.h"
 #include "proto/record.h"
 
 /* A request between verification and commit. */
@@ -145,7 +146,7 @@ static int open_endpoint(struct gateway *gateway, struct endpoint *e,
         .integration = integration_hash(integration->name),
         .confirms = webhook->confirm_subscription,
         .tolerance_s = webhook->tolerance_us / 1000000,
-        .scope = mem_format("webhook:%s", integration->name),
+        .scope = mem_format(PROVIDER_SCOPE "%s", integration->name),
     };
     e->scheme = row_of(e, webhook);
     if (!e->scheme) {

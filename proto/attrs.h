@@ -28,7 +28,7 @@ struct buf;
     ATTR(11, COST, "cost", "millionths of the currency's unit")                           \
     ATTR(12, CURRENCY, "cost_currency", "ISO 4217")                                       \
     ATTR(13, COST_KIND, "cost_kind", "estimated or actual")                               \
-    ATTR(14, IDEMPOTENCY_KEY, "idempotency_key", "as the sender gave it")                 \
+    ATTR(14, IDEMPOTENCY_KEY, "idempotency_key", "as the sender gave it; of what was found, the provider's id") \
     ATTR(15, CAUSE_TEXT, "cause", "id of the cause where it is not a UUID")               \
     ATTR(16, CURSOR, "cursor", "of a poll's outcome: where the next run starts")          \
     ATTR(17, MORE, "more", "of a poll's outcome: run again at once")                      \
@@ -36,13 +36,14 @@ struct buf;
     ATTR(19, SCHEDULE, "schedule", "the schedule whose run it is")                        \
     ATTR(20, ACTOR, "actor", "the person or token that caused it")                        \
     ATTR(21, CALL_KEY, "call_key", "of a redrive: what the service's idempotency key is made of, in place of the id") \
-    ATTR(22, CALL_KEY_TIME, "call_key_time", "when that key may have been used first, in microseconds")
+    ATTR(22, CALL_KEY_TIME, "call_key_time", "when that key may have been used first, in microseconds") \
+    ATTR(23, KNOWN, "known", "of an outcome, by the broker: facts that came with it and were not filed, for they had come before")
 
 enum attr {
 #define ATTR(number, name, text, meaning) ATTR_##name = number,
     ATTRS(ATTR)
 #undef ATTR
-    ATTR_COUNT = 23
+    ATTR_COUNT = 24
 };
 
 /* The JSON name of an attribute ("source"), NULL when out of range. */

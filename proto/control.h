@@ -18,7 +18,10 @@ struct control_batch {
     uint32_t reserved;
 } __attribute__((packed));
 
-/* RECORD_IDEMPOTENCY: stands before the event it belongs to. `id` = hash_pair(scope, key). */
+/* RECORD_IDEMPOTENCY: stands before the event it belongs to. `id` = hash_pair(scope, key). Of what a provider tells,
+ * by a webhook or in the answer to a poll, the scope is PROVIDER_SCOPE and the integration's name, the key the
+ * provider's id of the event: so it is one event, whichever way it comes, and however often. */
+#define PROVIDER_SCOPE "webhook:"
 struct control_idempotency {
     uint64_t body_hash;  /* hash64 of the body: the same key with another body is a conflict */
     uint64_t expires_us; /* after it the key may be used again */

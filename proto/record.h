@@ -74,6 +74,9 @@ enum record_flags {
     RECORD_JSON = 16,      /* data is JSON (application/json); datacontenttype is then not stored */
     RECORD_ONE_GROUP = 32, /* a fact made by a redrive: for the one consumer group whose hash is in `cause_index` */
     RECORD_DOUBT = 64,     /* of a RETRY, or an outcome by the broker: an attempt may have had its effect */
+    RECORD_FOUND = 128,    /* a connector found it: it came with the outcome of its `cause`, under the provider's id */
+    /* An event of the provider's own, whichever way it came: to handle it calls nobody. */
+    RECORD_PROVIDERS = RECORD_WEBHOOK | RECORD_FOUND,
 };
 
 struct record {

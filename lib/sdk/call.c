@@ -203,7 +203,7 @@ static void find_handler(struct call *call)
         call->operation = tables.operations;
         return;
     }
-    if (!(call->event.record->flags & RECORD_WEBHOOK))
+    if (!(call->event.record->flags & RECORD_PROVIDERS))
         for (const struct sb_operation *o = tables.operations; o && o->name; o++)
             if (handles(call, o->name)) {
                 call->operation = o;
