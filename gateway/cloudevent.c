@@ -42,6 +42,32 @@ static const char *const names[ATTR_COUNT] = {
     [ATTR_ACTOR] = "actor",
 };
 
+/* What is set beside these, here and by whoever lends or streams an event; of the words
+ * of live topics (proto/README.md) those that a name of CloudEvents can have. */
+static const char *const others[] = {
+    "kind",         "status", "timestamp",  "attempt",         "errorclass",
+    "recordedtime", "lease",  "leaseuntil", "deliveryattempt", "seq",
+    "block",        "index",  "data",
+};
+
+bool cloudevent_is_ours(const char *name)
+{
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (!strcmp(name, others[i]))
+            return true;
+    for (size_t i = ATTR_SERVICE; i < ATTR_COUNT; i++)
+        if (names[i] && !strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+bool cloudevent_is_json(const char *type)
+{
+    size_t n = type ? strcspn(type, "; \t") : 0;
+    return n >= 5 && (!strncasecmp(type + n - 5, "/json", 5) ||
+                      !strncasecmp(type + n - 5, "+json", 5));
+}
+
 /* CloudEvents' Integer has 32 bits: what has more goes as text. */
 static void set_number(struct json *event, const char *name, int64_t number)
 {
@@ -87,17 +113,19 @@ static void set_time(struct json *event, const char *name, uint64_t time_us)
 
 static void set_data(struct json *event, const struct record *r)
 {
-    const char *bytes = (const char *)record_data(r);
+    const char *bytes = (const char *)record_data(r),
+               *type = js_text(event, "datacontenttype", NULL);
     struct json *data = NULL;
     if (r->data_len == 0)
         return;
     if (r->flags & RECORD_JSON) {
         data = js_parse(bytes, r->data_len, (char[64]){0}, 64);
-        if (data && !js_text(event, "datacontenttype", NULL))
+        if (data && !type)
             js_set_text(event, "datacontenttype", "application/json");
-    } else if (!memchr(bytes, 0, r->data_len)) {
+    } else if (/* of a JSON type a text would read as JSON's own */
+               !memchr(bytes, 0, r->data_len) && !cloudevent_is_json(type)) {
         data = js_from_text(bytes, r->data_len);
-        if (data && !js_text(event, "datacontenttype", NULL))
+        if (data && !type)
             js_set_text(event, "datacontenttype", "text/plain");
     }
     if (data) {

@@ -25,6 +25,10 @@ struct cloudevent_around {
     const char *service;
     const char *cause; /* NULL: as the record says */
 };
+/* Is this an attribute that this system sets: one that no application may? */
+bool cloudevent_is_ours(const char *name);
+/* Does this media type (NULL: no) say that the data is JSON? */
+bool cloudevent_is_json(const char *type);
 /* To be freed with js_free. */
 struct json *cloudevent_json(const struct record *r,
                              const struct cloudevent_around *around);

@@ -348,3 +348,14 @@ bool scan_check(const char *text, size_t n)
         free(s.names);
     return good;
 }
+
+bool scan_is_utf8(const char *text, size_t n)
+{
+    struct scan s = {.at = text, .end = text + n};
+    while (s.at < s.end)
+        if ((unsigned char)*s.at < 0x80 && *s.at)
+            s.at++;
+        else if (!*s.at || !pass_utf8(&s))
+            return false;
+    return true;
+}

@@ -15,3 +15,5 @@ enum { SCAN_DEPTH_MAX = 2048 }; /* values within values; deeper: false */
  * within int64, others within double. Texts whose names collide in hash64 are refused
  * like those with a name twice. */
 bool scan_check(const char *text, size_t n);
+/* Is it strict UTF-8 (RFC 3629), without a NUL? */
+bool scan_is_utf8(const char *text, size_t n);

@@ -136,6 +136,21 @@ static void depth_has_a_bound(void **state)
     buf_fini(&text);
 }
 
+static void text_is_strict_utf8_or_is_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t n;
+        bool good;
+    } cases[] = {
+        {"", 0, true},          {"a\xe2\x82\xac", 4, true}, {"\xff", 1, false},
+        {"\xe2\x82", 2, false}, {"a\0b", 3, false},         {"\xed\xa0\x80", 3, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(scan_is_utf8(cases[i].text, cases[i].n), cases[i].good);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +158,7 @@ int main(void)
         cmocka_unit_test(anything_else_is_not),
         cmocka_unit_test(a_name_stands_once_in_an_object),
         cmocka_unit_test(depth_has_a_bound),
+        cmocka_unit_test(text_is_strict_utf8_or_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

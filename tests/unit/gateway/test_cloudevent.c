@@ -154,6 +154,18 @@ static void data_that_is_no_text_goes_in_base64(void **state)
     js_free(e);
 }
 
+/* Under a JSON type `data` is a JSON value, and a text would be read as JSON's own. */
+static void text_of_a_json_type_that_is_no_json_goes_in_base64(void **state)
+{
+    (void)state;
+    attrs_text(&attrs, ATTR_CONTENT_TYPE, "application/json");
+    struct json *e =
+        convert((struct record_parts){.kind = RECORD_FACT, .data = "hi", .data_len = 2},
+                &(struct cloudevent_around){.timestamp_us = 1});
+    assert_string_equal(js_text(e, "data_base64", ""), "aGk=");
+    js_free(e);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 int main(void)
 {
@@ -163,6 +175,7 @@ int main(void)
         TEST(number_over_32_bits_goes_as_text),
         TEST(source_of_what_has_none_is_its_integration),
         TEST(data_that_is_no_text_goes_in_base64),
+        TEST(text_of_a_json_type_that_is_no_json_goes_in_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

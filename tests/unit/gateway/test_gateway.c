@@ -34,6 +34,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
+#include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "lib/http/crypto.h"
@@ -588,7 +589,8 @@ static void structured_event_is_kept_as_written(void **state)
             "shop\",\"type\":\"order.created\",\"subject\":\"o1\","
             "\"time\":\"2026-01-02T03:04:05Z\",\"partitionkey\":\"c7\",\"colour\":"
             "\"red\",\"size\":3,\"gift\":true,"
-            "\"traceparent\":\"00-x\",\"service\":\"Shop\",\"data\": { \"a\" : 1.00 } }");
+            "\"traceparent\":\"" TRACE
+            "\",\"service\":\"Shop\",\"data\": { \"a\" : 1.00 } }");
     assert_int_equal(answer.status, 202);
     assert_string_equal(js_text(answer.body, "ids.0", ""), "A-1");
     const struct record *r = published(box, 1);
@@ -603,7 +605,7 @@ static void structured_event_is_kept_as_written(void **state)
     assert_attr(r, ATTR_SOURCE, "/shop");
     assert_attr(r, ATTR_SUBJECT, "o1");
     assert_attr(r, ATTR_KEY, "c7");
-    assert_attr(r, ATTR_TRACEPARENT, "00-x");
+    assert_attr(r, ATTR_TRACEPARENT, TRACE);
     assert_attr(r, ATTR_SERVICE, "Shop");
     assert_true(attrs_find_named(record_attrs(r), r->attr_len, "colour", &value));
     assert_true(attrs_find_named(record_attrs(r), r->attr_len, "size", &value) &&
@@ -632,6 +634,57 @@ static void binary_event_takes_its_attributes_from_headers(void **state)
     assert_attr(r, ATTR_CONTENT_TYPE, "text/plain");
     assert_attr(r, ATTR_ID, NULL);
     assert_data(r, "hello");
+}
+
+#define BINARY AUTH "ce-specversion: 1.0\r\nce-id: b\r\nce-source: s\r\nce-type: a.b\r\n"
+
+static void binary_header_may_be_quoted_and_holds_utf8(void **state)
+{
+    struct box *box = *state;
+    struct attr_value value;
+    _answer_ struct answer answer =
+        get(box, "POST", "/v1/events",
+            BINARY "ce-subject: \"a \\\"b\\\" %E2%82%AC\"\r\nce-colour: %zz\r\n", "");
+    assert_int_equal(answer.status, 202);
+    assert_attr(published(box, 1), ATTR_SUBJECT, "a \"b\" \xe2\x82\xac");
+    assert_true(attrs_find_named(record_attrs(published(box, 1)),
+                                 published(box, 1)->attr_len, "colour", &value));
+    static const char *const bad[] = {"ce-subject: \xff\r\n", "ce-colour: %FF\r\n",
+                                      "ce-endpoint: stripe\r\n", "ce-a-b: x\r\n"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        _free_ char *headers = mem_format("%s%s", BINARY, bad[i]);
+        _answer_ struct answer refused = get(box, "POST", "/v1/events", headers, "");
+        assert_int_equal(refused.status, 400);
+    }
+    assert_int_equal(box->peer.batches, 1);
+}
+
+static void binary_data_without_a_type_is_what_it_is(void **state)
+{
+    struct box *box = *state;
+    _answer_ struct answer text = get(box, "POST", "/v1/events", BINARY, "hello");
+    assert_int_equal(text.status, 202);
+    assert_int_equal(published(box, 1)->flags & RECORD_JSON, 0);
+    _answer_ struct answer json = get(box, "POST", "/v1/events", BINARY, "{\"a\":1}");
+    assert_int_equal(json.status, 202);
+    assert_int_equal(published(box, 3)->flags & RECORD_JSON, RECORD_JSON);
+}
+
+static void header_of_the_request_traces_events_that_say_nothing(void **state)
+{
+    struct box *box = *state;
+    static const char batch[] =
+        "[{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"a.b\","
+        "\"traceparent\":\"zzz\"},"
+        "{\"specversion\":\"1.0\",\"id\":\"2\",\"source\":\"s\",\"type\":\"a.b\"}]";
+    _answer_ struct answer answer =
+        get(box, "POST", "/v1/events", BATCH "traceparent: " TRACE "\r\n", batch);
+    assert_int_equal(answer.status, 202);
+    assert_attr(published(box, 1), ATTR_TRACEPARENT, TRACE);
+    assert_attr(published(box, 3), ATTR_TRACEPARENT, TRACE);
+    _answer_ struct answer none = get(box, "POST", "/v1/events", BATCH, batch);
+    assert_int_equal(none.status, 202);
+    assert_attr(published(box, 5), ATTR_TRACEPARENT, NULL);
 }
 
 static void batch_is_one_commit(void **state)
@@ -936,6 +989,9 @@ int main(void)
         TEST(status_is_the_brokers_answer),
         TEST(structured_event_is_kept_as_written),
         TEST(binary_event_takes_its_attributes_from_headers),
+        TEST(binary_header_may_be_quoted_and_holds_utf8),
+        TEST(binary_data_without_a_type_is_what_it_is),
+        TEST(header_of_the_request_traces_events_that_say_nothing),
         TEST(batch_is_one_commit),
         TEST(same_source_and_id_are_one_event),
         TEST(events_that_are_none_are_refused),
