@@ -8,7 +8,7 @@
 
 struct buf;
 
-enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_SHA1_SIZE = 20, CRYPTO_SHA512_SIZE = 64, CRYPTO_KEY_SIZE = 32, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
+enum { CRYPTO_SHA256_SIZE = 32, CRYPTO_SHA1_SIZE = 20, CRYPTO_SHA512_SIZE = 64, CRYPTO_KEY_SIZE = 32, CRYPTO_ED25519_SIZE = 32 /* of a seed and of a public key */, CRYPTO_ED25519_SIGNATURE_SIZE = 64, CRYPTO_SEALED_EXTRA = 28 /* nonce 12, tag 16 */ };
 
 void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32]);
 struct crypto_part {
@@ -26,6 +26,13 @@ void crypto_hmac_sha512(const void *key, size_t key_len, const struct crypto_par
 bool crypto_is_p256_key(const void *key, size_t key_len);
 /* Does the DER signature (ECDSA with SHA-256) of that key fit the concatenation of the parts? */
 bool crypto_p256_verify(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, const void *signature, size_t signature_len);
+/* Ed25519 (RFC 8032). Is it a public key of it, and one of those under which nobody can sign without the seed? (A few have
+ * an order so small that signatures for them are easily guessed; all zeros is one.) */
+bool crypto_is_ed25519_key(const void *key, size_t key_len);
+bool crypto_ed25519_verify(const void *key, size_t key_len, const struct crypto_part *parts, size_t n_parts, const void *signature, size_t signature_len);
+/* The public key of a seed; its signature of the concatenation of the parts. */
+void crypto_ed25519_public(const uint8_t seed[CRYPTO_ED25519_SIZE], uint8_t ret_key[CRYPTO_ED25519_SIZE]);
+void crypto_ed25519_sign(const uint8_t seed[CRYPTO_ED25519_SIZE], const struct crypto_part *parts, size_t n_parts, uint8_t ret_signature[CRYPTO_ED25519_SIGNATURE_SIZE]);
 /* Do a certificate and a key (PEM texts) belong together, and is the certificate valid at this time? False with a reason. */
 bool crypto_certificate_fits(const char *certificate, const char *key, uint64_t now_us, char *error, size_t error_size);
 /* What a certificate of another party must be. */

@@ -176,6 +176,81 @@ static void wiped_is_zero(void **state)
     crypto_wipe(NULL, 0);
 }
 
+/* RFC 8032, section 7.1, tests 1 and 3: seed, public key, message,
+ * signature. */
+static const struct {
+    const char *seed, *key, *message, *signature;
+} ed25519[] = {
+    {"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+     "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+     "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e"
+     "39701cf9b46bd25bf5f0595bbe24655141438e7a100b"},
+    {"c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+     "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+     "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67"
+     "f760984dc6594a7c15e9716ed28dc027beceea1ec40a"},
+};
+
+static void unhex(const char *hex, struct buf *out)
+{
+    assert_true(text_parse_hex(hex, strlen(hex), out));
+}
+
+static void ed25519_is_that_of_rfc_8032(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(ed25519) / sizeof(ed25519[0]); i++) {
+        struct buf seed = BUF_NULL, message = BUF_NULL;
+        uint8_t key[CRYPTO_ED25519_SIZE], signature[CRYPTO_ED25519_SIGNATURE_SIZE];
+        unhex(ed25519[i].seed, &seed);
+        unhex(ed25519[i].message, &message);
+        struct crypto_part parts[] = {{message.bytes, message.len / 2},
+                                      {message.bytes + message.len / 2,
+                                       message.len - message.len / 2}};
+        crypto_ed25519_public(seed.bytes, key);
+        assert_hex(key, sizeof(key), ed25519[i].key);
+        crypto_ed25519_sign(seed.bytes, parts, 2, signature);
+        assert_hex(signature, sizeof(signature), ed25519[i].signature);
+        assert_true(crypto_is_ed25519_key(key, sizeof(key)));
+        assert_true(crypto_ed25519_verify(key, sizeof(key), parts, 2, signature, 64));
+        assert_false(crypto_ed25519_verify(key, sizeof(key), parts, 2, signature, 63));
+        assert_false(crypto_ed25519_verify(key, 31, parts, 2, signature, 64));
+        for (size_t bit = 0; bit < 512; bit++) {
+            signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_false(
+                crypto_ed25519_verify(key, sizeof(key), parts, 2, signature, 64));
+            signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        buf_fini(&seed);
+        buf_fini(&message);
+    }
+}
+
+/* The points whose order is 1, 2, 4 or 8, also in the spellings that are over the prime
+ * (RFC 7748 and 8032 have the numbers). */
+static void keys_under_which_anybody_can_sign_are_none(void **state)
+{
+    (void)state;
+    static const char *const weak[] = {
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    };
+    for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
+        struct buf key = BUF_NULL;
+        unhex(weak[i], &key);
+        if (crypto_is_ed25519_key(key.bytes, key.len))
+            fail_msg("taken: %s", weak[i]);
+        buf_fini(&key);
+    }
+    assert_false(crypto_is_ed25519_key("short", 5));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +263,8 @@ int main(void)
         cmocka_unit_test(nothing_can_be_sealed),
         cmocka_unit_test(a_pair_made_from_a_seed_signs_what_its_public_half_verifies),
         cmocka_unit_test(a_certificate_of_ones_own_fits_its_key),
+        cmocka_unit_test(ed25519_is_that_of_rfc_8032),
+        cmocka_unit_test(keys_under_which_anybody_can_sign_are_none),
         cmocka_unit_test(wiped_is_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
