@@ -7,6 +7,7 @@
 #include "gateway/certificate.h"
 #include "gateway/scheme_body.h"
 #include "gateway/scheme_header.h"
+#include "gateway/scheme_key.h"
 #include "gateway/scheme_match.h"
 #include "gateway/scheme_signed.h"
 #include "lib/base/json.h"
@@ -31,11 +32,13 @@ static bool signs_time(const struct scheme *scheme)
            (scheme->in_body && scheme->time_header);
 }
 
-static enum scheme_result check_time(const struct verification *v, int64_t age_s)
+static enum scheme_result check_time(const struct verification *v, int64_t age_s,
+                                     uint64_t *ret_allowed_s)
 {
     const struct scheme *scheme = v->scheme;
     uint64_t past = v->past_s && scheme->past_s ? v->past_s : scheme->past_s;
     uint64_t future = v->past_s && scheme->future_s ? v->past_s : scheme->future_s;
+    *ret_allowed_s = age_s > 0 ? past : future;
     if (past && age_s > 0 && (uint64_t)age_s > past)
         return SCHEME_STALE;
     if (future && age_s < 0 && (uint64_t)-age_s > future)
@@ -78,10 +81,22 @@ static enum scheme_result read_request(struct verification *v)
     return result;
 }
 
+/* Is no key of a kind that a signature is of? */
+static bool is_other_kind(const struct verification *v)
+{
+    for (size_t k = 0; k < v->n_keys; k++)
+        for (unsigned i = 0; i < v->given.n_signatures; i++)
+            if (v->keys[k].is_public == v->given.signatures[i].is_public)
+                return false;
+    return true;
+}
+
 static enum scheme_result decide(struct verification *v, struct scheme_verdict *verdict)
 {
     uint64_t time_s = 0;
     verdict->signatures = v->given.n_signatures;
+    for (unsigned i = 0; i < v->given.n_signatures; i++)
+        verdict->signs_publicly |= v->given.signatures[i].is_public;
     verdict->has_time = signs_time(v->scheme);
     if (verdict->has_time &&
         !scheme_header_time(v->given.time, v->scheme->time_form, &time_s))
@@ -93,7 +108,8 @@ static enum scheme_result decide(struct verification *v, struct scheme_verdict *
             return SCHEME_MALFORMED;
     }
     verdict->age_s = verdict->has_time ? (int64_t)v->now_s - (int64_t)time_s : 0;
-    enum scheme_result time = check_time(v, verdict->age_s);
+    enum scheme_result time = check_time(v, verdict->age_s, &verdict->allowed_s);
+    verdict->is_other_kind = verdict->key < 0 && is_other_kind(v);
     verdict->is_late = verdict->key < 0 && verdict->has_time && time != SCHEME_OK;
     return verdict->key < 0 ? SCHEME_MISMATCH : time;
 }
@@ -110,6 +126,8 @@ void scheme_verify(const struct scheme *scheme, const struct scheme_key *keys,
                              .input = *input};
     *ret_verdict = (struct scheme_verdict){.key = -1};
     ret_verdict->result = read_request(&v);
+    if (ret_verdict->result == SCHEME_NO_HEADER)
+        ret_verdict->missing = scheme_header_missing(scheme, &v.input);
     if (ret_verdict->result == SCHEME_OK)
         ret_verdict->result = decide(&v, ret_verdict);
     scheme_signed_fini(&v.is_signed);

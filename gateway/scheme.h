@@ -36,6 +36,7 @@ enum scheme_algorithm {
     ALGORITHM_ECDSA_P256, /* with SHA-256, DER */
     ALGORITHM_RSA_SHA256, /* PKCS #1 v1.5, with the key of a certificate */
     ALGORITHM_RSA_SNS,  /* the same, or with SHA-1, as the body's SignatureVersion says */
+    ALGORITHM_ED25519,  /* of keys that begin with whpk_ (public_label) */
     ALGORITHM_PASSWORD, /* the key itself: nothing is signed */
 };
 enum scheme_encoding { ENCODING_HEX /* lower case only */, ENCODING_BASE64 };
@@ -59,12 +60,16 @@ struct scheme {
     bool in_body; /* what is called a header here is a path in the JSON body */
     const char *signature_header;
     enum scheme_syntax syntax;
-    const char *label;       /* of the signature: "v1" */
-    const char *time_label;  /* of SYNTAX_PAIRS; NULL: "t" */
-    char separator;          /* of SYNTAX_PAIRS; 0: a comma */
-    const char *time_header; /* NULL: the pair t, or the row has no time */
-    const char *body_time;   /* the time is a number at this path of the signed JSON body,
-                                in ms (Linear) */
+    const char *label;        /* of the signature: "v1" */
+    const char *public_label; /* of SYNTAX_SPACED: that of signatures made with a pair of
+                                 Ed25519, whose public key is a secret here, whpk_ and 32
+                                 bytes in base64 (Standard Webhooks 1.0, v1a). NULL: none.
+                                 Neither kind of key counts for the other's label. */
+    const char *time_label;   /* of SYNTAX_PAIRS; NULL: "t" */
+    char separator;           /* of SYNTAX_PAIRS; 0: a comma */
+    const char *time_header;  /* NULL: the pair t, or the row has no time */
+    const char *body_time; /* the time is a number at this path of the signed JSON body,
+                              in ms (Linear) */
     enum scheme_time time_form;
     const char *id_header; /* part {id} of what is signed */
     /* Template of {time} {id} {method} {url} {body} {params} and literals. {url} is the
@@ -86,6 +91,8 @@ struct scheme {
     uint64_t past_s, future_s; /* tolerance; 0: that side is not checked */
     bool is_batch;             /* the body is an array: an event for each element */
     enum scheme_handshake handshake;
+    const char *hint; /* for the operator, where nothing matches: what else is often
+                         wrong; a hundred letters at most */
     /* Where the event's id and type stand (content.h). */
     const char *event_id;
     const char *event_type;
@@ -130,6 +137,10 @@ struct scheme_verdict {
     bool has_time;
     int64_t age_s;       /* of has_time: now - the time signed */
     bool is_late;        /* of a mismatch: the time is over the tolerance too */
+    uint64_t allowed_s;  /* of a time that is off: how much of it was allowed */
+    const char *missing; /* of a missing header: which one */
+    bool signs_publicly; /* is one of the signatures under the row's public_label? */
+    bool is_other_kind;  /* of a mismatch: no key is of a kind that a signature is of */
     unsigned signatures; /* candidates seen */
 };
 

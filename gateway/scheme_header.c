@@ -16,11 +16,12 @@ static struct scheme_span span_of(const char *text)
     return (struct scheme_span){text, strlen(text)};
 }
 
-static bool add_signature(struct scheme_given *given, struct scheme_span signature)
+static bool add_signature(struct scheme_given *given, struct scheme_span text,
+                          bool is_public)
 {
     if (given->n_signatures == SCHEME_SIGNATURES_MAX)
         return false;
-    given->signatures[given->n_signatures++] = signature;
+    given->signatures[given->n_signatures++] = (struct scheme_signature){text, is_public};
     return true;
 }
 
@@ -46,8 +47,10 @@ static bool parse_items(const struct scheme *scheme, const char *time_label,
         struct scheme_span value;
         const char *end = strchr(text, separator);
         struct scheme_span item = {text, end ? (size_t)(end - text) : strlen(text)};
-        if (read_item(item, scheme->label, divider, &value)) {
-            if (!add_signature(given, value))
+        bool is_public = scheme->public_label &&
+                         read_item(item, scheme->public_label, divider, &value);
+        if (is_public || read_item(item, scheme->label, divider, &value)) {
+            if (!add_signature(given, value, is_public))
                 return false;
         } else if (time_label && read_item(item, time_label, divider, &value)) {
             given->time = value;
@@ -76,14 +79,14 @@ static bool parse_prefixed(const struct scheme *scheme, const char *text,
 {
     size_t n = strlen(scheme->label);
     return strncmp(text, scheme->label, n) == 0 && text[n] == '=' &&
-           add_signature(given, span_of(text + n + 1));
+           add_signature(given, span_of(text + n + 1), /* is_public= */ false);
 }
 
 static bool parse_whole(const struct scheme *scheme, const char *text,
                         struct scheme_given *given)
 {
     (void)scheme;
-    return *text && add_signature(given, span_of(text));
+    return *text && add_signature(given, span_of(text), /* is_public= */ false);
 }
 
 static bool parse_basic(const struct scheme *scheme, const char *text,
@@ -119,13 +122,22 @@ static bool is_word(const char *text, const char *words)
     return n > 0;
 }
 
-/* What the row names must be there. */
-static bool has_all(const struct scheme *scheme, const struct scheme_input *input)
+const char *scheme_header_missing(const struct scheme *scheme,
+                                  const struct scheme_input *input)
 {
-    return input->signature && (input->time || !scheme->time_header) &&
-           (input->id || !scheme->id_header) &&
-           (input->certificate_url || !scheme->certificate_header) &&
-           (input->algorithm || !scheme->algorithm_header);
+    const struct {
+        const char *wanted, *given;
+    } headers[] = {
+        {scheme->signature_header, input->signature},
+        {scheme->time_header, input->time},
+        {scheme->id_header, input->id},
+        {scheme->certificate_header, input->certificate_url},
+        {scheme->algorithm_header, input->algorithm},
+    };
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+        if (headers[i].wanted && !headers[i].given)
+            return headers[i].wanted;
+    return NULL;
 }
 
 static bool is_within_bounds(const struct scheme_input *input)
@@ -141,7 +153,7 @@ enum scheme_result scheme_header_read(const struct scheme *scheme,
     struct scheme_given given = {0};
     if (input->repeats)
         return SCHEME_REPEATED;
-    if (!has_all(scheme, input))
+    if (scheme_header_missing(scheme, input))
         return SCHEME_NO_HEADER;
     if (scheme->algorithm_header && !is_word(input->algorithm, scheme->algorithm_name))
         return SCHEME_MALFORMED;

@@ -14,12 +14,21 @@ struct scheme_span {
     size_t len;
 };
 
+struct scheme_signature {
+    struct scheme_span text;
+    bool is_public; /* under the row's public_label */
+};
+
 struct scheme_given {
     struct scheme_span time, id;
-    struct scheme_span signatures[SCHEME_SIGNATURES_MAX];
+    struct scheme_signature signatures[SCHEME_SIGNATURES_MAX];
     unsigned n_signatures;
 };
 
+/* The first thing that the row wants and the input has not, by the row's name for it;
+ * NULL: all is there. */
+const char *scheme_header_missing(const struct scheme *scheme,
+                                  const struct scheme_input *input);
 /* SCHEME_OK with one candidate at least; else SCHEME_REPEATED, SCHEME_NO_HEADER or
  * SCHEME_MALFORMED. */
 enum scheme_result scheme_header_read(const struct scheme *scheme,

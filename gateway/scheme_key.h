@@ -13,6 +13,7 @@ enum { SCHEME_KEYS_MAX = 16 /* of an endpoint */ };
 struct scheme_key {
     uint8_t *bytes;
     size_t len;
+    bool is_public; /* of Ed25519, where the row has a public_label */
 };
 
 /* False when the secret is not of the row's form. Free with scheme_key_fini. */

@@ -21,7 +21,19 @@ struct question {
     size_t n_parts;
 };
 
+/* A public key is compared with signatures of its own label only, a secret with those of
+ * the other: else whoever knows the public key could sign with it as with a secret. */
+static bool is_of_kind(const struct question *q, unsigned signature)
+{
+    return q->given->signatures[signature].is_public == q->key->is_public;
+}
+
 /* --- a secret that both have --- */
+
+static bool is_text(struct scheme_span given, const struct buf *text)
+{
+    return given.len == text->len && crypto_equal(given.text, text->bytes, text->len);
+}
 
 typedef void (*mac_fn)(const void *key, size_t key_len, const struct crypto_part *parts,
                        size_t n_parts, uint8_t *ret_mac);
@@ -38,11 +50,9 @@ static bool matches_mac(const struct question *q, mac_fn make, size_t size)
         text_hex(mac, size, &text);
     else
         text_base64(mac, size, &text);
-    for (unsigned i = 0; i < q->given->n_signatures; i++) {
-        const struct scheme_span *given = &q->given->signatures[i];
-        if (given->len == text.len && crypto_equal(given->text, text.bytes, text.len))
+    for (unsigned i = 0; i < q->given->n_signatures; i++)
+        if (is_of_kind(q, i) && is_text(q->given->signatures[i].text, &text))
             found = true;
-    }
     buf_fini(&text);
     return found;
 }
@@ -66,7 +76,7 @@ static bool matches_sha512(const struct question *q)
  * nothing of them. */
 static bool matches_password(const struct question *q)
 {
-    struct scheme_span given = q->given->signatures[0];
+    struct scheme_span given = q->given->signatures[0].text;
     struct buf text = BUF_NULL;
     uint8_t ours[CRYPTO_SHA256_SIZE], theirs[CRYPTO_SHA256_SIZE];
     text_base64(q->key->bytes, q->key->len, &text);
@@ -79,20 +89,13 @@ static bool matches_password(const struct question *q)
 
 /* --- a public key --- */
 
-/* A signature's bytes. One spelling only here, too: bits behind the last byte of base64
- * must be zero. */
-static bool read_base64(struct scheme_span given, struct buf *ret_bytes)
-{
-    struct buf again = BUF_NULL;
-    bool good = text_parse_base64(given.text, given.len, ret_bytes);
-    if (good)
-        text_base64(ret_bytes->bytes, ret_bytes->len, &again);
-    good = good && again.len == given.len && !memcmp(again.bytes, given.text, given.len);
-    buf_fini(&again);
-    return good;
-}
-
 typedef bool (*fits_fn)(const struct question *q, const struct buf *signature);
+
+static bool fits_ed25519(const struct question *q, const struct buf *signature)
+{
+    return crypto_ed25519_verify(q->key->bytes, q->key->len, q->parts, q->n_parts,
+                                 signature->bytes, signature->len);
+}
 
 static bool fits_ecdsa(const struct question *q, const struct buf *signature)
 {
@@ -117,15 +120,23 @@ static bool fits_sns(const struct question *q, const struct buf *signature)
     return fits_certificate(q, strcmp(q->input->algorithm, "1") == 0, signature);
 }
 
+/* base64 has one spelling here: bits behind the last byte must be zero (text.h). */
 static bool matches_public(const struct question *q, fits_fn fits)
 {
     bool found = false;
     for (unsigned i = 0; i < q->given->n_signatures && !found; i++) {
+        struct scheme_span text = q->given->signatures[i].text;
         struct buf signature = BUF_NULL;
-        found = read_base64(q->given->signatures[i], &signature) && fits(q, &signature);
+        found = is_of_kind(q, i) && text_parse_base64(text.text, text.len, &signature) &&
+                fits(q, &signature);
         buf_fini(&signature);
     }
     return found;
+}
+
+static bool matches_ed25519(const struct question *q)
+{
+    return matches_public(q, fits_ed25519);
 }
 
 static bool matches_ecdsa(const struct question *q)
@@ -149,7 +160,7 @@ static bool (*const algorithms[])(const struct question *q) = {
     [ALGORITHM_HMAC_SHA256] = matches_sha256, [ALGORITHM_HMAC_SHA1] = matches_sha1,
     [ALGORITHM_HMAC_SHA512] = matches_sha512, [ALGORITHM_ECDSA_P256] = matches_ecdsa,
     [ALGORITHM_RSA_SHA256] = matches_rsa,     [ALGORITHM_RSA_SNS] = matches_sns,
-    [ALGORITHM_PASSWORD] = matches_password,
+    [ALGORITHM_ED25519] = matches_ed25519,    [ALGORITHM_PASSWORD] = matches_password,
 };
 
 static bool is_key_of(const struct scheme_key *key, const char *topic)
@@ -164,7 +175,7 @@ static bool fits(const struct scheme_signed *s, const struct scheme_key *key,
     struct question q = {
         .scheme = s->scheme, .input = s->input, .given = s->given, .key = key};
     q.n_parts = scheme_signed_parts(s, key, url, q.parts);
-    return algorithms[s->scheme->algorithm](&q);
+    return algorithms[key->is_public ? ALGORITHM_ED25519 : s->scheme->algorithm](&q);
 }
 
 int scheme_match(const struct scheme_signed *s, const struct scheme_key *keys,

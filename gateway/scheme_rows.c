@@ -13,6 +13,9 @@ enum {
 };
 #undef SCHEME
 
+/* Of rows with {url}. */
+#define SIGNS_ADDRESS "or gateway.public_url is not the address the provider calls"
+
 /* Standard Webhooks, and who signs like it: names with `prefix`. */
 #define STANDARD(prefix)                                                                 \
     .signature_header = prefix "-signature", .syntax = SYNTAX_SPACED, .label = "v1",     \
@@ -48,6 +51,7 @@ static const struct scheme rows[ROWS + 1] = {
         {
             .name = "standard-webhooks",
             STANDARD("webhook"),
+            .public_label = "v1a", /* those who sign like it send v1 alone */
             .key = KEY_WHSEC_BASE64,
             .event_type = "type",
         },
@@ -143,6 +147,7 @@ static const struct scheme rows[ROWS + 1] = {
     [ROW_square] =
         {
             .name = "square",
+            .hint = SIGNS_ADDRESS,
             .signature_header = "x-square-hmacsha256-signature",
             .syntax = SYNTAX_WHOLE,
             .signed_bytes = "{url}{body}",
@@ -153,6 +158,7 @@ static const struct scheme rows[ROWS + 1] = {
     [ROW_hubspot] =
         {
             .name = "hubspot", /* version 3; 1 and 2 are plain hashes and not taken */
+            .hint = SIGNS_ADDRESS,
             .signature_header = "X-HubSpot-Signature-v3",
             .syntax = SYNTAX_WHOLE,
             .time_header = "X-HubSpot-Request-Timestamp",
@@ -167,6 +173,7 @@ static const struct scheme rows[ROWS + 1] = {
     [ROW_twilio] =
         {
             .name = "twilio",
+            .hint = SIGNS_ADDRESS,
             .signature_header = "X-Twilio-Signature",
             .syntax = SYNTAX_WHOLE,
             .signed_bytes = "{url}{params}",
@@ -180,6 +187,7 @@ static const struct scheme rows[ROWS + 1] = {
     [ROW_sendgrid] =
         {
             .name = "sendgrid",
+            .hint = "the secret is the verification key of its Signed Event Webhook",
             .signature_header = "X-Twilio-Email-Event-Webhook-Signature",
             .syntax = SYNTAX_WHOLE,
             .time_header = "X-Twilio-Email-Event-Webhook-Timestamp",
@@ -194,7 +202,8 @@ static const struct scheme rows[ROWS + 1] = {
         },
     [ROW_paypal] =
         {
-            .name = "paypal", /* the secret is the webhook's id */
+            .name = "paypal",
+            .hint = "the secret is the webhook's id, as its dashboard shows it",
             .signature_header = "PAYPAL-TRANSMISSION-SIG",
             .syntax = SYNTAX_WHOLE,
             .time_header = "PAYPAL-TRANSMISSION-TIME",
@@ -215,7 +224,8 @@ static const struct scheme rows[ROWS + 1] = {
         },
     [ROW_sns] =
         {
-            .name = "sns", /* the secret is the topic's ARN */
+            .name = "sns",
+            .hint = "the secret is the topic's ARN",
             .in_body = true,
             .signature_header = "Signature",
             .syntax = SYNTAX_WHOLE,
@@ -236,6 +246,7 @@ static const struct scheme rows[ROWS + 1] = {
     [ROW_mailgun] =
         {
             .name = "mailgun",
+            .hint = "the secret is the HTTP webhook signing key, not an API key",
             .is_weak = true,
             .in_body = true,
             .signature_header = "signature.signature",
@@ -249,7 +260,8 @@ static const struct scheme rows[ROWS + 1] = {
         },
     [ROW_postmark] =
         {
-            .name = "postmark", /* the secret is USER:PASSWORD of the webhook's address */
+            .name = "postmark",
+            .hint = "the secret is USER:PASSWORD, as in the webhook's address there",
             .is_weak = true,
             .signature_header = "Authorization",
             .syntax = SYNTAX_BASIC,

@@ -309,7 +309,7 @@ static void refuse(struct gateway *gateway, struct endpoint *e,
                    size_t body_len)
 {
     char why[REFUSAL_WHY_SIZE];
-    scheme_explain(verdict, e->n_keys, body_len, why, sizeof(why));
+    scheme_explain(e->scheme, verdict, e->n_keys, body_len, why, sizeof(why));
     refusal_note(gateway, e, http_remote(request), why, /* is_unverified= */ true);
     if (verdict->result == SCHEME_CERTIFICATE)
         problem_reply(request, ERR_unavailable, NULL, CERTIFICATE_RETRY_US / 1000);

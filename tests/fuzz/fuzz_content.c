@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                               .body_len = n - 1,
                               .is_form = data[0] & 1,
                               .header = header};
-    struct scheme_key key = {(uint8_t *)(uintptr_t) "key", 3};
+    struct scheme_key key = {.bytes = (uint8_t *)(uintptr_t) "key", .len = 3};
     struct buf out = {0};
     content.user = NULL;
     if (content_read(&content)) {
