@@ -48,8 +48,9 @@ static bool secrets_are_good(const struct process *p, const struct config_delive
         good = good && sign_is_secret(all[i]);
     if (!good)
         snprintf(error, error_size,
-                 "deliver.%s.secret: expected `whsec_` and %d to %d bytes in base64, as "
-                 "Standard Webhooks has it",
+                 "deliver.%s.secret: expected `whsec_` and %d to %d bytes in base64, or "
+                 "`whsk_` and a seed of Ed25519 with its public key, as Standard Webhooks "
+                 "has it",
                  d->name, SIGN_KEY_MIN, SIGN_KEY_MAX);
     return good;
 }

@@ -10,15 +10,64 @@
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
 
-static const char prefix[] = "whsec_";
+/* --- the two kinds of key --- */
 
-static bool read_key(const char *secret, struct buf *key)
+static bool is_shared(const struct buf *key)
 {
-    size_t n = sizeof(prefix) - 1;
+    return key->len >= SIGN_KEY_MIN && key->len <= SIGN_KEY_MAX;
+}
 
-    return strncmp(secret, prefix, n) == 0 &&
-           text_parse_base64(secret + n, strlen(secret + n), key) &&
-           key->len >= SIGN_KEY_MIN && key->len <= SIGN_KEY_MAX;
+static void sign_shared(const uint8_t *key, size_t n, const struct crypto_part *parts,
+                        size_t n_parts, struct buf *out)
+{
+    uint8_t mac[CRYPTO_SHA256_SIZE];
+
+    crypto_hmac_sha256(key, n, parts, n_parts, mac);
+    text_base64(mac, sizeof(mac), out);
+}
+
+/* A seed whose public half is another one's would sign what nobody can verify. */
+static bool is_pair(const struct buf *key)
+{
+    uint8_t public[CRYPTO_ED25519_SIZE];
+
+    if (key->len != 2 * CRYPTO_ED25519_SIZE)
+        return false;
+    crypto_ed25519_public(key->bytes, public);
+    return memcmp(public, key->bytes + CRYPTO_ED25519_SIZE, sizeof(public)) == 0;
+}
+
+static void sign_pair(const uint8_t *key, size_t n, const struct crypto_part *parts,
+                      size_t n_parts, struct buf *out)
+{
+    uint8_t signature[CRYPTO_ED25519_SIGNATURE_SIZE];
+
+    (void)n; /* is_pair has seen that it is all there */
+    crypto_ed25519_sign(key, parts, n_parts, signature);
+    text_base64(signature, sizeof(signature), out);
+}
+
+static const struct kind {
+    const char *prefix, *label;
+    bool (*is_one)(const struct buf *key);
+    void (*sign)(const uint8_t *key, size_t n, const struct crypto_part *parts,
+                 size_t n_parts, struct buf *out);
+} kinds[] = {
+    {"whsec_", "v1,", is_shared, sign_shared},
+    {"whsk_", "v1a,", is_pair, sign_pair},
+};
+
+/* The kind of a secret and the key in it; NULL when it is none. */
+static const struct kind *read_key(const char *secret, struct buf *key)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t n = strlen(kinds[i].prefix);
+        if (strncmp(secret, kinds[i].prefix, n) == 0 &&
+            text_parse_base64(secret + n, strlen(secret + n), key) &&
+            kinds[i].is_one(key))
+            return &kinds[i];
+    }
+    return NULL;
 }
 
 static void wipe(struct buf *key)
@@ -31,7 +80,7 @@ static void wipe(struct buf *key)
 bool sign_is_secret(const char *secret)
 {
     struct buf key = BUF_NULL;
-    bool is_one = read_key(secret, &key);
+    bool is_one = read_key(secret, &key) != NULL;
 
     wipe(&key);
     return is_one;
@@ -42,17 +91,17 @@ void sign_add(const char *secret, const char *id, uint64_t timestamp_s, const vo
 {
     struct buf key = BUF_NULL;
     char timestamp[24];
-    uint8_t mac[CRYPTO_SHA256_SIZE];
+    const struct kind *kind = read_key(secret, &key);
 
-    if (!read_key(secret, &key)) {
-        wipe(&key);
-        return;
+    if (kind) {
+        snprintf(timestamp, sizeof(timestamp), "%" PRIu64, timestamp_s);
+        const struct crypto_part parts[] = {{id, strlen(id)},
+                                            {".", 1},
+                                            {timestamp, strlen(timestamp)},
+                                            {".", 1},
+                                            {body, n}};
+        buf_format(out, "%s%s", out->len ? " " : "", kind->label);
+        kind->sign(key.bytes, key.len, parts, sizeof(parts) / sizeof(parts[0]), out);
     }
-    snprintf(timestamp, sizeof(timestamp), "%" PRIu64, timestamp_s);
-    const struct crypto_part parts[] = {
-        {id, strlen(id)}, {".", 1}, {timestamp, strlen(timestamp)}, {".", 1}, {body, n}};
-    crypto_hmac_sha256(key.bytes, key.len, parts, sizeof(parts) / sizeof(parts[0]), mac);
-    buf_text(out, out->len ? " v1," : "v1,");
-    text_base64(mac, sizeof(mac), out);
     wipe(&key);
 }

@@ -186,7 +186,8 @@ static const struct field deliver_fields[] = {
      COUNTED(config_deliver, secrets, n_secrets),
      .sentence =
          "What the posts are signed with, as Standard Webhooks has it: `whsec_` and "
-         "24 to 64 bytes in base64. All its valid versions sign."},
+         "24 to 64 bytes in base64, or `whsk_` and a pair of Ed25519. All its valid "
+         "versions sign."},
     {"allow_private_network", FIELD_BOOL, AT(config_deliver, allow_private_network),
      .fallback = "false", .sentence = "Let posts go to private and loopback addresses."},
     {"protect", FIELD_BOOL, AT(config_deliver, protect), .fallback = "true",

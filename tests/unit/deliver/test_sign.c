@@ -10,6 +10,8 @@
 
 #include "deliver/sign.h"
 #include "lib/base/buf.h"
+#include "lib/base/text.h"
+#include "lib/http/crypto.h"
 
 /* The example of the specification and of its libraries. */
 #define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -30,6 +32,35 @@ static void the_specifications_example_is_signed_as_it_says(void **state)
     assert_int_equal(strncmp(second, " v1,", 4), 0);
     assert_int_equal(out.len, 2 * 47 + 1);
     buf_fini(&out);
+}
+
+/* The pair of RFC 8032, section 7.1, test 2. */
+#define PAIR                                                                             \
+    "whsk_"                                                                              \
+    "TM0Imyj/"                                                                           \
+    "ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs9QBfD6EOJWpK3CqdNG368nJgszy7ElozAzVXxKvRmDA="    \
+    "="
+
+static void a_pair_signs_what_its_public_half_verifies(void **state)
+{
+    (void)state;
+    static const char id[] = "msg_1", body[] = "{\"test\": 2432232314}";
+    static const char text[] = "msg_1.1614265330.{\"test\": 2432232314}";
+    struct buf out = BUF_NULL, pair = BUF_NULL, signature = BUF_NULL;
+    const struct crypto_part part = {text, strlen(text)};
+
+    sign_add(SECRET, id, 1614265330, body, strlen(body), &out);
+    sign_add(PAIR, id, 1614265330, body, strlen(body), &out);
+    const char *second = strchr(buf_str(&out), ' ');
+    assert_non_null(second);
+    assert_int_equal(strncmp(second, " v1a,", 5), 0);
+    assert_true(text_parse_base64(second + 5, strlen(second + 5), &signature));
+    assert_true(text_parse_base64(PAIR + 5, strlen(PAIR + 5), &pair));
+    assert_true(crypto_ed25519_verify(pair.bytes + 32, 32, &part, 1, signature.bytes,
+                                      signature.len));
+    buf_fini(&out);
+    buf_fini(&pair);
+    buf_fini(&signature);
 }
 
 static void only_keys_of_the_right_size_are_secrets(void **state)
@@ -53,6 +84,14 @@ static void only_keys_of_the_right_size_are_secrets(void **state)
         {"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 0},
         {"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", 0},
         {"whsec_", 0},
+        {PAIR, 1},
+        {"whsk_TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs=", 0}, /* the seed alone */
+        {"whsk_"
+         "TM0Imyj/"
+         "ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs9QBfD6EOJWpK3CqdNG368nJgszy7ElozAzVXx"
+         "KvRmDQ==",
+         0}, /* another public key */
+        {"whpk_PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=", 0},
         {"", 0},
     };
 
@@ -65,6 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_specifications_example_is_signed_as_it_says),
+        cmocka_unit_test(a_pair_signs_what_its_public_half_verifies),
         cmocka_unit_test(only_keys_of_the_right_size_are_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
