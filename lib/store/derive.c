@@ -211,8 +211,8 @@ static void take_control(struct views *views, const struct record *r)
         take_retry(views, r);
     if (is_group(r))
         types_group(views, r);
-    if (r->kind == RECORD_INTEGRATION || r->kind == RECORD_MANIFEST ||
-        r->kind == RECORD_NOTE)
+    /* Of notes only groups: all blocks of such a row are read whenever a log is opened. */
+    if (r->kind == RECORD_INTEGRATION || r->kind == RECORD_MANIFEST || is_group(r))
         views->run.row.is_config = 1;
 }
 

@@ -100,7 +100,7 @@ struct views_row {
     uint32_t crc;                    /* of the last */
     uint32_t events, requests, facts;
     uint32_t succeeded, failed; /* outcomes, facts and acknowledgements that say so */
-    uint32_t is_config;         /* holds integrations, manifests or notes */
+    uint32_t is_config;         /* holds integrations, manifests or groups */
     size_t n_tallies, n_costs;
     const struct views_tally *tallies; /* borrowed for the call */
     const struct views_cost *costs;

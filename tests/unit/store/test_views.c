@@ -168,6 +168,27 @@ static void block_of_configuration_is_marked(void **state)
     assert_int_equal(row.events, 0);
 }
 
+static void note_that_defines_nothing_is_no_configuration(void **state)
+{
+    static const struct {
+        const char *type;
+        uint32_t is_config;
+    } notes[] = {
+        {"signalbox.secret", 0}, {"signalbox.breaker", 0}, {"signalbox.group", 1}};
+    struct views_row row = {0};
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++) {
+        const struct record_parts parts = {
+            .kind = RECORD_NOTE, .type = notes[i].type, .data = "{}", .data_len = 2};
+        begin();
+        record_add(&body, &parts);
+        assert_int_equal(apply(i + 1, i * 120000000 + 1), VIEWS_OK);
+        views_scan(views, i + 1, true, take_row, &row);
+        assert_int_equal(row.is_config, notes[i].is_config);
+    }
+}
+
 static void filter_never_says_no_to_what_is_there(void **state)
 {
     uint8_t id[16];
@@ -735,6 +756,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         claim(row_counts_events_by_kind_and_status),
         claim(block_of_configuration_is_marked),
+        claim(note_that_defines_nothing_is_no_configuration),
         claim(filter_never_says_no_to_what_is_there),
         claim(find_goes_both_ways_and_ends),
         claim(long_scan_goes_on_over_many_transactions),
