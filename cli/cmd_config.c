@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/secretcheck.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "lib/config/config.h"
@@ -15,15 +16,21 @@ static int check(struct cli *cli)
 
     if (!config)
         return CLI_USAGE;
+    struct secretcheck secrets = secretcheck(config);
+    if (secrets.missing && !cli->json)
+        return cli_fail(CLI_USAGE, "%zu secret%s missing: `signalbox up` would not start",
+                        secrets.missing, secrets.missing == 1 ? " is" : "s are");
     if (cli->json) {
         struct json *line = js_set_text(js_object(), "file", config->path);
         js_set_int(line, "integrations", (int64_t)config->n_integrations);
-        cli_print(cli, js_set_int(line, "groups", (int64_t)config->n_groups));
+        js_set_int(line, "groups", (int64_t)config->n_groups);
+        js_set_int(line, "secrets_missing", (int64_t)secrets.missing);
+        cli_print(cli, js_set_int(line, "secrets_overdue", (int64_t)secrets.overdue));
     } else {
         printf("%s: good; %zu integrations, %zu groups\n", config->path,
                config->n_integrations, config->n_groups);
     }
-    return CLI_DONE;
+    return secrets.missing ? CLI_USAGE : CLI_DONE;
 }
 
 static int reference(void)

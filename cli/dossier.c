@@ -6,17 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "lib/base/buf.h"
-#include "lib/base/clock.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
 #include "lib/document/seen.h"
 #include "lib/ledger/ledger.h"
+#include "lib/ledger/secrets.h"
 #include "lib/sdk/command.h"
 #include "lib/sdk/manifest.h"
 #include "lib/sdk/program.h"
@@ -27,7 +26,6 @@ enum {
     ERROR_SIZE = 1024,
     MANIFEST_MAX = 1 << 20,
     MANIFEST_TIMEOUT_US = 10000000,
-    VERSIONS_MAX = 16
 };
 
 /* --- the manifest --- */
@@ -111,34 +109,12 @@ static struct json *find_manifest(const struct dossier *d,
 
 /* --- secrets --- */
 
-static bool about_file(const char *path, struct document_secret *ret)
-{
-    struct stat about;
-
-    *ret = (struct document_secret){.is_there = stat(path, &about) == 0};
-    if (ret->is_there)
-        ret->created_us = (uint64_t)about.st_mtim.tv_sec * 1000000;
-    return true;
-}
-
 static bool about_secret(void *user, const struct config_secret *secret,
                          struct document_secret *ret)
 {
     const struct dossier *d = user;
-    const struct vault_version *versions[VERSIONS_MAX];
 
-    if (secret->from == SECRET_FILE)
-        return about_file(secret->name, ret);
-    if (!d->vault)
-        return false;
-    size_t n = vault_get(d->vault, secret->name, clock_wall_us(), versions, VERSIONS_MAX);
-    *ret = (struct document_secret){.is_there = n > 0};
-    if (n) {
-        ret->version = versions[0]->number;
-        ret->created_us = versions[0]->created_us;
-        ret->old_until_us = n > 1 ? versions[1]->until_us : 0;
-    }
-    return true;
+    return credential_about(&d->credentials, secret, ret);
 }
 
 /* --- all --- */
@@ -153,12 +129,16 @@ static int open_sources(struct dossier *d)
         d->ledger = ledger_open(dir, error, sizeof(error));
         if (!d->ledger)
             return cli_fail(CLI_UNREACHABLE, "there is no log to read: %s", error);
+        d->credentials.used = ledger_secrets(d->ledger);
+        if (!d->credentials.used)
+            return cli_fail(CLI_FAILED, "%s", ledger_error(d->ledger));
     }
     if (!d->is_declared) {
         cli_undumpable();
-        d->vault = vault_open(config->vault.vault_file, config->vault.master_key_file,
-                              /* writable= */ false, error, sizeof(error));
-        if (!d->vault)
+        d->credentials.vault =
+            vault_open(config->vault.vault_file, config->vault.master_key_file,
+                       /* writable= */ false, error, sizeof(error));
+        if (!d->credentials.vault)
             fprintf(stderr, "signalbox: nothing is said of the vault's secrets: %s\n",
                     error);
     }
@@ -192,7 +172,8 @@ int dossier_open(struct dossier *d, struct cli *cli, const char *integration,
 {
     const struct config *config = cli_config(cli);
 
-    *d = (struct dossier){.cli = cli, .is_declared = is_declared};
+    *d = (struct dossier){
+        .cli = cli, .is_declared = is_declared, .credentials.config = config};
     if (!config)
         return CLI_USAGE;
     if (integration && !config_integration(config, integration))
@@ -213,7 +194,8 @@ void dossier_close(struct dossier *d)
         seen_free((struct seen *)(uintptr_t)d->documents[i].seen);
     }
     free(d->documents);
+    ledger_secrets_free(d->credentials.used);
     ledger_close(d->ledger);
-    vault_close(d->vault);
+    vault_close(d->credentials.vault);
     *d = (struct dossier){0};
 }

@@ -8,17 +8,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/credential.h"
 #include "lib/document/document.h"
 
 struct cli;
 struct ledger;
-struct vault;
 
 struct dossier {
     struct cli *cli;
     bool is_declared; /* no log, no vault */
     struct ledger *ledger;
-    struct vault *vault;
+    struct credentials credentials;
     struct document *documents;
     size_t n;
 };

@@ -53,7 +53,7 @@ const struct cli_command cli_commands[] = {
     {"cancel", "ID", "end a request that nobody works on yet", cmd_cancel},
     {"resolve", "ID --as success|failed --note TEXT",
      "say what became of a request whose effect is not known", cmd_resolve},
-    {"secret", "set NAME | list | rotate NAME --keep-old 24h | remove NAME",
+    {"secret", "set NAME | list | rotate NAME --keep-old 24h | remove NAME --old",
      "keep secrets in the vault; values come from stdin, never from the command line",
      cmd_secret},
     {"key", "new NAME [--integration I] [-o FILE] | server",

@@ -28,6 +28,33 @@ static void place_cell(const struct config_secret *s, struct page *page)
         page_cell(page, "the file `%s`, mode 0600", s->name);
 }
 
+/* "2026-11-25, version 2, used last on 2026-11-25; the one before is valid until
+ * 2026-11-26, used last on 2026-11-24". Of a file nothing but its last change is known.
+ */
+static void set_cell(const struct document_secret *about, struct page *page)
+{
+    char made[DAY_TEXT_SIZE], used[DAY_TEXT_SIZE], until[DAY_TEXT_SIZE],
+        old_used[DAY_TEXT_SIZE];
+    struct buf cell = BUF_NULL;
+
+    day_text(about->created_us, made);
+    day_text(about->used.last_us, used);
+    day_text(about->old_until_us, until);
+    day_text(about->old_used.last_us, old_used);
+    if (about->version)
+        buf_format(&cell, "%s, version %u", made, about->version);
+    else
+        buf_format(&cell, "file changed on %s", made);
+    if (about->used.last_us)
+        buf_format(&cell, ", used last on %s", used);
+    if (about->old_until_us)
+        buf_format(&cell, "; the one before is valid until %s, %s%s", until,
+                   about->old_used.last_us ? "used last on " : "not used",
+                   about->old_used.last_us ? old_used : "");
+    page_cell(page, "%s", buf_str(&cell));
+    buf_fini(&cell);
+}
+
 /* Age and due day, from what the vault says of its making. */
 static void age_cells(const struct view *v, const struct config_secret *s,
                       struct page *page)
@@ -35,7 +62,7 @@ static void age_cells(const struct view *v, const struct config_secret *s,
     const struct document *d = v->document;
     uint64_t every_us = d->integration->rotate_every_us;
     struct document_secret about = {.is_there = false};
-    char made[DAY_TEXT_SIZE], due[DAY_TEXT_SIZE], old[DAY_TEXT_SIZE];
+    char due[DAY_TEXT_SIZE];
 
     if (!d->secret || !d->secret(d->secret_user, s, &about)) {
         page_cell(page, "shown by `signalbox doc` where the vault is");
@@ -43,16 +70,15 @@ static void age_cells(const struct view *v, const struct config_secret *s,
         return;
     }
     if (!about.is_there) {
-        page_cell(page, "missing: `signalbox secret set %s`", s->name);
+        if (s->from == SECRET_VAULT)
+            page_cell(page, "missing: `signalbox secret set %s`", s->name);
+        else
+            page_cell(page, "missing: there is no such file");
         page_cell(page, "now");
         return;
     }
-    day_text(about.created_us, made);
     day_text(about.created_us + every_us, due);
-    day_text(about.old_until_us, old);
-    page_cell(page, about.version ? "%s, version %u%s%s" : "%s", made, about.version,
-              about.old_until_us ? "; the one before is valid until " : "",
-              about.old_until_us ? old : "");
+    set_cell(&about, page);
     page_cell(page, "%s", every_us ? due : "no rule is set");
 }
 
@@ -123,6 +149,23 @@ static void endpoints(const struct view *v, struct page *page)
               "log as Failed, class `unverified`, with what is known about it.");
 }
 
+static bool is_any_a_file(const struct config_secret *secrets, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (secrets[i].from == SECRET_FILE)
+            return true;
+    return false;
+}
+
+static bool is_any_in_a_file(const struct config_integration *in)
+{
+    bool found = is_any_a_file(in->secrets, in->n_secrets);
+
+    for (size_t i = 0; !found && i < in->n_webhooks; i++)
+        found = is_any_a_file(in->webhooks[i].secrets, in->webhooks[i].n_secrets);
+    return found;
+}
+
 static void rule(const struct view *v, struct page *page)
 {
     const struct config_integration *in = v->document->integration;
@@ -131,8 +174,11 @@ static void rule(const struct view *v, struct page *page)
     if (in->rotate_every_us)
         page_item(page,
                   "Rule: every %s (`rotate_every`). `signalbox doc --check` fails "
-                  "from the day on that one is older.",
-                  duration_text(in->rotate_every_us, "", every));
+                  "from the day on that one is older%s.",
+                  duration_text(in->rotate_every_us, "", every),
+                  is_any_in_a_file(in) ? "; of one in a file, that the file was not "
+                                         "changed for so long"
+                                       : "");
     else
         page_item(page,
                   "No rule says when a credential has to change: `rotate_every` of "
@@ -145,14 +191,6 @@ static void rule(const struct view *v, struct page *page)
     else
         page_item(page, "Nobody is named as the owner (`owner`): it is not clear whom to "
                         "call.");
-}
-
-static bool is_any_in_a_file(const struct config_integration *in)
-{
-    for (size_t i = 0; i < in->n_secrets; i++)
-        if (in->secrets[i].from == SECRET_FILE)
-            return true;
-    return false;
 }
 
 static void reach(const struct view *v, struct page *page)

@@ -151,29 +151,49 @@ static void check_failures(struct checking *c)
 
 /* --- secrets --- */
 
+static void say_missing(struct checking *c, const struct config_secret *s,
+                        const char *where)
+{
+    if (s->from == SECRET_VAULT)
+        say(c, "secret", where, "the secret %s is not there: signalbox secret set %s",
+            s->name, s->name);
+    else
+        say(c, "secret", where, "the secret's file %s is not there", s->name);
+}
+
+static void say_old(struct checking *c, const struct config_secret *s, const char *where,
+                    uint64_t created_us, uint64_t due_us)
+{
+    char made[DAY_TEXT_SIZE], due[DAY_TEXT_SIZE];
+
+    day_text(created_us, made);
+    day_text(due_us, due);
+    if (s->from == SECRET_VAULT)
+        say(c, "secret", where,
+            "the secret %s was set on %s and had to change by %s: signalbox secret "
+            "rotate %s",
+            s->name, made, due, s->name);
+    else
+        say(c, "secret", where,
+            "the secret's file %s was changed last on %s and had to change by %s: write "
+            "it anew, then signalbox reload",
+            s->name, made, due);
+}
+
 static void check_secret(struct checking *c, const struct config_secret *s,
                          const char *path)
 {
     const struct document *d = c->document;
     uint64_t every_us = d->integration->rotate_every_us;
     struct document_secret about;
-    char made[DAY_TEXT_SIZE], due[DAY_TEXT_SIZE];
     _free_ char *where = in_file(c, path);
 
     if (!d->secret || !d->secret(d->secret_user, s, &about))
         return;
-    if (!about.is_there) {
-        say(c, "secret", where, "the secret %s is not there: signalbox secret set %s",
-            s->name, s->name);
-        return;
-    }
-    if (!every_us || about.created_us + every_us >= c->now_us)
-        return;
-    day_text(about.created_us, made);
-    day_text(about.created_us + every_us, due);
-    say(c, "secret", where,
-        "the secret %s was set on %s and had to change by %s: signalbox secret rotate %s",
-        s->name, made, due, s->name);
+    if (!about.is_there)
+        say_missing(c, s, where);
+    else if (every_us && about.created_us + every_us < c->now_us)
+        say_old(c, s, where, about.created_us, about.created_us + every_us);
 }
 
 static void check_secrets(struct checking *c)

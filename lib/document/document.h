@@ -18,12 +18,19 @@ struct json;
 struct ledger;
 struct seen;
 
+/* When something verified with a secret, or a call with it succeeded; to the minute. 0:
+ * as far as the log goes, never. */
+struct document_use {
+    uint64_t first_us, last_us;
+};
 /* What there is to say about a secret without its value. */
 struct document_secret {
     bool is_there;
-    uint32_t version;      /* of the current one; 0: not counted (a file) */
-    uint64_t created_us;   /* when the current one came */
+    uint32_t version;    /* of the current one; 0: not counted (a file) */
+    uint64_t created_us; /* when the current one came; of a file, when it changed last */
+    struct document_use used;
     uint64_t old_until_us; /* an older one is valid until then; 0: none is */
+    struct document_use old_used;
 };
 /* False: it is not known here. */
 typedef bool (*document_secret_fn)(void *user, const struct config_secret *secret,

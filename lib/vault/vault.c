@@ -112,6 +112,18 @@ void vault_set(struct vault *vault, const char *name, const char *value, uint64_
     entry->n = n;
 }
 
+int vault_drop_old(struct vault *vault, const char *name)
+{
+    struct entry *entry = find(vault, name);
+
+    if (!entry)
+        return -1;
+    size_t n = entry->n;
+    while (entry->n > 1)
+        wipe_text(entry->versions[--entry->n].value);
+    return n > 1 ? (int)n - 1 : 0;
+}
+
 bool vault_remove(struct vault *vault, const char *name)
 {
     struct entry *entry = find(vault, name);

@@ -33,6 +33,8 @@ const char *vault_key_file(const struct vault *vault);
 
 /* A new current version. Older ones stay valid for `keep_old_us` (0: they are dropped), and never longer than before. */
 void vault_set(struct vault *vault, const char *name, const char *value, uint64_t now_us, uint64_t keep_old_us);
+/* Drop the versions before the current one. Returns how many there were, -1 when there is no such name. */
+int vault_drop_old(struct vault *vault, const char *name);
 /* False when there is none. */
 bool vault_remove(struct vault *vault, const char *name);
 /* The versions valid at `now_us`, current first, borrowed; returns how many were stored (at most `max`), 0 when there is no such name. */

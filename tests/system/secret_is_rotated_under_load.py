@@ -3,7 +3,10 @@
 """A secret of the vault is rotated under load: no webhook is refused or lost, whichever of the two signed it, and no call is lost."""
 import http.client
 import json
+import os
+import subprocess
 import threading
+from pathlib import Path
 
 import harness
 
@@ -41,6 +44,10 @@ class Sender(threading.Thread):
                 self.wrong.append(repr(error))
 
 
+def told(system, *args):
+    return subprocess.run([harness.program("signalbox"), *args], cwd=system.home, capture_output=True, text=True)
+
+
 def versions(system, name):
     rows = [json.loads(line) for line in system.cli("secret", "list", "--json").stdout.splitlines()]
     return [row for row in rows if row["name"] == name]
@@ -71,5 +78,55 @@ def test_nothing_is_refused_while_a_secret_is_rotated(tmp_path):
         listed = versions(system, "hook")
         assert [row["version"] for row in listed] == [2, 1] and listed[1]["until"]
         assert listed[0]["due"] > listed[0]["created"] and not listed[1].get("due")
+        assert all(row["matched"] >= row["matched_first"] for row in listed)
         text = system.cli("secret", "list").stdout
-        assert "due" in text and newer not in text
+        assert "due" in text and newer not in text and "it still matches" in text  # in the same minute nobody can know better
+        assert versions(system, "api")[0]["matched"], "calls succeeded with it"
+
+        for name in ("broker", "logger"):  # it is the log's to remember
+            system.kill(name)
+        system.settled()
+        assert [row["matched_first"] for row in versions(system, "hook")] == [row["matched_first"] for row in listed]
+        document = system.cli("doc", "stripe").stdout
+        assert "version 2, used last on" in document and "the one before is valid until" in document
+        system.cli("secret", "remove", "hook", "--old")
+        system.cli("reload")
+        harness.wait_for("the old one is refused", lambda: system.webhook(body := harness.stripe_event("charge.refunded"),
+                                                                          harness.stripe_signature(body, harness.WEBHOOK_SECRET))[0] == 401, 30)
+        assert system.webhook(body := harness.stripe_event("charge.refunded"), harness.stripe_signature(body, newer))[0] == 200
+        assert [row["version"] for row in versions(system, "hook")] == [2]
+
+
+def test_files_are_listed_by_the_day_they_changed(tmp_path):
+    """The document, `secret list` and the check say the same of them."""
+    with harness.System(tmp_path) as system:
+        path = system.home / "signalbox.yaml"
+        path.write_text(path.read_text().replace("    webhooks:", "    rotate_every: 90d\n    webhooks:"))
+        os.utime(system.home / "api_key", (1700000000, 1700000000))  # 2023-11-14
+        rows = {Path(row["name"]).name: row for row in map(json.loads, system.cli("secret", "list", "--json").stdout.splitlines())}
+        assert rows["api_key"]["from"] == "file" and rows["api_key"]["created"].startswith("2023-11-14")
+        assert "OVERDUE since 2024-02-12" in system.cli("secret", "list").stdout
+        assert "file changed on 2023-11-14" in system.cli("doc", "stripe").stdout
+        checked = told(system, "config", "check")
+        assert checked.returncode == 0 and "secrets.api_key" in checked.stderr and "was changed last on 2023-11-14" in checked.stderr
+        checked = told(system, "doc", "--check")
+        assert checked.returncode == 1 and "was changed last on 2023-11-14 and had to change by 2024-02-12" in checked.stdout
+        (system.home / "api_key").unlink()
+        assert "MISSING" in system.cli("secret", "list").stdout
+        assert "api_key is not there" in told(system, "doc", "--check").stdout
+        checked = told(system, "config", "check")
+        assert checked.returncode == 2 and "api_key: No such file" in checked.stderr
+
+
+def test_the_check_of_a_configuration_looks_into_the_vault(tmp_path):
+    system = Vaulted(tmp_path)
+    system.write_config()
+    assert told(system, "config", "check").returncode == 0
+    system.cli("secret", "remove", "api")
+    checked = told(system, "config", "check")
+    line = next(n for n, text in enumerate((system.home / "signalbox.yaml").read_text().splitlines(), 1) if "vault:api" in text)
+    assert checked.returncode == 2 and f"signalbox.yaml:{line}: integrations.stripe.secrets.api_key: the vault has no secret `api`" in checked.stderr
+    assert "would not start" in checked.stderr
+    (system.home / "signalbox.key").rename(system.home / "elsewhere")  # somebody who may not open it can check the rest
+    checked = told(system, "config", "check")
+    assert checked.returncode == 0 and "2 secrets of the vault were not looked at" in checked.stderr

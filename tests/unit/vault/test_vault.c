@@ -164,6 +164,27 @@ static void a_removed_secret_is_gone(void **state)
     vault_close(vault);
 }
 
+static void the_old_ones_can_be_dropped_alone(void **state)
+{
+    struct place *p = *state;
+    const struct vault_version *versions[4];
+
+    store(p, "a", "one", 1, 0);
+    store(p, "a", "two", 2, HOUR);
+    store(p, "a", "three", 3, HOUR);
+    struct vault *vault = open_in(p, true);
+    assert_int_equal(vault_drop_old(vault, "a"), 2);
+    assert_int_equal(vault_drop_old(vault, "a"), 0);
+    assert_int_equal(vault_drop_old(vault, "b"), -1);
+    assert_true(vault_save(vault, p->error, sizeof(p->error)));
+    vault_close(vault);
+    vault = open_in(p, false);
+    assert_int_equal(vault_get(vault, "a", 4, versions, 4), 1);
+    assert_string_equal(versions[0]->value, "three");
+    assert_int_equal(versions[0]->number, 3);
+    vault_close(vault);
+}
+
 static void a_vault_that_is_not_there_is_empty(void **state)
 {
     struct place *p = *state;
@@ -317,6 +338,7 @@ int main(void)
         TEST(nothing_stands_in_clear),
         TEST(a_set_drops_the_old_version_and_a_rotation_keeps_it_for_a_while),
         TEST(a_removed_secret_is_gone),
+        TEST(the_old_ones_can_be_dropped_alone),
         TEST(a_vault_that_is_not_there_is_empty),
         TEST(every_changed_byte_is_noticed),
         TEST(another_key_or_none_opens_nothing),
