@@ -24,10 +24,10 @@ def start(directory, port, more="", options=""):
 
 
 @pytest.fixture(scope="module")
-def exim(tmp_path_factory):
+def exim():
     if mailserver.missing():
         pytest.skip(mailserver.missing())
-    with mailserver.Exim(tmp_path_factory.mktemp("mail") / "exim") as server:
+    with mailserver.Exim() as server:
         yield server
 
 
@@ -121,3 +121,18 @@ def test_a_connection_lost_before_the_message_is_tried_again_and_after_it_is_unk
         assert [row["error_class"] for row in system.log("--status", "failed")] == ["unknown"]
         assert len(server.mails) == 2  # once each, whatever nobody knows
         assert answer["id"].encode() in server.mails[0] and problem["id"].encode() in server.mails[1]
+
+
+def test_a_server_that_is_silent_about_one_mail_has_the_others_meanwhile(tmp_path):
+    with mailserver.Breaker("silent") as server, start(tmp_path, server.port) as system:
+        _, answer = send(system, ["a@example.com"], wait="0")
+        harness.wait_for("the server has the first mail and says nothing", lambda: len(server.mails) == 1)
+        for _ in range(3):
+            status, outcome = send(system, ["b@example.com"])
+            assert status == 200, outcome
+        row, = system.log("--status", "pending")
+        assert row["id"] == answer["id"]
+        server.released.set()
+        system.settled()
+        row, = system.log("--status", "failed")
+        assert (row["id"], row["error_class"]) == (answer["id"], "unknown")

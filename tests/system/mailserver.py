@@ -8,6 +8,7 @@ import shutil
 import socket
 import socketserver
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -90,14 +91,16 @@ def certificate(directory):
 
 
 class Exim:
-    """`with Exim(path) as server:` a server at 127.0.0.1:server.port with the certificate server.ca_file."""
+    """`with Exim() as server:` a server at 127.0.0.1:server.port with the certificate server.ca_file.
 
-    def __init__(self, directory):
-        self.directory = Path(directory)
+    In a directory of its own beside pytest's: Exim serves and delivers as a user of its own, and every pytest that starts closes the
+    directory of all of them to other users."""
+
+    def __init__(self):
         self.port = harness.free_port()
 
     def __enter__(self):
-        self.directory.mkdir()
+        self.directory = Path(tempfile.mkdtemp(prefix="signalbox-exim-"))
         self.directory.chmod(0o755)
         certificate(self.directory)
         self.ca_file = self.directory / "cert.pem"
@@ -106,9 +109,6 @@ class Exim:
         for path in (self.directory, self.directory / "spool", self.directory / "key.pem", self.directory / "cert.pem"):
             shutil.chown(path, "Debian-exim", "Debian-exim")
         shutil.chown(self.directory / "maildir", "Debian-exim", "Debian-exim")
-        for parent in self.directory.parents:  # whoever delivers must get in
-            if parent.owner() == "root" and parent != Path("/") and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
         conf = self.directory / "exim.conf"
         conf.write_text(CONF.format(dir=self.directory, port=self.port, user=USER, password=PASSWORD))
         self.process = harness.start(["exim4", "-C", str(conf), "-bdf", "-q1h"], None, self.directory / "exim.err")
@@ -117,6 +117,7 @@ class Exim:
 
     def __exit__(self, *_):
         harness.stop(self.process)
+        shutil.rmtree(self.directory, ignore_errors=True)  # a delivery may be at work still
 
     def answers(self):
         assert self.process.poll() is None, (self.directory / "exim.err").read_text()
@@ -137,10 +138,10 @@ class Exim:
 
 class Breaker:
     """A server without TLS that takes mails and closes the connection at `at`: "data" (before the message), "dot" (after its end, without
-    a reply), or None. `mails` are those whose end was seen."""
+    a reply, "silent": for one mail, and only when released), or None. `mails` are those whose end was seen."""
 
     def __init__(self, at=None):
-        self.at, self.mails, self.connections = at, [], 0
+        self.at, self.mails, self.connections, self.released = at, [], 0, threading.Event()
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -170,6 +171,10 @@ class Breaker:
                         break
                     message += text
                 self.mails.append(message)
+                if self.at == "silent":
+                    self.at = None
+                    self.released.wait(60)
+                    return
                 if self.at == "dot":
                     return
                 say("250 taken")
@@ -186,5 +191,6 @@ class Breaker:
         return self
 
     def __exit__(self, *_):
+        self.released.set()
         self.server.shutdown()
         self.server.server_close()
