@@ -163,13 +163,17 @@ static const char *reply_text(const struct sb_answer *answer, char ret[REPLY_MAX
     return ret;
 }
 
+/* Nobody was taken. Named is who may be taken later, where there is one. */
 static enum sb_verdict nobody(const struct sb_answer *answer, bool is_temporary,
                               struct sb_outcome *outcome)
 {
-    const char *text;
-    unsigned code;
-    const char *email = sb_mail_refused(answer, 0, &code, &text);
+    const char *email, *text = "";
+    unsigned code = 0;
+    size_t i = 0;
 
+    do
+        email = sb_mail_refused(answer, i++, &code, &text);
+    while (email && is_temporary && code >= 500);
     if (is_temporary)
         return sb_retry(outcome, 0, "the mail server refuses %s for now (%u): %s", email,
                         code, text);

@@ -17,6 +17,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/http/address.h"
+#include "lib/http/courier.h"
 #include "lib/http/mail.h"
 #include "lib/loop/loop.h"
 
@@ -55,6 +56,7 @@ struct http_client {
     struct loop *loop;
     CURLM *multi;
     struct loop_timer *timer, *tick;
+    struct courier *courier; /* NULL before the first mail */
     struct http_call *running, *idle;
     unsigned n_running;
     bool allow_private_network;
@@ -288,6 +290,16 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *user)
 
 /* --- the end of a call --- */
 
+/* Nothing is under way with it any more. */
+static void call_free(struct http_call *call)
+{
+    curl_easy_cleanup(call->easy);
+    mail_free(call->mail);
+    buf_fini(&call->body);
+    free(call);
+}
+
+/* It is no longer running. A mail's thread may be: it is freed when that is over. */
 static void release(struct http_call *call)
 {
     struct http_client *client = call->client;
@@ -296,17 +308,27 @@ static void release(struct http_call *call)
     if (call->next)
         call->next->prev = call->prev;
     client->n_running--;
+    if (call->mail)
+        return;
     for (struct curl_slist *header = call->request_headers; header; header = header->next)
         explicit_bzero(header->data, strlen(header->data)); /* credentials */
     curl_slist_free_all(call->request_headers);
     curl_easy_setopt(call->easy, CURLOPT_COPYPOSTFIELDS, NULL); /* its copy of the body */
     free(call->method);
-    mail_free(call->mail);
     buf_fini(&call->body);
     buf_fini(&call->headers);
     *call =
         (struct http_call){.client = client, .easy = call->easy, .next = client->idle};
     client->idle = call;
+}
+
+/* Take it out of whoever performs it. */
+static void detach(struct http_call *call)
+{
+    if (call->mail)
+        mail_drop(call->mail);
+    else
+        curl_multi_remove_handle(call->client->multi, call->easy);
 }
 
 static void say_timeout(struct http_call *call)
@@ -392,6 +414,23 @@ static void drain(struct http_client *client)
             call->on_done(call->user, call);
         release(call);
     }
+}
+
+static void mail_known(void *user, void *about, CURLcode code)
+{
+    struct http_call *call = about;
+
+    (void)user;
+    judge(call, code);
+    if (call->on_done)
+        call->on_done(call->user, call);
+    release(call);
+}
+
+static void mail_over(void *user, void *about)
+{
+    (void)user;
+    call_free(about);
 }
 
 /* --- the start of a call --- */
@@ -481,9 +520,9 @@ static void set_request(struct http_call *call, const struct http_call_options *
     set_body(call, options);
 }
 
-static struct http_call *call_get(struct http_client *client)
+static struct http_call *call_get(struct http_client *client, bool is_mail)
 {
-    struct http_call *call = client->idle;
+    struct http_call *call = is_mail ? NULL : client->idle;
 
     if (call) {
         client->idle = call->next;
@@ -504,10 +543,27 @@ static struct http_call *call_get(struct http_client *client)
     return call;
 }
 
+static void start(struct http_call *call)
+{
+    struct http_client *client = call->client;
+
+    if (!call->mail) {
+        curl_multi_add_handle(client->multi, call->easy);
+        if (!loop_timer_is_set(client->tick))
+            loop_timer_in(client->tick, TICK_US);
+        return;
+    }
+    if (!client->courier)
+        client->courier =
+            courier_new(client->loop, &(struct courier_events){.on_known = mail_known,
+                                                               .on_over = mail_over});
+    mail_send(call->mail, client->courier, call->easy, call);
+}
+
 struct http_call *http_client_call(struct http_client *client,
                                    const struct http_call_options *options)
 {
-    struct http_call *call = call_get(client);
+    struct http_call *call = call_get(client, options->mail != NULL);
     uint64_t timeout_us = options->timeout_us ? options->timeout_us : TIMEOUT_US;
 
     call->on_done = options->on_done;
@@ -526,24 +582,22 @@ struct http_call *http_client_call(struct http_client *client,
                          (curl_off_t)call->answer_max);
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)((timeout_us + 999) / 1000));
     curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, options->is_once ? 1L : 0L);
-    curl_multi_add_handle(client->multi, call->easy);
-    if (!loop_timer_is_set(client->tick))
-        loop_timer_in(client->tick, TICK_US);
+    start(call);
     return call;
 }
 
 void http_client_abort(struct http_call *call)
 {
-    curl_multi_remove_handle(call->client->multi, call->easy);
+    detach(call);
     release(call);
 }
 
 void http_client_end(struct http_call *call, const char *why)
 {
-    call->status = 0;
-    call->result = call->was_ready ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
+    detach(call);
+    call->status = 0; /* how far a mail's thread has got is not known here */
+    call->result = call->mail || call->was_ready ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
     snprintf(call->error, sizeof(call->error), "%s", why);
-    curl_multi_remove_handle(call->client->multi, call->easy);
     if (call->on_done)
         call->on_done(call->user, call);
     release(call);
@@ -589,6 +643,7 @@ void http_client_free(struct http_client *client)
         return;
     while (client->running)
         http_client_abort(client->running);
+    courier_free(client->courier);
     for (struct http_call *call; (call = client->idle);) {
         client->idle = call->next;
         curl_easy_cleanup(call->easy);

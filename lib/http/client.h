@@ -22,8 +22,6 @@ enum {
     HTTP_ANSWER_HEADERS_MAX = 64
                               << 10, /* of an answer's headers; larger: HTTP_TOO_LARGE */
     HTTP_CONNECT_TIMEOUT_US = 3000000,
-    HTTP_MAIL_BLOCKS_S = 24, /* the loop may stand still so long for one mail whose server
-                                does not answer its end: less than a lease (30 s) */
 };
 
 struct http_client_options {
@@ -40,8 +38,7 @@ struct http_field {
 
 /* A mail instead of an HTTP request, to an smtp:// or smtps:// URL; the body is the
  * message. STARTTLS is required, but with allow_private_network used where it is offered.
- * The loop stands still while libcurl waits for the reply to the message's end (at most
- * HTTP_MAIL_BLOCKS_S with the goodbye), so have one mail at a time. */
+ * Each has a thread and a connection of its own. */
 struct http_mail {
     const char *sender; /* of the envelope, as all addresses: "a@example.com" */
     const char *const *recipients;

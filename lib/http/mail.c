@@ -6,12 +6,10 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/http/courier.h"
 #include "lib/http/dialogue.h"
 
-enum {
-    CODE_NO_LOGIN = 535, /* what a server says to a bad password */
-    REPLY_S = HTTP_MAIL_BLOCKS_S / 2,
-};
+enum { CODE_NO_LOGIN = 535 }; /* what a server says to a bad password */
 
 struct mail {
     uint8_t *message;
@@ -20,9 +18,18 @@ struct mail {
     struct curl_slist *list;
     char **addresses; /* of the recipients, as many as in `dialogue` */
     struct dialogue dialogue;
+    struct errand *errand; /* NULL before mail_send */
 };
 
 /* --- listening --- */
+
+/* The last reply says how it went: no, or that the message was taken. */
+static bool is_decided(const struct mail *mail)
+{
+    unsigned code = mail->dialogue.last.code;
+
+    return code >= DIALOGUE_REFUSED || (mail->was_ended && code >= 200 && code < 300);
+}
 
 static int listen_in(CURL *easy, curl_infotype type, char *bytes, size_t n, void *user)
 {
@@ -33,6 +40,8 @@ static int listen_in(CURL *easy, curl_infotype type, char *bytes, size_t n, void
         dialogue_heard(&mail->dialogue, bytes, n);
     else if (type == CURLINFO_HEADER_OUT)
         dialogue_said(&mail->dialogue, bytes, n);
+    if (mail->dialogue.is_over) /* goodbye was said: its reply decides nothing */
+        errand_leaves(mail->errand, is_decided(mail));
     return 0;
 }
 
@@ -89,10 +98,7 @@ struct mail *mail_new(CURL *easy, const struct http_call_options *options,
         curl_easy_setopt(easy, CURLOPT_USERNAME, from->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, from->password);
     }
-    /* libcurl does not come back while it waits for the reply to the message's end, nor
-     * for the one to its goodbye: both are bounded.  A connection is not kept, because
-     * after the first of them came too late its replies would be one behind. */
-    curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)REPLY_S);
+    /* a reply that came too late would leave a kept connection one behind */
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)mail->len);
@@ -117,6 +123,17 @@ void mail_free(struct mail *mail)
     free(mail->dialogue.recipients);
     free(mail->message);
     free(mail);
+}
+
+void mail_send(struct mail *mail, struct courier *courier, CURL *easy, void *about)
+{
+    mail->errand = courier_errand(courier, easy, about);
+    errand_start(mail->errand);
+}
+
+void mail_drop(struct mail *mail)
+{
+    errand_drop(mail->errand);
 }
 
 /* --- the end --- */

@@ -15,14 +15,19 @@
 
 #include "lib/http/client.h"
 
+struct courier;
 struct mail;
 
 /* Sets the handle up for options->mail and a copy of options->body; it has the other
  * options already.  `allow_plain`: without TLS where the server offers none. */
 struct mail *mail_new(CURL *easy, const struct http_call_options *options,
                       bool allow_plain);
-/* Wipes and frees. NULL is fine. */
+/* Wipes and frees, when nothing is under way. NULL is fine. */
 void mail_free(struct mail *mail);
+/* Hand it over, in a thread of the courier's, which tells of it by `about`. */
+void mail_send(struct mail *mail, struct courier *courier, CURL *easy, void *about);
+/* Break it off: the courier tells only that it is over. */
+void mail_drop(struct mail *mail);
 
 /* How it ended, given libcurl's view of it. HTTP_ANSWERED: *ret_status is the deciding
  * reply's code. */

@@ -82,12 +82,13 @@ static unsigned concurrency_of(const struct process *p,
                                const struct config_integration *c)
 {
     const char *url = p->integration.base_url;
+    unsigned limit = c->limits.concurrency;
 
-    if (url && strncmp(url, "smtp", 4) == 0)
-        return RUNTIME_MAILS;
     if (is_program)
         return c->workers;
-    return c->limits.concurrency ? c->limits.concurrency : RUNTIME_CONCURRENCY;
+    if (!url || strncmp(url, "smtp", 4) != 0)
+        return limit ? limit : RUNTIME_CONCURRENCY;
+    return !limit ? RUNTIME_MAILS : limit < RUNTIME_MAILS_MAX ? limit : RUNTIME_MAILS_MAX;
 }
 
 static int start_host(struct process *p, const struct config_integration *c, char *error,

@@ -18,8 +18,9 @@ struct runtime;
 struct workers;
 
 enum {
-    RUNTIME_MAILS = 1,        /* calls at once where they are mails: lib/http/client.h */
     RUNTIME_CONCURRENCY = 32, /* calls at once where the configuration says nothing */
+    RUNTIME_MAILS = 8,      /* and where they are mails: servers mind many connections */
+    RUNTIME_MAILS_MAX = 64, /* mails at once, whatever it says: each has a thread */
     RUNTIME_BATCH_MAX = 256 << 10, /* results are sent off when this much is there, or at
                                       the end of the turn */
     RUNTIME_DEATHS_MAX = 10000,    /* events whose workers ended that are remembered */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +26,8 @@
 
 enum {
     MOMENT_S = 1, /* a silence so long: the server hangs up */
-    END_S = 3     /* the silent server gives up */
+    END_S = 3,    /* the silent server gives up */
+    TIMEOUT_US = 2000000,
 };
 
 struct script {
@@ -35,6 +37,8 @@ struct script {
     bool stays; /* silent after it, instead of closing once the client has spoken last */
     char heard[4096];
     size_t heard_len;
+    pthread_t thread;
+    atomic_bool has_left;
 };
 
 /* Says its script, and listens until the client is silent for a moment or gone. */
@@ -53,6 +57,7 @@ static void *serve(void *user)
     for (ssize_t n; (n = recv(fd, s->heard + s->heard_len,
                               sizeof(s->heard) - 1 - s->heard_len, 0)) > 0;)
         s->heard_len += (size_t)n;
+    atomic_store(&s->has_left, true);
     close(fd);
     return NULL;
 }
@@ -62,6 +67,7 @@ struct ending {
     enum http_result result;
     unsigned status, n_refused, code;
     char body[200], error[200], refused[100], reply[200];
+    bool is_done;
 };
 
 static void on_done(void *user, const struct http_call *call)
@@ -79,45 +85,69 @@ static void on_done(void *user, const struct http_call *call)
         snprintf(e->reply, sizeof(e->reply), "%s", text);
         e->n_refused++;
     }
+    e->is_done = true;
     loop_stop(e->loop, 0);
 }
 
-static struct ending send_mail(struct script *s, bool allow_private_network)
+static void serve_at(struct script *s)
 {
-    static const char *const recipients[] = {"a@example.com", "b@example.com"};
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    struct ending e = {.loop = loop_new()};
-    struct http_client *client =
-        http_client_new(e.loop, &(struct http_client_options){.allow_private_network =
-                                                                  allow_private_network});
-    pthread_t thread;
-    char url[64];
 
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(s->listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(s->listener, 4), 0);
     assert_int_equal(getsockname(s->listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(url, sizeof(url), "smtp://127.0.0.1:%u", ntohs(address.sin_port));
-    assert_int_equal(pthread_create(&thread, NULL, serve, s), 0);
-    http_client_call(client, &(struct http_call_options){
-                                 .url = url,
-                                 .mail = &(struct http_mail){.sender = "s@example.com",
-                                                             .recipients = recipients,
-                                                             .n_recipients = 2},
-                                 .body = WORDS,
-                                 .body_len = strlen(WORDS),
-                                 .timeout_us = 2000000,
-                                 .on_done = on_done,
-                                 .user = &e,
-                             });
+    s->port = ntohs(address.sin_port);
+    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void serve_no_more(struct script *s)
+{
+    shutdown(s->listener, SHUT_RDWR); /* where nobody came: accept ends */
+    pthread_join(s->thread, NULL);
+    close(s->listener);
+}
+
+static struct http_client *client_of(struct loop *loop, bool allow_private_network)
+{
+    return http_client_new(loop, &(struct http_client_options){
+                                     .allow_private_network = allow_private_network});
+}
+
+static struct http_call *give(struct http_client *client, const struct script *s,
+                              struct ending *e)
+{
+    static const char *const recipients[] = {"a@example.com", "b@example.com"};
+    char url[64];
+
+    snprintf(url, sizeof(url), "smtp://127.0.0.1:%u", s->port);
+    return http_client_call(client,
+                            &(struct http_call_options){
+                                .url = url,
+                                .mail = &(struct http_mail){.sender = "s@example.com",
+                                                            .recipients = recipients,
+                                                            .n_recipients = 2},
+                                .body = WORDS,
+                                .body_len = strlen(WORDS),
+                                .timeout_us = TIMEOUT_US,
+                                .on_done = on_done,
+                                .user = e,
+                            });
+}
+
+static struct ending send_mail(struct script *s, bool allow_private_network)
+{
+    struct ending e = {.loop = loop_new()};
+    struct http_client *client = client_of(e.loop, allow_private_network);
+
+    serve_at(s);
+    give(client, s, &e);
     loop_run(e.loop);
     http_client_free(client); /* says goodbye, and the server ends */
     loop_free(e.loop);
-    shutdown(s->listener, SHUT_RDWR); /* where nobody came: accept ends */
-    pthread_join(thread, NULL);
-    close(s->listener);
+    serve_no_more(s);
     return e;
 }
 
@@ -196,12 +226,96 @@ static void nothing_is_dialled_on_a_private_network_without_leave(void **state)
     assert_non_null(strstr(e.error, "allow_private_network"));
 }
 
+#define TAKEN HELLO "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n"
+
+static void a_server_that_falls_silent_holds_up_no_other_mail(void **state)
+{
+    (void)state;
+    struct script silent = {.says = HELLO "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+                            .stays = true},
+                  good = {.says = TAKEN "221 bye\r\n"};
+    struct loop *loop = loop_new();
+    struct http_client *client = client_of(loop, true);
+    struct ending first = {.loop = loop}, second = {.loop = loop};
+
+    serve_at(&silent);
+    serve_at(&good);
+    give(client, &silent, &first);
+    give(client, &good, &second);
+    loop_run(loop);
+    assert_true(second.is_done && second.result == HTTP_ANSWERED);
+    assert_false(first.is_done);
+    loop_run(loop);
+    assert_int_equal(first.result, HTTP_NO_ANSWER);
+    http_client_free(client);
+    loop_free(loop);
+    serve_no_more(&silent);
+    serve_no_more(&good);
+}
+
+static void a_mail_is_done_before_its_goodbye_is_answered(void **state)
+{
+    (void)state;
+    struct script script = {.says = TAKEN, .stays = true};
+    struct loop *loop = loop_new();
+    struct http_client *client = client_of(loop, true);
+    struct ending e = {.loop = loop};
+
+    serve_at(&script);
+    give(client, &script, &e);
+    loop_run(loop);
+    assert_false(atomic_load(&script.has_left));
+    assert_int_equal(e.status, 250);
+    http_client_free(client); /* nor is its end waited for for ever */
+    loop_free(loop);
+    serve_no_more(&script);
+    assert_non_null(strstr(script.heard, "QUIT"));
+}
+
+static void a_dropped_mail_tells_nobody(void **state)
+{
+    (void)state;
+    struct script script = {.says = HELLO, .stays = true};
+    struct loop *loop = loop_new();
+    struct http_client *client = client_of(loop, true);
+    struct ending e = {.loop = loop};
+
+    serve_at(&script);
+    http_client_abort(give(client, &script, &e));
+    assert_int_equal(http_client_running(client), 0);
+    http_client_free(client);
+    loop_free(loop);
+    serve_no_more(&script);
+    assert_false(e.is_done);
+}
+
+static void what_is_ended_from_outside_may_have_been_sent(void **state)
+{
+    (void)state;
+    struct script script = {.says = HELLO, .stays = true};
+    struct loop *loop = loop_new();
+    struct http_client *client = client_of(loop, true);
+    struct ending e = {.loop = loop};
+
+    serve_at(&script);
+    http_client_end(give(client, &script, &e), "decided elsewhere");
+    assert_int_equal(e.result, HTTP_NO_ANSWER);
+    assert_string_equal(e.error, "decided elsewhere");
+    http_client_free(client);
+    loop_free(loop);
+    serve_no_more(&script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_end_of_a_mail_has_its_result),
         cmocka_unit_test(who_was_refused_is_told_with_the_reply),
         cmocka_unit_test(nothing_is_dialled_on_a_private_network_without_leave),
+        cmocka_unit_test(a_server_that_falls_silent_holds_up_no_other_mail),
+        cmocka_unit_test(a_mail_is_done_before_its_goodbye_is_answered),
+        cmocka_unit_test(a_dropped_mail_tells_nobody),
+        cmocka_unit_test(what_is_ended_from_outside_may_have_been_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
