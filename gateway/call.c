@@ -16,6 +16,7 @@
 #include "gateway/hold.h"
 #include "gateway/key.h"
 #include "gateway/problem.h"
+#include "gateway/query.h"
 #include "lib/base/buf.h"
 #include "lib/base/hash.h"
 #include "lib/base/id.h"
@@ -371,7 +372,7 @@ static bool parse_deadline(const char *text, uint64_t now_us, uint64_t *ret_us)
         *ret_us = now_us + us;
         return true;
     }
-    return text_parse_time(text, ret_us);
+    return query_time(text, ret_us);
 }
 
 static bool is_json(const char *bytes, size_t n, char *why, size_t why_size)

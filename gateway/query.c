@@ -3,6 +3,7 @@
 /* Reading is done in this process, from the log, and takes a moment. */
 #include "gateway/query.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,15 +103,28 @@ void query_trace(struct gateway *gateway, struct http_request *request,
         problem_reply(request, ERR_not_found, "no event has this id", 0);
 }
 
-/* RFC 3339, or how long ago. */
+bool query_time(const char *text, uint64_t *ret_us)
+{
+    size_t n = strlen(text), zone = sizeof("+00:00") - 1;
+    char copy[TEXT_TIME_SIZE + 8];
+    if (n > zone && n < sizeof(copy) && text[n - zone] == ' ') {
+        memcpy(copy, text, n + 1);
+        copy[n - zone] = '+';
+        return text_parse_time(copy, ret_us);
+    }
+    return text_parse_time(text, ret_us);
+}
+
+/* RFC 3339, or how long ago; never 0, which would be no bound. */
 bool query_when(const char *text, uint64_t now_us, uint64_t *ret_us)
 {
     uint64_t us;
-    if (text_parse_duration(text, &us)) {
-        *ret_us = us < now_us ? now_us - us : 1;
-        return true;
-    }
-    return text_parse_time(text, ret_us);
+    if (text_parse_duration(text, &us))
+        us = us < now_us ? now_us - us : 0;
+    else if (!query_time(text, &us))
+        return false;
+    *ret_us = us ? us : 1;
+    return true;
 }
 
 static const char *read_status(const char *text, int *ret_status)
@@ -147,14 +161,18 @@ const char *query_filter(struct gateway *gateway, struct http_request *request,
     const char *why = status ? read_status(status, &f->status) : NULL;
     if (why)
         return why;
-    if (class && (f->error_class = class_find(class)) < 0)
-        return "class is not one of an outcome's classes";
+    if (class && (f->error_class = class_find(class)) <= 0)
+        return QUERY_CLASS_WHY;
+    if (f->type && !text_is_pattern(f->type))
+        return QUERY_TYPE_WHY;
     if ((since && !query_when(since, now_us, &f->since_us)) ||
         (until && !query_when(until, now_us, &f->until_us)))
         return "since and until are times of RFC 3339, or how long ago, such as 1h";
+    if (since && until && f->since_us >= f->until_us)
+        return "since is not before until: nothing lies between";
     char *end = NULL;
     unsigned long n = limit ? strtoul(limit, &end, 10) : 0;
-    if (limit && (*end || n < 1 || n > LIMIT_MAX))
+    if (limit && (!isdigit((unsigned char)*limit) || *end || n < 1 || n > LIMIT_MAX))
         return "limit is a number from 1 to 10000";
     f->limit = n;
     return NULL;

@@ -18,7 +18,18 @@ void queries_free(struct queries *queries);
 /* From the bus: the answer to an ADMIN of ours. */
 void queries_answer(struct queries *queries, uint64_t ref, bool ok, const char *json);
 
-/* A time of a query: RFC 3339, or how long ago; false when it is neither. */
+/* What is wrong with a `class` and a `type` that are none. */
+#define QUERY_CLASS_WHY                                                                  \
+    "class is one of permanent, exhausted, deadline, poison, budget, unverified, "       \
+    "missed, unknown and cancelled"
+#define QUERY_TYPE_WHY                                                                   \
+    "type is an event's type or a pattern: `*` stands for one segment, `>` at the end "  \
+    "for the rest"
+
+/* A time of RFC 3339 as it stands in an address, where a + that was not written %2B has
+ * become a blank. */
+bool query_time(const char *text, uint64_t *ret_us);
+/* A time of a query: query_time, or how long ago; false when it is neither. */
 bool query_when(const char *text, uint64_t now_us, uint64_t *ret_us);
 /* Ask the broker for its status; reply is called once, at once or later: with its JSON,
  * or (ok = false) with why there is none, which it is not after wait_us. Not at all when

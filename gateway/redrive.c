@@ -178,7 +178,7 @@ static const char *read_filter(struct gateway *gateway, const struct json *body,
                "or "
                "until";
     if (class && ret->error_class <= 0)
-        return "class is not one of an outcome's classes";
+        return QUERY_CLASS_WHY;
     if ((since && !query_when(since, now_us, &ret->since_us)) ||
         (until && !query_when(until, now_us, &ret->until_us)))
         return "since and until are times of RFC 3339, or how long ago, such as 1h";

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/call.h"
 #include "gateway/document.h"
@@ -20,11 +21,13 @@
 #include "gateway/stream.h"
 #include "gateway/webhook.h"
 #include "lib/base/mem.h"
+#include "lib/base/scan.h"
+#include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 
-enum { PARAMS_MAX = 2, PARAM_SIZE = 512 };
+enum { PARAMS_MAX = 2, PARAM_SIZE = 2048, NAMES_MAX = 16, WHY_SIZE = 256 };
 
 typedef void (*handler_fn)(struct gateway *gateway, struct http_request *request,
                            const char *const *params);
@@ -33,27 +36,35 @@ struct route {
     const char *method, *path; /* a segment * is a parameter */
     unsigned scopes;           /* all of them are needed */
     handler_fn handle;
+    const char *query; /* the parameters it takes, each followed by a space; NULL: any */
+    bool lends;        /* not to be asked for with HEAD */
 };
 
+#define FILTER "service type integration status class key "
+
 static const struct route routes[] = {
-    {"POST", "/webhooks/*", SCOPE_NONE, webhook_handle},
-    {"POST", "/v1/events", SCOPE_PUBLISH, event_publish},
-    {"POST", "/v1/calls/*/*", SCOPE_CALL, call_start},
-    {"GET", "/v1/events/*", SCOPE_READ, query_event},
-    {"GET", "/v1/events/*/trace", SCOPE_READ, query_trace},
-    {"GET", "/v1/groups/*/next", SCOPE_READ | SCOPE_PUBLISH, group_next},
-    {"POST", "/v1/groups/*/results", SCOPE_READ | SCOPE_PUBLISH, group_results},
-    {"GET", "/v1/log", SCOPE_READ, query_log},
-    {"GET", "/v1/stream", SCOPE_READ, stream_start},
-    {"GET", "/v1/audit", SCOPE_READ, query_audit},
-    {"GET", "/v1/status", SCOPE_READ, query_status},
-    {"POST", "/v1/redrive", SCOPE_ADMIN, redrive_handle},
-    {"GET", "/v1/integrations", SCOPE_READ, integration_list},
-    {"GET", "/v1/integrations/*/document", SCOPE_READ, document_handle},
-    {"GET", "/v1/openapi.json", SCOPE_NONE, openapi_handle},
-    {"GET", "/metrics", SCOPE_READ, metrics_handle},
-    {"GET", "/healthz", SCOPE_NONE, query_health},
-    {"GET", "/readyz", SCOPE_NONE, query_ready},
+    {"POST", "/webhooks/*", SCOPE_NONE, webhook_handle, NULL, false},
+    {"POST", "/v1/events", SCOPE_PUBLISH, event_publish, "", false},
+    {"POST", "/v1/calls/*/*", SCOPE_CALL, call_start, "wait deadline integration key ",
+     false},
+    {"GET", "/v1/events/*", SCOPE_READ, query_event, "", false},
+    {"GET", "/v1/events/*/trace", SCOPE_READ, query_trace, "", false},
+    {"GET", "/v1/groups/*/next", SCOPE_READ | SCOPE_PUBLISH, group_next,
+     "wait max visibility ", true},
+    {"POST", "/v1/groups/*/results", SCOPE_READ | SCOPE_PUBLISH, group_results, "",
+     false},
+    {"GET", "/v1/log", SCOPE_READ, query_log, FILTER "cause since until limit cursor ",
+     false},
+    {"GET", "/v1/stream", SCOPE_READ, stream_start, FILTER, false},
+    {"GET", "/v1/audit", SCOPE_READ, query_audit, "", false},
+    {"GET", "/v1/status", SCOPE_READ, query_status, "", false},
+    {"POST", "/v1/redrive", SCOPE_ADMIN, redrive_handle, "", false},
+    {"GET", "/v1/integrations", SCOPE_READ, integration_list, "", false},
+    {"GET", "/v1/integrations/*/document", SCOPE_READ, document_handle, "", false},
+    {"GET", "/v1/openapi.json", SCOPE_NONE, openapi_handle, NULL, false},
+    {"GET", "/metrics", SCOPE_READ, metrics_handle, NULL, false},
+    {"GET", "/healthz", SCOPE_NONE, query_health, NULL, false},
+    {"GET", "/readyz", SCOPE_NONE, query_ready, NULL, false},
 };
 enum { N_ROUTES = sizeof(routes) / sizeof(routes[0]) };
 
@@ -124,17 +135,22 @@ static bool fits(const char *pattern, const char *target, size_t n,
     return target == end;
 }
 
-static void add_allowed(char *allowed, size_t size, const char *method)
+static bool takes_head(const struct route *route)
+{
+    return !strcmp(route->method, "GET") && !route->lends;
+}
+
+static void add_allowed(char *allowed, size_t size, const struct route *route)
 {
     size_t n = strlen(allowed);
-    snprintf(allowed + n, size - n, "%s%s%s", n ? ", " : "", method,
-             strcmp(method, "GET") ? "" : ", HEAD");
+    snprintf(allowed + n, size - n, "%s%s%s", n ? ", " : "", route->method,
+             takes_head(route) ? ", HEAD" : "");
 }
 
 static bool has_method(const struct route *route, const char *method)
 {
     return !strcmp(method, route->method) ||
-           (!strcmp(method, "HEAD") && !strcmp(route->method, "GET"));
+           (!strcmp(method, "HEAD") && takes_head(route));
 }
 
 static bool may(struct gateway *gateway, const struct route *route,
@@ -162,7 +178,7 @@ static bool may(struct gateway *gateway, const struct route *route,
 static bool has_room(struct gateway *gateway, const struct route *route,
                      struct http_request *request)
 {
-    bool may_wait = strcmp(route->method, "GET") != 0 || strstr(route->path, "/next");
+    bool may_wait = strcmp(route->method, "GET") != 0 || route->lends;
     if (!may_wait ||
         http_server_waiting(gateway->server) < gateway->config->gateway.max_waiting)
         return true;
@@ -171,9 +187,98 @@ static bool has_room(struct gateway *gateway, const struct route *route,
     return false;
 }
 
+/* --- the query --- */
+
+struct check {
+    const char *allowed;         /* as in a route */
+    const char *seen[NAMES_MAX]; /* borrowed from the request */
+    size_t n;
+    char why[WHY_SIZE];
+};
+
+static bool is_among(const char *names, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *names; names += strcspn(names, " ") + 1)
+        if (len == strcspn(names, " ") && !memcmp(names, name, len))
+            return true;
+    return false;
+}
+
+static void explain_unknown(struct check *check, const char *name)
+{
+    char copy[WHY_SIZE];
+    const char *all[NAMES_MAX + 1] = {NULL};
+    size_t n = 0;
+    snprintf(copy, sizeof(copy), "%s", check->allowed);
+    char *rest = NULL;
+    for (char *one = strtok_r(copy, " ", &rest); one && n < NAMES_MAX;
+         one = strtok_r(NULL, " ", &rest))
+        all[n++] = one;
+    const char *nearest = text_nearest(name, all);
+    snprintf(check->why, sizeof(check->why), "the query has no parameter `%.40s`; %s%s%s",
+             name,
+             nearest  ? "did you mean `"
+             : all[0] ? "it takes "
+                      : "this address takes none",
+             nearest ? nearest : check->allowed, nearest ? "`?" : "");
+}
+
+static void check_one(void *user, const char *name, const char *value)
+{
+    struct check *check = user;
+    if (check->why[0])
+        return;
+    if (!is_among(check->allowed, name)) {
+        explain_unknown(check, name);
+        return;
+    }
+    for (size_t i = 0; i < check->n; i++)
+        if (!strcmp(check->seen[i], name))
+            snprintf(check->why, sizeof(check->why), "`%s` is in the query twice", name);
+    if (!value || !scan_is_utf8(value, strlen(value)))
+        snprintf(check->why, sizeof(check->why), "`%s` of the query %s", name,
+                 value ? "is not UTF-8" : "has no value");
+    check->seen[check->n++] = name; /* each name once: as many as are allowed */
+}
+
+/* What is misspelt would be left out in silence: a filter that filters nothing. */
+static bool has_good_query(const struct route *route, struct http_request *request)
+{
+    struct check check = {.allowed = route->query};
+    if (!route->query)
+        return true;
+    http_each_query(request, check_one, &check);
+    if (check.why[0])
+        problem_reply(request, ERR_bad_request, check.why, 0);
+    return !check.why[0];
+}
+
+/* Only a webhook's body means something as it came; what reads others reads them plain.
+ */
+static bool is_plain(const struct route *route, struct http_request *request)
+{
+    const char *coding = http_header(request, "Content-Encoding");
+    if (route->scopes == SCOPE_NONE || !coding || !strcasecmp(coding, "identity"))
+        return true;
+    problem_reply(request, ERR_unsupported_media, "compressed bodies are not taken", 0);
+    return false;
+}
+
+/* --- the request --- */
+
+/* The target without scheme and host: a proxy may send them (RFC 9112, section 3.2.2). */
+static const char *origin_form(const char *target)
+{
+    size_t n = !strncasecmp(target, "http://", 7)    ? 7
+               : !strncasecmp(target, "https://", 8) ? 8
+                                                     : 0;
+    return n ? target + n + strcspn(target + n, "/?") : target;
+}
+
 void route_request(struct gateway *gateway, struct http_request *request)
 {
-    const char *target = http_target(request);
+    const char *target = origin_form(http_target(request));
     size_t n = strcspn(target, "?");
     char params[PARAMS_MAX][PARAM_SIZE], allowed[64] = "";
     for (size_t i = 0; i < N_ROUTES; i++) {
@@ -181,11 +286,12 @@ void route_request(struct gateway *gateway, struct http_request *request)
         if (!fits(route->path, target, n, params))
             continue;
         if (!has_method(route, http_method(request))) {
-            add_allowed(allowed, sizeof(allowed), route->method);
+            add_allowed(allowed, sizeof(allowed), route);
             continue;
         }
         http_set_tag(request, (unsigned)i + 1);
-        if (has_room(gateway, route, request) && may(gateway, route, request))
+        if (has_room(gateway, route, request) && may(gateway, route, request) &&
+            has_good_query(route, request) && is_plain(route, request))
             route->handle(gateway, request, (const char *const[]){params[0], params[1]});
         return;
     }

@@ -200,9 +200,6 @@ static const char *read_request(struct gateway *gateway, struct http_request *re
     const char *last = http_header(request, "Last-Event-ID");
     const char *why = query_filter(gateway, request, &ret->filter);
     struct ledger_filter *f = &ret->filter;
-    if (!why && (f->since_us || f->until_us || f->limit || f->cursor))
-        why = "since, until, limit and cursor are for /v1/log; a stream goes on from "
-              "Last-Event-ID";
     ret->after = (struct position){end, UINT32_MAX};
     if (!why && last && *last && !read_last_id(last, &ret->after))
         why = "Last-Event-ID is not an id of this stream";

@@ -277,6 +277,24 @@ bool text_is_type(const char *type, size_t n)
     return true;
 }
 
+bool text_is_pattern(const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n < 1 || n > 200)
+        return false;
+    for (const char *at = text;;) {
+        size_t len = strcspn(at, ".");
+        bool is_last = !at[len];
+        bool is_wild = len == 1 && (*at == '*' || (*at == '>' && is_last));
+        if (!is_wild && !text_is_type(at, len))
+            return false;
+        if (is_last)
+            return true;
+        at += len + 1;
+    }
+}
+
 bool text_is_name(const char *name)
 {
     size_t n = strlen(name);

@@ -34,6 +34,8 @@ bool text_match_type(const char *pattern, const char *type, size_t type_len);
 /* Is this a legal event type: 1 to 200 of [a-z0-9_.-] (upper case allowed inside a provider's type),
  * no empty segment? */
 bool text_is_type(const char *type, size_t n);
+/* Is this one that text_match_type may match with: segments of a type, `*`, `>` as the last? */
+bool text_is_pattern(const char *text);
 /* Is it a legal name (integration, group, endpoint): 1 to 64 of [a-z0-9_-], first a letter? */
 bool text_is_name(const char *name);
 /* The candidate nearest to `word` (edit distance at most a third of its length and one), or NULL.

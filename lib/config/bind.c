@@ -88,24 +88,6 @@ static void set_default(struct binding *b, const struct field *field, void *base
 
 /* --- lists and mappings of values --- */
 
-static bool is_pattern(const char *text)
-{
-    size_t n = strlen(text);
-
-    if (n < 1 || n > 200)
-        return false;
-    for (const char *at = text;;) {
-        size_t len = strcspn(at, ".");
-        bool is_last = !at[len];
-        bool is_wild = len == 1 && (*at == '*' || (*at == '>' && is_last));
-        if (!is_wild && !text_is_type(at, len))
-            return false;
-        if (is_last)
-            return true;
-        at += len + 1;
-    }
-}
-
 static void bind_types(struct binding *b, const struct field *field, struct node *node,
                        void *base)
 {
@@ -117,7 +99,7 @@ static void bind_types(struct binding *b, const struct field *field, struct node
     for (struct node *item = node->first; item; item = item->next) {
         if (!is_kind(b, item, NODE_SCALAR, expected))
             continue;
-        if (is_pattern(item->text))
+        if (text_is_pattern(item->text))
             list[n++] = mem_text(item->text);
         else
             problem_add(b->problems, item->mark, "this is no event type; expected %s",

@@ -633,6 +633,26 @@ void http_each_header(const struct http_request *request, http_header_fn fn, voi
     MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, each_header, &each);
 }
 
+struct each_query {
+    http_query_fn fn;
+    void *user;
+};
+
+static enum MHD_Result each_query(void *user, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    (void)kind;
+    struct each_query *each = user;
+    each->fn(each->user, name, value);
+    return MHD_YES;
+}
+
+void http_each_query(const struct http_request *request, http_query_fn fn, void *user)
+{
+    struct each_query each = {fn, user};
+    MHD_get_connection_values(request->mhd, MHD_GET_ARGUMENT_KIND, each_query, &each);
+}
+
 const void *http_body(const struct http_request *request, size_t *ret_len)
 {
     *ret_len = request->body.len;

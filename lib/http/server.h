@@ -68,6 +68,9 @@ const char *http_target(const struct http_request *request);                    
 const char *http_query(const struct http_request *request, const char *name);    /* decoded value, NULL when absent */
 const char *http_header(const struct http_request *request, const char *name);   /* NULL when absent; first of several */
 unsigned http_header_count(const struct http_request *request, const char *name);
+/* The parameters of the query in their order, decoded; value is NULL where there is no `=`. */
+typedef void (*http_query_fn)(void *user, const char *name, const char *value);
+void http_each_query(const struct http_request *request, http_query_fn fn, void *user);
 /* All headers in their order. */
 typedef void (*http_header_fn)(void *user, const char *name, const char *value);
 void http_each_header(const struct http_request *request, http_header_fn fn, void *user);

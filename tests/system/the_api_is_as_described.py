@@ -35,6 +35,27 @@ def test_every_route_is_described_and_nothing_else(api):
         assert sorted(sum((entry["token"] for entry in operation["security"]), [])) == needed, path
 
 
+def test_every_parameter_of_the_query_is_described_and_no_other_is_taken(api):
+    source = (harness.ROOT / "gateway/route.c").read_text()
+    common = re.search(r'#define FILTER "([^"]*)"', source)[1]
+    routes = re.findall(r'^    \{"(\w+)", "(/[^"]*)", [^{}]*?\w+,\s+((?:FILTER ?)?(?:"[^"]*")?|NULL),\s+\w+\}', source, re.M)
+    assert len(routes) == len(api.operations())
+    for method, path, query in routes:
+        operation = next(o for (m, p), o in api.operations().items() if m.upper() == method and re.sub(r"\{\w+\}", "*", p) == path)
+        told = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
+        taken = set((common if "FILTER" in query else "").split()) | set("".join(re.findall('"([^"]*)"', query)).split())
+        assert told == taken, path
+        if query == "NULL":
+            continue
+        target = re.sub(r"\*", "x", path)
+        name = sorted(told or {"x"})[0]
+        unknown = api.ask(method, f"{target}?{name}x=1", expect=400)
+        assert f"`{name}x`" in unknown["detail"], unknown
+        for name in told:
+            for wrong in (f"{name}=1&{name}=1", name, f"{name}=%FF"):
+                assert f"`{name}`" in api.ask(method, f"{target}?{wrong}", expect=400)["detail"]
+
+
 def test_the_description_is_whole(api):
     assert api.doc["openapi"] == "3.1.0"
     names = [operation["operationId"] for operation in api.operations().values()]

@@ -575,6 +575,80 @@ static void status_is_the_brokers_answer(void **state)
     assert_int_equal(away.status, 503);
 }
 
+/* What is misspelt must not be left out in silence. */
+static void query_that_is_not_as_described_is_refused(void **state)
+{
+    struct box *box = *state;
+    static const struct {
+        const char *method, *target, *why;
+    } cases[] = {
+        {"GET", "/v1/log?statis=failed", "did you mean `status`?"},
+        {"GET", "/v1/log?zzz=1", "it takes service type"},
+        {"GET", "/v1/audit?since=1h", "this address takes none"},
+        {"GET", "/v1/log?limit=1&limit=2", "`limit` is in the query twice"},
+        {"GET", "/v1/log?limit", "`limit` of the query has no value"},
+        {"GET", "/v1/log?key=%FF", "`key` of the query is not UTF-8"},
+        {"GET", "/v1/log?limit=%2B5", "limit is a number"},
+        {"GET", "/v1/log?type=a..b", "`*` stands for one segment"},
+        {"GET", "/v1/log?type=a.>.b", "`*` stands for one segment"},
+        {"GET", "/v1/log?class=none", "class is one of permanent"},
+        {"GET", "/v1/log?since=1h&until=2h", "since is not before until"},
+        {"POST", "/v1/calls/payment/charge?wiat=0", "did you mean `wait`?"},
+        {"GET", "/v1/stream?since=1h", "no parameter `since`"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        _answer_ struct answer answer =
+            get(box, cases[i].method, cases[i].target, AUTH, "");
+        const char *why = js_text(answer.body, "detail", "");
+        if (answer.status != 400 || !strstr(why, cases[i].why))
+            fail_msg("%s: %d, %s", cases[i].target, answer.status, why);
+    }
+    _answer_ struct answer health = get(box, "GET", "/healthz?probe=1", "", "");
+    assert_int_equal(health.status, 200);
+}
+
+static void sentence_on_classes_names_them_all(void **state)
+{
+    (void)state;
+    for (unsigned class = 1; class < CLASS_COUNT; class ++)
+        assert_non_null(strstr(QUERY_CLASS_WHY, class_name(class)));
+}
+
+static void blank_of_a_time_is_the_plus_it_was(void **state)
+{
+    (void)state;
+    uint64_t plus = 0, blank = 0;
+    assert_true(query_time("2026-01-01T00:00:00+02:00", &plus));
+    assert_true(query_time("2026-01-01T00:00:00 02:00", &blank));
+    assert_true(plus == blank);
+    assert_false(query_time("2026-01-01T00:00:00 0200", &blank));
+    assert_true(query_when("1970-01-01T00:00:00Z", 5, &blank) && blank > 0);
+}
+
+static void request_is_found_whatever_its_form(void **state)
+{
+    struct box *box = *state;
+    static const struct {
+        const char *method, *target, *headers;
+        int status;
+    } cases[] = {
+        {"GET", "http://localhost/healthz", "", 200},
+        {"GET", "HTTPS://localhost:8443/healthz?x", "", 200},
+        {"GET", "http://localhost", "", 404},
+        {"HEAD", "/v1/openapi.json", "", 200},
+        {"HEAD", "/v1/groups/g/next?wait=0", AUTH, 405}, /* it would lend */
+        {"POST", "/v1/redrive", AUTH "Content-Encoding: gzip\r\n", 415},
+        {"POST", "/v1/events", AUTH "Content-Encoding: br\r\n", 415},
+        {"POST", "/v1/redrive", AUTH "Content-Encoding: identity\r\n", 400},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        _answer_ struct answer answer =
+            get(box, cases[i].method, cases[i].target, cases[i].headers, "");
+        if (answer.status != cases[i].status)
+            fail_msg("%s %s: %d", cases[i].method, cases[i].target, answer.status);
+    }
+}
+
 /* --- events --- */
 
 #define STRUCTURED AUTH "Content-Type: application/cloudevents+json\r\n"
@@ -987,6 +1061,10 @@ int main(void)
         TEST(webhook_is_held_while_the_broker_is_away),
         TEST(addresses_methods_and_tokens),
         TEST(status_is_the_brokers_answer),
+        TEST(query_that_is_not_as_described_is_refused),
+        TEST(sentence_on_classes_names_them_all),
+        TEST(blank_of_a_time_is_the_plus_it_was),
+        TEST(request_is_found_whatever_its_form),
         TEST(structured_event_is_kept_as_written),
         TEST(binary_event_takes_its_attributes_from_headers),
         TEST(binary_header_may_be_quoted_and_holds_utf8),
