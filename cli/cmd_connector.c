@@ -183,10 +183,10 @@ static void print_scenario(void *user, const char *scenario, const char *operati
 
 static int run_scenarios(struct cli *cli, struct trial *t)
 {
+    bool is_ours = t->has_subject && subject_calls_address(&t->subject);
     struct check check = {.stand = &t->stand,
-                          .service = t->has_subject ? &t->service : NULL,
-                          .subject = t->has_subject ? &t->subject : NULL,
-                          .is_lines = t->has_subject && t->subject.is_lines};
+                          .service = is_ours ? &t->service : NULL,
+                          .subject = t->has_subject ? &t->subject : NULL};
     unsigned broken = scenarios_run(&check, print_scenario, cli);
 
     if (interrupt_came())
@@ -344,10 +344,11 @@ static int run_case(struct cli *cli, struct trial *t, const struct connector_arg
     struct result result;
     char how[100];
 
-    if (a->dry_run && t->subject.is_lines)
+    if (a->dry_run && !subject_calls_address(&t->subject))
         return cli_fail(CLI_USAGE,
-                        "--dry-run: a program of lines makes its requests itself; "
-                        "only its outcome can be seen");
+                        "--dry-run: a program of lines makes its requests itself, and "
+                        "this one cannot be told where: its manifest has no option "
+                        "`" SUBJECT_ADDRESS "`; without --dry-run its outcome is shown");
     if (!a->dry_run)
         start.base_url =
             js_text(given, "base_url", js_text(t->subject.manifest, "base_url", NULL));

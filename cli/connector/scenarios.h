@@ -14,7 +14,6 @@ struct check {
     struct stand *stand;
     struct fake_service *service; /* NULL: what it calls is not ours */
     struct subject *subject;      /* NULL: it was started by somebody else */
-    bool is_lines;                /* a program of lines: it calls nobody we know */
     const struct json *operation; /* of the manifest, while a scenario is about one */
     char why[700];                /* of a claim that is broken or could not be tried */
 };

@@ -240,7 +240,8 @@ const uint8_t *stand_event_id(const struct stand *stand)
 struct position stand_deliver(struct stand *stand, const struct stand_event *event)
 {
     struct buf body = BUF_NULL, records = BUF_NULL;
-    uint64_t now_us = loop_wall_us(stand->loop);
+    uint64_t now_us = loop_wall_us(stand->loop),
+             committed_us = event->committed_us ? event->committed_us : now_us;
 
     stand->block += !event->is_again;
     record_add(&records,
@@ -250,7 +251,7 @@ struct position stand_deliver(struct stand *stand, const struct stand_event *eve
                    .type = event->type,
                    .id = stand_event_id(stand),
                    .key = event->key,
-                   .time_us = now_us,
+                   .time_us = committed_us,
                    .deadline_us = event->deadline_us,
                    .integration = integration_hash(stand->name ? stand->name : ""),
                    .data = event->data,
@@ -262,7 +263,7 @@ struct position stand_deliver(struct stand *stand, const struct stand_event *eve
                                 .attempt =
                                     (uint16_t)(event->attempt ? event->attempt : 1),
                                 .flags = event->in_doubt ? SLICE_DOUBT : 0,
-                                .timestamp_us = now_us};
+                                .timestamp_us = committed_us};
     buf_add(&body, &slice, sizeof(slice));
     buf_add(&body, records.bytes, records.len);
     say(stand, MSG_DELIVER, 0, &body, 1);

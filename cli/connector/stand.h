@@ -51,7 +51,8 @@ struct stand_event {
     size_t data_len;
     const char *key;
     uint64_t deadline_us;
-    unsigned attempt; /* 0 is 1 */
+    uint64_t committed_us; /* 0: now */
+    unsigned attempt;      /* 0 is 1 */
     bool in_doubt;
     bool is_again; /* the same event as the one before, at its place */
 };

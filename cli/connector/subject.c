@@ -19,9 +19,13 @@
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/sdk/call.h"
 #include "lib/sdk/program.h"
 #include "lib/worker/capture.h"
 #include "lib/worker/spawn.h"
+
+/* Long enough for a program that asks too soon to be told from one that waits. */
+#define LOOKUP_AFTER_MS "200"
 
 enum {
     MANIFEST_TIMEOUT_US = 10000000,
@@ -99,28 +103,42 @@ static void put_text(struct buf *out, const char *text)
     js_free(value);
 }
 
-/* What is given, or for a required one without a default something of its type. */
-static void put_options(const struct subject *subject, const struct json *given,
+/* What is given, or the address, or for a required one without a default something of its
+ * type; NULL where it may be left out. */
+static struct json *option_value(const struct json *option, const struct json *given,
+                                 const char *base_url)
+{
+    const char *name = js_text(option, "name", ""),
+               *type = js_text(option, "type", "text");
+    const char *made_up = strcmp(type, "int") == 0    ? "1"
+                          : strcmp(type, "bool") == 0 ? "true"
+                                                      : "\"example\"";
+    char error[100];
+
+    if (js_get(given, name))
+        return js_copy(js_get(given, name));
+    if (base_url && strcmp(name, SUBJECT_ADDRESS) == 0)
+        return js_from_text(base_url, strlen(base_url));
+    return js_bool(option, "required", false) && !js_text(option, "default", NULL)
+               ? js_parse(made_up, strlen(made_up), error, sizeof(error))
+               : NULL;
+}
+
+static void put_options(const struct subject *subject, const struct subject_start *start,
                         struct buf *out)
 {
     const struct json *options = js_get(subject->manifest, "options");
-    const char *separator = "";
+    const char *separator = "", *base_url = subject->is_lines ? start->base_url : NULL;
 
     buf_text(out, "    options: {");
     for (size_t i = 0; i < js_count(options); i++) {
-        const struct json *o = js_at(options, i);
-        const char *name = js_text(o, "name", ""), *type = js_text(o, "type", "text");
-        const struct json *value = js_get(given, name);
-        if (!value && (!js_bool(o, "required", false) || js_text(o, "default", NULL)))
+        struct json *value = option_value(js_at(options, i), start->options, base_url);
+        if (!value)
             continue;
-        buf_format(out, "%s %s: ", separator, name);
+        buf_format(out, "%s %s: ", separator, js_text(js_at(options, i), "name", ""));
+        js_write(value, 0, out);
+        js_free(value);
         separator = ",";
-        if (value)
-            js_write(value, 0, out);
-        else
-            buf_text(out, strcmp(type, "int") == 0    ? "1"
-                          : strcmp(type, "bool") == 0 ? "true"
-                                                      : "example");
     }
     buf_text(out, " }\n");
 }
@@ -153,7 +171,7 @@ static int write_config(const struct subject *subject, const struct subject_star
                    start->is_private ? "true" : "false");
     }
     buf_text(&text, "    limits: { timeout: 5s, concurrency: 8 }\n");
-    put_options(subject, start->options, &text);
+    put_options(subject, start, &text);
     if (subject->is_lines)
         put_command(subject, &text);
     bool is_written = file && fwrite(text.bytes, 1, text.len, file) == text.len;
@@ -226,6 +244,16 @@ static char *make_secrets(const struct subject *subject,
 
 /* --- life --- */
 
+bool subject_calls_address(const struct subject *subject)
+{
+    const struct json *options = js_get(subject->manifest, "options");
+
+    for (size_t i = 0; i < js_count(options); i++)
+        if (strcmp(js_text(js_at(options, i), "name", ""), SUBJECT_ADDRESS) == 0)
+            return true;
+    return !subject->is_lines;
+}
+
 static char *beside_us(const char *name)
 {
     char path[PATH_MAX];
@@ -260,6 +288,7 @@ static int start_program(struct subject *subject, const char *config, char *secr
                 *log = mem_format("%s/stderr", subject->directory);
     char *argv[SUBJECT_WORDS_MAX + 8] = {NULL};
     size_t n = subject->is_lines ? 1 : subject->n_words;
+    const char *const variables[] = {LOOKUP_AFTER_VARIABLE "=" LOOKUP_AFTER_MS, NULL};
 
     memcpy(argv, subject->words, n * sizeof(*argv));
     if (subject->is_lines)
@@ -274,6 +303,7 @@ static int start_program(struct subject *subject, const char *config, char *secr
     int memory = spawn_memory(secrets, strlen(secrets));
     subject->pid = spawn(&(struct spawn_options){.argv = argv,
                                                  .directory = subject->directory,
+                                                 .variables = variables,
                                                  .input = -1,
                                                  .output = errors,
                                                  .errors = errors,

@@ -10,6 +10,7 @@
 struct json;
 
 #define SUBJECT_INTEGRATION "under-check"
+#define SUBJECT_ADDRESS     "base_url" /* the option by which a program of lines is told */
 
 enum { SUBJECT_WORDS_MAX = 32 /* of the program's command line */ };
 
@@ -42,6 +43,9 @@ struct subject_start {
 };
 int subject_start(struct subject *subject, const struct subject_start *start, char *error,
                   size_t error_size);
+/* Does it call the base_url that it is given?  The SDK sees to that; a program of lines
+ * does where it has an option of that name. */
+bool subject_calls_address(const struct subject *subject);
 /* The endpoint at which it looks for its broker; to be freed. */
 char *subject_endpoint(const struct subject *subject);
 bool subject_is_running(struct subject *subject);

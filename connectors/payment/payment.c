@@ -405,6 +405,10 @@ static const struct sb_operation operations[] = {
      .lookup_request = charge_lookup,
      .lookup_answer = charge_found,
      .lookup_after_s = 60,
+     .example_found =
+         "{\"data\":[{\"id\":\"pi_1\",\"status\":\"succeeded\",\"amount\":2000,"
+         "\"currency\":\"eur\",\"latest_charge\":\"ch_1\"}]}",
+     .example_absent = "{\"data\":[]}",
      .repeat = SB_REPEAT_KEYED,
      .key_lifetime_s = KEY_LIFETIME_S,
      .price = charge_price,
@@ -426,6 +430,10 @@ static const struct sb_operation operations[] = {
      SB_BRANCHES(refund_request, refund_succeeded, stripe_failed),
      .lookup_request = refund_lookup,
      .lookup_answer = refund_found,
+     .example_found =
+         "{\"data\":[{\"id\":\"re_1\",\"status\":\"succeeded\",\"amount\":500,"
+         "\"metadata\":{\"" STRIPE_REFERENCE "\":\"@KEY@\"}}]}",
+     .example_absent = "{\"data\":[]}",
      .repeat = SB_REPEAT_KEYED,
      .key_lifetime_s = KEY_LIFETIME_S,
      .price_text = "none",

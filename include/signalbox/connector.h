@@ -359,6 +359,11 @@ struct sb_operation {
     /* How long after a call its effect may still be on the way into what the lookup
      * finds: it is asked no sooner; at most 60, 0: 10 seconds. */
     uint32_t lookup_after_s;
+    /* What the service answers to a lookup with 200 when it has happened, and (with
+     * `absent_status`, 0: 200) when it has not, as JSON, for `signalbox connector check`.
+     * @KEY@ in it stands for sb_idempotency_key.  NULL: not checked. */
+    const char *example_found, *example_absent;
+    uint32_t absent_status;
     enum sb_repeat repeat;
     uint32_t key_lifetime_s; /* KEYED: how long the service remembers a key; never used
                                 again past it */

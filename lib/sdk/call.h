@@ -37,6 +37,10 @@ enum {
 };
 
 /* The integration a connector process serves. All borrowed. */
+/* A variable of the environment, milliseconds: the pause before a lookup, where base_url
+ * is on 127.0.0.1. */
+#define LOOKUP_AFTER_VARIABLE "SIGNALBOX_LOOKUP_AFTER_MS"
+
 struct integration {
     const struct sb_connector *connector;
     const struct sb_provider *provider; /* a row of the connector's; NULL: it has none */
@@ -44,6 +48,7 @@ struct integration {
     char *const *option_names, *const *option_values;
     size_t n_options;
     uint64_t timeout_us;
+    uint64_t lookup_after_us; /* instead of what the operations say; 0: as they say */
     bool allow_private_network;
     bool is_consumer; /* of a group: the first operation takes every event, and what comes
                          of it is an acknowledgement instead of an outcome */

@@ -25,6 +25,8 @@ static uint64_t pause_of(const struct call *call)
 {
     uint32_t s = call->operation->lookup_after_s;
 
+    if (call->integration->lookup_after_us)
+        return call->integration->lookup_after_us;
     return (s ? s : CALL_LOOKUP_AFTER_S) * UINT64_C(1000000);
 }
 

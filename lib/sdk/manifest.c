@@ -82,6 +82,15 @@ static void check_examples(const struct sb_operation *o, struct buf *errors)
         buf_format(errors, "operation %s: `example_answer` is not JSON\n", o->name);
     js_free(data);
     js_free(answer);
+    const char *const lookups[] = {o->example_found, o->example_absent};
+    for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]); i++) {
+        struct json *found = example(lookups[i]);
+        if (lookups[i] && (!found || !o->lookup_request))
+            buf_format(errors, "operation %s: `%s` %s\n", o->name,
+                       i ? "example_absent" : "example_found",
+                       found ? "goes with a lookup" : "is not JSON");
+        js_free(found);
+    }
 }
 
 static void check_webhook(const struct sb_webhook *w, struct buf *errors)
@@ -195,6 +204,10 @@ static struct json *operation(const struct sb_operation *o)
     js_set_text(out, "test", o->test);
     js_set(out, "example", example(o->example));
     js_set(out, "example_answer", example(o->example_answer));
+    js_set(out, "example_found", example(o->example_found));
+    js_set(out, "example_absent", example(o->example_absent));
+    if (o->absent_status)
+        js_set_int(out, "absent_status", o->absent_status);
     js_set_bool(out, "is_harmless", o->is_harmless);
     js_set_bool(out, "is_poll", o->is_poll);
     js_set_int(out, "timeout_ms", o->timeout_ms);

@@ -12,6 +12,8 @@
 #include "lib/sdk/manifest.h"
 #include "lib/sdk/provider.h"
 
+enum { EXAMPLES = 4 /* of an operation: example, example_answer, _found, _absent */ };
+
 struct program {
     struct json *manifest; /* the texts of the tables are its */
     struct sb_connector connector;
@@ -21,7 +23,7 @@ struct program {
     struct sb_secret *secrets;
     struct sb_failure_mode *failures;
     const char **publishes;
-    char **examples; /* the texts of `example` and `example_answer` */
+    char **examples; /* EXAMPLES texts of each operation */
 };
 
 /* --- functions of the tables --- */
@@ -78,6 +80,7 @@ static const struct member operation_members[] = {
     MEMBER(sb_operation, REPEAT, repeat),
     MEMBER(sb_operation, COUNT, key_lifetime_s),
     MEMBER(sb_operation, COUNT, lookup_after_s),
+    MEMBER(sb_operation, COUNT, absent_status),
     {"price", TEXT, offsetof(struct sb_operation, price_text)},
     MEMBER(sb_operation, PRICE, price_max),
     MEMBER(sb_operation, TEXT, degrade),
@@ -181,8 +184,9 @@ static const struct member *member_find(const struct member *members, const char
 /* Members that are read elsewhere, or that only a connector on the bus has. */
 static bool is_foreign(const char *name)
 {
-    static const char *const names[] = {"lookup", "key_header", "example",
-                                        "example_answer", "has_price"};
+    static const char *const names[] = {
+        "lookup",        "key_header",     "example",  "example_answer",
+        "example_found", "example_absent", "has_price"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(names[i], name) == 0)
@@ -256,13 +260,14 @@ static void give_examples(struct program *program)
 {
     const struct json *rows = js_get(program->manifest, "operations");
 
-    program->examples = mem_array(2 * js_count(rows) + 1, sizeof(char *));
+    program->examples = mem_array(EXAMPLES * js_count(rows) + 1, sizeof(char *));
     for (size_t i = 0; program->operations[i].name; i++) {
-        char **own = &program->examples[2 * i];
-        own[0] = example_text(js_at(rows, i), "example");
-        own[1] = example_text(js_at(rows, i), "example_answer");
-        program->operations[i].example = own[0];
-        program->operations[i].example_answer = own[1];
+        struct sb_operation *o = &program->operations[i];
+        char **own = &program->examples[EXAMPLES * i];
+        o->example = own[0] = example_text(js_at(rows, i), "example");
+        o->example_answer = own[1] = example_text(js_at(rows, i), "example_answer");
+        o->example_found = own[2] = example_text(js_at(rows, i), "example_found");
+        o->example_absent = own[3] = example_text(js_at(rows, i), "example_absent");
     }
 }
 
@@ -338,7 +343,7 @@ void program_free(struct program *program)
         return;
     size_t n = js_count(js_get(program->manifest, "operations"));
 
-    for (size_t i = 0; program->examples && i < 2 * n; i++)
+    for (size_t i = 0; program->examples && i < EXAMPLES * n; i++)
         free(program->examples[i]);
     free(program->examples);
     js_free(program->manifest);

@@ -156,6 +156,88 @@ def test_the_kit_finds_what_is_broken(made, tmp_path, fault):
     assert any(result == "FAILED" and claim in scenario for result, _, scenario in scenarios(done.stdout)), done.stdout
 
 
+# The template's `create` as a service has it that knows no keys, but can be asked for what it has made.
+LOOKUP = {
+    "/* --- get: {id} --- */": """static enum sb_verdict create_lookup(const struct sb_event *event, struct sb_request *request, struct sb_outcome *outcome)
+{
+    (void)outcome;
+    sb_call(request, "GET", "/v1/things");
+    sb_field(request, "reference", sb_idempotency_key(event));
+    return SB_DONE;
+}
+
+static enum sb_verdict create_found(const struct sb_event *event, const struct sb_answer *answer, struct sb_outcome *outcome)
+{
+    if (sb_status(answer) == 404)
+        return sb_absent(outcome);
+    if (sb_status(answer) != 200)
+        return sb_default(outcome, "the lookup was answered %u", sb_status(answer));
+    return create_succeeded(event, answer, outcome);
+}
+
+/* --- get: {id} --- */""",
+    '.repeat = SB_REPEAT_KEYED, /* the service takes an Idempotency-Key ... */': '''.repeat = SB_REPEAT_NEVER,
+     .lookup_request = create_lookup,
+     .lookup_answer = create_found,
+     .example_found = "{\\"id\\":\\"t_1\\",\\"reference\\":\\"@KEY@\\"}",
+     .example_absent = "{}",
+     .absent_status = 404,''',
+    ".key_lifetime_s = 24 * 3600, /* ... and remembers it for a day */": "",
+}
+LOST, DOUBT = "a lost answer is looked up, not sent again", "doubt is looked up before anything is sent"
+# What is broken in it, and the claim that has to fail; nothing: all hold.
+LOOKUP_FAULTS = {
+    "nothing": ("", "", None),
+    "what happened is not seen": ("if (sb_status(answer) == 404)", "if (sb_status(answer) < 500)", LOST),
+    "whatever it says is taken for a success": ("if (sb_status(answer) == 404)", "if (sb_status(answer) == 404 || sb_status(answer) == 403) { sb_put_text(sb_result(outcome), \"id\", \"t_1\"); return SB_DONE; } if (0)", LOST),
+    "the lookup does it once more": ('sb_call(request, "GET", "/v1/things");\n    sb_field(request, "reference", sb_idempotency_key(event));', 'sb_call(request, "POST", "/v1/things");', LOST),
+    "another refusal than 404 means that it did not happen": ("sb_status(answer) == 404", "sb_status(answer) >= 400", DOUBT),
+}
+
+
+@pytest.mark.parametrize("fault", LOOKUP_FAULTS)
+def test_the_kit_tries_lookups(made, tmp_path, fault):
+    before, after, claim = LOOKUP_FAULTS[fault]
+    shutil.copy(made / "meson.build", tmp_path)
+    source = (made / "weather.c").read_text()
+    for old, new in [*LOOKUP.items(), (before, after)]:
+        assert old in source, "the template has changed: mend this test"
+        source = source.replace(old, new, 1)
+    (tmp_path / "weather.c").write_text(source)
+    run("meson", "setup", "build", cwd=tmp_path)
+    run("ninja", "-C", "build", cwd=tmp_path)
+    done = run("signalbox", "connector", "check", "build/signalbox-weather", "--json", cwd=tmp_path, check=False)
+    results = scenarios(done.stdout)
+    assert {(LOST, "get", "skipped"), (DOUBT, "get", "skipped")} <= {(scenario, operation, result) for result, operation, scenario in results}
+    if claim:
+        assert done.returncode == 1 and ("FAILED", "create", claim) in results, done.stdout
+    else:
+        assert done.returncode == 0 and {("ok", "create", LOST), ("ok", "create", DOUBT)} <= set(results), done.stdout
+
+
+def test_a_program_of_lines_that_has_an_address_is_tried_like_the_others(tmp_path):
+    run("signalbox", "connector", "new", "tide", "--lang", "python", cwd=tmp_path)
+    done = run("signalbox", "connector", "check", "/usr/bin/python3", "tide/tide.py", "--json", cwd=tmp_path)
+    assert {result for result, operation, scenario in scenarios(done.stdout) if "look" not in scenario} == {"ok"}, done.stdout
+    shown = json.loads(run("signalbox", "connector", "run", "/usr/bin/python3", "tide/tide.py", "--once", "tide/event.json", "--dry-run", cwd=tmp_path).stdout)
+    assert (shown["method"], shown["target"], shown["body"]) == ("POST", "/v1/things", {"name": "test"})
+    assert set(shown["headers"]["Authorization"]) == {"*"} and shown["headers"]["Idempotency-Key"]
+    source = (tmp_path / "tide/tide.py").read_text()
+    for before, after, claim in (('int(wish) * 1000', '0', "429 gives"), ('question["key"]', 'os.urandom(16).hex()', "doubt is minded"),
+                                 ('"failed": {"class": "permanent", "message": f"the', '"succeeded": {"message": f"the', "its failed branch")):
+        assert before in source, "the template has changed: mend this test"
+        (tmp_path / "tide/broken.py").write_text(source.replace(before, after))
+        done = run("signalbox", "connector", "check", "/usr/bin/python3", "tide/broken.py", "--json", cwd=tmp_path, check=False)
+        assert any(result == "FAILED" and claim in scenario for result, _, scenario in scenarios(done.stdout)), (claim, done.stdout)
+
+
+def test_a_program_of_lines_without_an_address_says_why_there_is_no_dry_run(tmp_path):
+    (tmp_path / "case.json").write_text('{"operation": "level", "data": {"sku": "tea"}}')
+    done = run("signalbox", "connector", "run", "/usr/bin/python3", harness.ROOT / "docs/examples/exec_connector.py", "stock.db", "--once", "case.json",
+               "--dry-run", cwd=tmp_path, check=False)
+    assert done.returncode == 2 and "no option `base_url`" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["payment", "http", "email", "messaging", "ai", "maps", "exec"])
 def test_our_own_conform(tmp_path, name):
     program = ["/usr/bin/python3", str(harness.ROOT / "docs/examples/exec_connector.py"), "stock.db"] if name == "exec" else [harness.program(f"signalbox-{name}")]

@@ -25,7 +25,9 @@
 static const char manifest[] =
     "{\"exec\":1,\"name\":\"t\",\"version\":\"1\",\"operations\":["
     "{\"name\":\"once\"},"
-    "{\"name\":\"asked\",\"repeat\":\"never\",\"lookup\":true,\"lookup_after_s\":5},"
+    "{\"name\":\"asked\",\"repeat\":\"never\",\"lookup\":true,\"lookup_after_s\":5,"
+    "\"example_found\":{\"key\":\"@KEY@\"},\"example_absent\":{},"
+    "\"absent_status\":404},"
     "{\"name\":\"safe\",\"repeat\":\"safe\",\"is_poll\":true,\"timeout_ms\":700},"
     "{\"name\":\"keyed\",\"repeat\":\"keyed\",\"key_lifetime_s\":3600,"
     "\"price_max\":{\"currency\":\"USD\",\"micros\":5},\"example\":{\"a\":1},"
@@ -100,6 +102,9 @@ static void a_manifest_is_refused_with_the_place_of_each_mistake(void **state)
          "7}]"
          "}",
          "operation a: `example` is not a JSON object"},
+        {"{\"name\":\"t\",\"version\":\"1\",\"operations\":[{\"name\":\"a\","
+         "\"example_found\":{}}]}",
+         "operation a: `example_found` goes with a lookup"},
         {"{\"name\":\"t\",\"operations\":[{\"name\":\"a\",\"retries\":1}]}",
          "operations.0.retries: there is no such member"},
         {"{\"name\":\"t\",\"options\":[{\"name\":\"a\",\"type\":\"float\"}]}",
@@ -132,6 +137,8 @@ static void what_our_connectors_print_is_read_again(void **state)
     assert_string_equal(buf_str(&first), buf_str(&second));
     assert_non_null(strstr(buf_str(&first), "\"example\":{\"a\":1}"));
     assert_non_null(strstr(buf_str(&first), "\"price_max\":{\"currency\":\"USD\""));
+    assert_non_null(strstr(buf_str(&first), "\"example_found\":{\"key\":\"@KEY@\"}"));
+    assert_non_null(strstr(buf_str(&first), "\"absent_status\":404"));
     program_free(again);
     buf_fini(&first);
     buf_fini(&second);
