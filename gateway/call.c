@@ -6,36 +6,24 @@
  * made with the highest bit set, if there is no outcome yet. */
 #include "gateway/call.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "gateway/call_request.h"
 #include "gateway/gateway.h"
-#include "gateway/header.h"
 #include "gateway/hold.h"
-#include "gateway/key.h"
+#include "gateway/outcome.h"
 #include "gateway/problem.h"
-#include "gateway/query.h"
 #include "lib/base/buf.h"
-#include "lib/base/hash.h"
 #include "lib/base/id.h"
-#include "lib/base/json.h"
 #include "lib/base/mem.h"
-#include "lib/base/text.h"
-#include "lib/config/config.h"
 #include "lib/http/server.h"
 #include "lib/ledger/ledger.h"
 #include "lib/loop/loop.h"
 #include "lib/sdk/peer.h"
-#include "proto/attrs.h"
 #include "proto/record.h"
 
-enum {
-    WAIT_DEFAULT_US = 10 * 1000 * 1000,
-    WAIT_MAX_US = 300 * 1000 * 1000,
-    BUCKETS = 4096,
-};
+enum { BUCKETS = 4096 };
 
 static const uint64_t own_ref = UINT64_C(1) << 63;
 
@@ -104,93 +92,17 @@ static void call_free(struct call *call)
     free(call);
 }
 
-/* --- answering --- */
-
-static void set_attrs(struct json *body, const struct record *outcome)
-{
-    const enum attr texts[] = {ATTR_ERROR_MSG, ATTR_CURRENCY, ATTR_COST_KIND,
-                               ATTR_SERVICE};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        _free_ char *text =
-            attrs_copy_text(record_attrs(outcome), outcome->attr_len, texts[i]);
-        js_set_text(body, attr_name(texts[i]), text);
-    }
-    int64_t cost;
-    if (attrs_find_int(record_attrs(outcome), outcome->attr_len, ATTR_COST, &cost))
-        js_set_int(body, "cost", cost);
-}
-
-static void set_data(struct json *body, const struct record *outcome)
-{
-    const char *bytes = (const char *)record_data(outcome);
-    struct json *data = NULL;
-    if (outcome->data_len == 0)
-        return;
-    if (outcome->flags & RECORD_JSON)
-        data = js_parse(bytes, outcome->data_len, (char[64]){0}, 64);
-    if (!data && !memchr(bytes, 0, outcome->data_len))
-        data = js_from_text(bytes, outcome->data_len);
-    if (data) {
-        js_set(body, "data", data);
-        return;
-    }
-    struct buf encoded = {0};
-    text_base64(record_data(outcome), outcome->data_len, &encoded);
-    js_set_text(body, "data_base64", buf_str(&encoded));
-    buf_fini(&encoded);
-}
-
-/* The outcome of the request `id` as a caller sees it. */
-static struct json *outcome_json(const uint8_t id[16], const struct record *outcome,
-                                 uint64_t timestamp_us)
-{
-    char text[ID_TEXT_SIZE], time[TEXT_TIME_SIZE];
-    _free_ char *type = mem_copy(record_type(outcome), outcome->type_len);
-    struct json *body = js_object();
-    id_format(id, text);
-    js_set_text(body, "id", text);
-    js_set_text(body, "status", status_name(outcome->status));
-    js_set_text(body, "type", type);
-    text_time(timestamp_us, time);
-    js_set_text(body, "timestamp", timestamp_us ? time : NULL);
-    js_set_int(body, "attempt", outcome->attempt);
-    set_attrs(body, outcome);
-    set_data(body, outcome);
-    return body;
-}
-
-static void reply_outcome(struct call *call, const struct record *outcome,
+static void reply_outcome(const struct call *call, const struct record *outcome,
                           uint64_t timestamp_us)
 {
-    struct http_request *request = call->pending.request;
-    if (!request)
-        return;
-    struct json *body = outcome_json(call->id, outcome, timestamp_us);
-    if (outcome->status == STATUS_SUCCESS) {
-        answer_json(request, 200, body, NULL);
-        return;
-    }
-    /* `type` and `status` are the problem's own: the outcome's stand beside them. */
-    js_set(body, "event_type", js_copy(js_get(body, "type")));
-    js_set_text(body, "outcome", status_name(outcome->status));
-    js_set_text(body, "class", class_name(outcome->error_class));
-    js_set_text(body, "class_meaning", class_sentence(outcome->error_class));
-    _free_ char *why = mem_text(js_text(body, "error_msg", NULL));
-    problem_reply_with(request, ERR_call_failed, why, 0, body);
+    if (call->pending.request)
+        outcome_reply(call->pending.request, call->id, outcome, timestamp_us);
 }
 
-/* Not settled: 202 and where to look. */
-static void reply_running(struct call *call)
+static void reply_running(const struct call *call)
 {
-    char text[ID_TEXT_SIZE];
-    if (!call->pending.request)
-        return;
-    id_format(call->id, text);
-    _free_ char *location = mem_format("/v1/events/%s", text);
-    struct json *body = js_object();
-    js_set_text(body, "id", text);
-    js_set_text(body, "status", status_name(STATUS_PENDING));
-    answer_json(call->pending.request, 202, body, location);
+    if (call->pending.request)
+        outcome_reply_running(call->pending.request, call->id);
 }
 
 /* --- the log as the other source --- */
@@ -350,144 +262,13 @@ static void on_committed(void *user, const struct hold_result *result)
 
 /* --- starting --- */
 
-struct call_options {
-    char type[RECORD_TYPE_MAX + 1];
-    const char *integration, *key, *idempotency_key;
-    const char *traceparent, *tracestate; /* NULL unless they are as the standard says */
-    uint64_t wait_us, deadline_us;
-    const char *data;
-    size_t data_len;
-};
-
-static bool known_integration(const struct gateway *gateway, const char *name)
-{
-    return !name || config_integration(gateway->config, name) != NULL;
-}
-
-/* A duration from now or a time. */
-static bool parse_deadline(const char *text, uint64_t now_us, uint64_t *ret_us)
-{
-    uint64_t us;
-    if (text_parse_duration(text, &us)) {
-        *ret_us = now_us + us;
-        return true;
-    }
-    return query_time(text, ret_us);
-}
-
-static bool is_json(const char *bytes, size_t n, char *why, size_t why_size)
-{
-    struct json *value = js_parse(bytes, n, why, why_size);
-    js_free(value);
-    return value != NULL;
-}
-
-static unsigned read_times(const struct gateway *gateway, struct http_request *request,
-                           struct call_options *o, char *why, size_t why_size)
-{
-    const char *wait = http_query(request, "wait"),
-               *deadline = http_query(request, "deadline");
-    uint64_t now_us = loop_wall_us(gateway->loop);
-    o->wait_us = WAIT_DEFAULT_US;
-    if (wait && (!text_parse_duration(wait, &o->wait_us) || o->wait_us > WAIT_MAX_US)) {
-        snprintf(why, why_size, "wait is a duration up to 5m, such as 10s");
-        return ERR_bad_request;
-    }
-    o->deadline_us = o->wait_us ? now_us + o->wait_us : 0; /* 0: the integration's */
-    if (deadline && !parse_deadline(deadline, now_us, &o->deadline_us)) {
-        snprintf(why, why_size,
-                 "deadline is a duration such as 24h, or a time of RFC 3339");
-        return ERR_bad_request;
-    }
-    return deadline && o->deadline_us <= now_us ? ERR_deadline_too_short : 0;
-}
-
-static unsigned read_options(const struct gateway *gateway, struct http_request *request,
-                             const char *const *params, struct call_options *o, char *why,
-                             size_t why_size)
-{
-    int n = snprintf(o->type, sizeof(o->type), "%s.%s.requested", params[0], params[1]);
-    o->integration = http_query(request, "integration");
-    o->key = http_query(request, "key");
-    if (!o->key)
-        o->key = http_header(request, "Ordering-Key");
-    o->idempotency_key = http_header(request, "Idempotency-Key");
-    o->traceparent = header_traceparent(request);
-    o->tracestate = header_tracestate(request);
-    o->data = http_body(request, &o->data_len);
-    if (n > RECORD_TYPE_MAX || !text_is_type(o->type, (size_t)n)) {
-        snprintf(why, why_size, "connector and operation are of a-z 0-9 _ -");
-        return ERR_bad_request;
-    }
-    if (!known_integration(gateway, o->integration)) {
-        snprintf(why, why_size, "no integration is named %.64s", o->integration);
-        return ERR_no_integration;
-    }
-    if ((o->key && strlen(o->key) > HEADER_KEY_MAX) ||
-        (o->idempotency_key &&
-         (!*o->idempotency_key || strlen(o->idempotency_key) > HEADER_KEY_MAX))) {
-        snprintf(why, why_size, "a key has 1 to 255 characters");
-        return ERR_bad_request;
-    }
-    if (o->data_len == 0) {
-        o->data = "{}";
-        o->data_len = 2;
-    } else if (!is_json(o->data, o->data_len, why, why_size)) {
-        return ERR_bad_request;
-    }
-    return read_times(gateway, request, o, why, why_size);
-}
-
-static uint64_t content_hash(const struct call_options *o)
-{
-    struct buf all = {0};
-    buf_add(&all, o->type, strlen(o->type) + 1);
-    buf_text(&all, o->integration ? o->integration : "");
-    buf_add(&all, "", 1);
-    buf_add(&all, o->data, o->data_len);
-    uint64_t hash = hash64(all.bytes, all.len);
-    buf_fini(&all);
-    return hash;
-}
-
-static unsigned build(const struct gateway *gateway, const struct call *call,
-                      const struct call_options *o, struct buf *out)
-{
-    struct buf attrs = {0};
-    attrs_begin(&attrs);
-    attrs_text(&attrs, ATTR_TRACEPARENT, o->traceparent);
-    attrs_text(&attrs, ATTR_TRACESTATE, o->tracestate);
-    attrs_text(&attrs, ATTR_IDEMPOTENCY_KEY, o->idempotency_key);
-    if (o->idempotency_key) {
-        _free_ char *scope = mem_format("token:%s", gateway->caller->name);
-        key_add(gateway, out, scope, o->idempotency_key, strlen(o->idempotency_key),
-                content_hash(o));
-    }
-    struct record_parts parts = {
-        .kind = RECORD_REQUEST,
-        .flags = RECORD_JSON,
-        .type = o->type,
-        .id = call->id,
-        .key = o->key,
-        .deadline_us = o->deadline_us,
-        .integration = o->integration ? integration_hash(o->integration) : 0,
-        .attrs = attrs.bytes,
-        .attr_len = attrs.len,
-        .data = o->data,
-        .data_len = o->data_len,
-    };
-    long at = record_add(out, &parts);
-    buf_fini(&attrs);
-    return at < 0 ? ERR_event_too_large : 0;
-}
-
 static unsigned submit(struct gateway *gateway, struct call *call,
-                       const struct call_options *o)
+                       const struct call_request *asked)
 {
     struct buf records = {0};
-    unsigned error = build(gateway, call, o, &records);
-    if (!error && !hold_add(gateway->hold, records.bytes, records.len, 1, o->wait_us > 0,
-                            on_committed, call))
+    unsigned error = call_request_write(gateway, asked, call->id, &records);
+    if (!error && !hold_add(gateway->hold, records.bytes, records.len, 1,
+                            asked->wait_us > 0, on_committed, call))
         error = ERR_overloaded;
     buf_fini(&records);
     return error;
@@ -496,9 +277,10 @@ static unsigned submit(struct gateway *gateway, struct call *call,
 void call_start(struct gateway *gateway, struct http_request *request,
                 const char *const *params)
 {
-    struct call_options options = {0};
+    struct call_request asked = {0};
     char why[192] = "";
-    unsigned error = read_options(gateway, request, params, &options, why, sizeof(why));
+    unsigned error =
+        call_request_read(gateway, request, params, &asked, why, sizeof(why));
     if (error) {
         problem_reply(request, error, why[0] ? why : NULL, 0);
         return;
@@ -506,10 +288,10 @@ void call_start(struct gateway *gateway, struct http_request *request,
     struct call *call = mem_alloc(sizeof(*call));
     call->pending.request = request;
     call->calls = gateway->calls;
-    call->wait_us = options.wait_us;
-    call->until_us = loop_steady_us(gateway->loop) + options.wait_us;
+    call->wait_us = asked.wait_us;
+    call->until_us = loop_steady_us(gateway->loop) + asked.wait_us;
     id_new(loop_wall_us(gateway->loop), call->id);
-    error = submit(gateway, call, &options);
+    error = submit(gateway, call, &asked);
     if (!error) {
         http_set_user(request, call);
         return;

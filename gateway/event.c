@@ -49,19 +49,17 @@ static void add_key(struct intake *in, const struct draft *d, const char *given)
 {
     struct buf key = {0};
     if (given) {
-        buf_format(&key, "%s", given);
+        buf_text(&key, given);
         if (in->n > 0)
             buf_format(&key, "#%u", in->n);
-        _free_ char *scope = mem_format("token:%s", in->gateway->caller->name);
-        key_add(in->gateway, &in->records, scope, (const char *)key.bytes, key.len,
-                draft_content_hash(d));
     } else {
-        _free_ char *scope = mem_format("ce:%s", in->gateway->caller->name);
         buf_add(&key, d->source, strlen(d->source) + 1);
         buf_text(&key, d->id);
-        key_add(in->gateway, &in->records, scope, (const char *)key.bytes, key.len,
-                draft_content_hash(d));
     }
+    _free_ char *scope =
+        mem_format("%s:%s", given ? "token" : "ce", in->gateway->caller->name);
+    key_add(in->gateway, &in->records, scope, (const char *)key.bytes, key.len,
+            draft_content_hash(d));
     buf_fini(&key);
 }
 
@@ -217,12 +215,6 @@ static unsigned read_headers(struct intake *in, struct http_request *request,
     return take_draft(in, &draft, is_read, given_key);
 }
 
-static bool is_media(const char *type, const char *wanted)
-{
-    size_t n = strlen(wanted);
-    return type && !strncasecmp(type, wanted, n) && (!type[n] || strchr("; \t", type[n]));
-}
-
 static unsigned read_events(struct intake *in, struct http_request *request)
 {
     const char *type = http_header(request, "Content-Type"),
@@ -231,9 +223,9 @@ static unsigned read_events(struct intake *in, struct http_request *request)
         snprintf(in->why, sizeof(in->why), "Idempotency-Key has 1 to 255 characters");
         return ERR_bad_request;
     }
-    if (is_media(type, "application/cloudevents-batch+json"))
+    if (header_is_media(type, "application/cloudevents-batch+json"))
         return read_json(in, request, /* is_batch= */ true, key);
-    if (is_media(type, "application/cloudevents+json"))
+    if (header_is_media(type, "application/cloudevents+json"))
         return read_json(in, request, /* is_batch= */ false, key);
     if (http_header(request, "ce-specversion"))
         return read_headers(in, request, key);

@@ -3,6 +3,8 @@
 #include "gateway/header.h"
 
 #include <stddef.h>
+#include <string.h>
+#include <strings.h>
 
 #include "lib/base/trace.h"
 #include "lib/http/server.h"
@@ -21,4 +23,11 @@ const char *header_tracestate(const struct http_request *request)
                    header_traceparent(request)
                ? text
                : NULL;
+}
+
+bool header_is_media(const char *value, const char *type)
+{
+    size_t n = strlen(type);
+    return value && !strncasecmp(value, type, n) &&
+           (!value[n] || strchr("; \t", value[n]));
 }

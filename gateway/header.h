@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* header - request headers that several handlers read alike */
 #pragma once
+#include <stdbool.h>
 
 struct http_request;
 
@@ -12,3 +13,6 @@ enum { HEADER_KEY_MAX = 255 }; /* bytes of an Idempotency-Key and of an ordering
 const char *header_traceparent(const struct http_request *request);
 /* The same; NULL also without a traceparent. Of several lines: none. */
 const char *header_tracestate(const struct http_request *request);
+/* Is the value of a Content-Type (may be NULL) this media type, whatever its parameters?
+ */
+bool header_is_media(const char *value, const char *type);

@@ -232,10 +232,8 @@ static const char *sole_header(const struct http_request *request, const char *n
 
 static bool is_form(const struct http_request *request)
 {
-    static const char form[] = "application/x-www-form-urlencoded";
-    const char *type = http_header(request, "Content-Type");
-    size_t n = sizeof(form) - 1;
-    return type && !strncasecmp(type, form, n) && (!type[n] || strchr("; \t", type[n]));
+    return header_is_media(http_header(request, "Content-Type"),
+                           "application/x-www-form-urlencoded");
 }
 
 /* A request whose certificate is being fetched. */
