@@ -14,12 +14,9 @@ struct groups;
 struct http_request;
 
 enum {
-    GROUP_SESSIONS_MAX = 32,   /* groups at one time; a further one: 503 */
-    GROUP_EVENTS_MAX = 1024,   /* delivered or lent, of one group */
-    GROUP_BYTES_MAX = 4 << 20, /* of these */
-    GROUP_WAITERS_MAX = 256,   /* requests that wait, of one group; further: 429 */
-    GROUP_NEXT_MAX = 256,      /* events of one answer */
-    GROUP_RESULTS_MAX = 1024,  /* of one request */
+    GROUP_SESSIONS_MAX = 32,  /* groups at one time; a further one: 503 */
+    GROUP_NEXT_MAX = 256,     /* events of one answer */
+    GROUP_RESULTS_MAX = 1024, /* of one request */
 };
 
 struct groups *groups_new(struct gateway *gateway);

@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/cloudevent.h"
 #include "lib/base/id.h"
+#include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/config/config.h"
 
 struct lease *lease_new(const struct record *record, struct position position,
                         unsigned attempt, uint64_t timestamp_us)
@@ -97,4 +101,33 @@ uint64_t leases_due(const struct leases *leases)
         if (l->until_us < due_us)
             due_us = l->until_us;
     return due_us;
+}
+
+static const struct config_integration *integration_of(const struct config *config,
+                                                       uint32_t hash)
+{
+    for (size_t i = 0; hash && i < config->n_integrations; i++)
+        if (integration_hash(config->integrations[i].name) == hash)
+            return &config->integrations[i];
+    return NULL;
+}
+
+struct json *lease_json(const struct lease *lease, uint64_t boot,
+                        const struct config *config, uint64_t until_us)
+{
+    const struct config_integration *in =
+        integration_of(config, lease->record->integration);
+    const struct cloudevent_around around = {
+        .timestamp_us = lease->timestamp_us,
+        .integration = in ? in->name : NULL,
+        .service = in && in->service ? in->service
+                   : in              ? in->name
+                                     : NULL,
+    };
+    char text[LEASE_TEXT_SIZE], until[TEXT_TIME_SIZE];
+    struct json *event = cloudevent_json(lease->record, &around);
+    lease_text(lease, boot, text);
+    text_time(until_us, until);
+    js_set_text(js_set_text(event, "lease", text), "leaseuntil", until);
+    return js_set_int(event, "deliveryattempt", lease->attempt);
 }

@@ -2,13 +2,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* lease - events that were delivered to this process: ready, then lent to somebody
  *
- * A lease's text names this process and a number that is used once, so that the answer to
- * an earlier lending of the same event is recognised as late. */
+ * A lease's text names its session (a random number, `boot`) and a number that is used
+ * once there, so that the answer to an earlier lending of the same event is recognised as
+ * late. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
 #include "proto/record.h"
+
+struct config;
+struct json;
 
 enum { LEASE_TEXT_SIZE = 40 };
 
@@ -41,3 +45,7 @@ struct lease *leases_find_position(const struct leases *leases, struct position 
 /* The earliest end of all, UINT64_MAX when there is none. */
 uint64_t leases_due(const struct leases *leases);
 void lease_text(const struct lease *lease, uint64_t boot, char ret_text[LEASE_TEXT_SIZE]);
+/* The event as who borrows it sees it: a CloudEvent with its lease, which ends at
+ * until_us (wall). */
+struct json *lease_json(const struct lease *lease, uint64_t boot,
+                        const struct config *config, uint64_t until_us);
