@@ -12,6 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/http/server.h"
 #include "lib/ledger/failures.h"
 #include "lib/ledger/ledger.h"
@@ -151,6 +152,82 @@ bool redrives_answer(struct redrives *redrives, uint64_t ref, bool ok, const cha
 
 /* --- what is asked for --- */
 
+enum kind { KIND_LIST, KIND_TEXT, KIND_INT, KIND_BOOL };
+static const char *const kinds[] = {"an array of ids", "a text", "a whole number",
+                                    "true or false"};
+
+static const struct {
+    const char *name;
+    enum kind kind;
+    bool is_filter;
+} members[] = {
+    {"ids", KIND_LIST, false},    {"type", KIND_TEXT, true},
+    {"service", KIND_TEXT, true}, {"integration", KIND_TEXT, true},
+    {"key", KIND_TEXT, true},     {"class", KIND_TEXT, true},
+    {"since", KIND_TEXT, true},   {"until", KIND_TEXT, true},
+    {"limit", KIND_INT, true},    {"dry_run", KIND_BOOL, false},
+    {"again", KIND_BOOL, false},
+};
+enum { N_MEMBERS = sizeof(members) / sizeof(members[0]) };
+
+static bool is_of_kind(const struct json *value, enum kind kind)
+{
+    const bool is[] = {js_is_array(value), js_is_text(value), js_is_int(value),
+                       js_is_bool(value)};
+    return is[kind];
+}
+
+static size_t find_member(const char *name)
+{
+    size_t i = 0;
+    while (i < N_MEMBERS && strcmp(members[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static bool explain_unknown(const char *name, char *why, size_t why_size)
+{
+    const char *all[N_MEMBERS + 1] = {NULL};
+    for (size_t i = 0; i < N_MEMBERS; i++)
+        all[i] = members[i].name;
+    const char *nearest = text_nearest(name, all);
+    snprintf(why, why_size, "`%.64s` is not known here%s%s%s", name,
+             nearest ? "; did you mean `" : "", nearest ? nearest : "",
+             nearest ? "`?" : "");
+    return false;
+}
+
+/* What is misspelt or of another kind would be left out: a dry run that is none, a filter
+ * that takes everything. */
+static bool check_body(const struct json *body, char *why, size_t why_size)
+{
+    void *cursor = NULL;
+    const char *name;
+    bool has_filter = false;
+    if (!js_is_object(body)) {
+        snprintf(why, why_size, "the body is a JSON object with `ids` or a filter");
+        return false;
+    }
+    do {
+        const struct json *value = js_next(body, &cursor, &name);
+        size_t i = value ? find_member(name) : 0;
+        if (!value)
+            break;
+        if (i == N_MEMBERS)
+            return explain_unknown(name, why, why_size);
+        if (!is_of_kind(value, members[i].kind)) {
+            snprintf(why, why_size, "`%s` is %s", name, kinds[members[i].kind]);
+            return false;
+        }
+        has_filter |= members[i].is_filter;
+    } while (cursor);
+    if (has_filter && js_get(body, "ids")) {
+        snprintf(why, why_size, "name `ids` or a filter, not both");
+        return false;
+    }
+    return true;
+}
+
 /* NULL, or what is wrong. */
 static const char *read_filter(struct gateway *gateway, const struct json *body,
                                struct ledger_filter *ret)
@@ -179,9 +256,13 @@ static const char *read_filter(struct gateway *gateway, const struct json *body,
                "until";
     if (class && ret->error_class <= 0)
         return QUERY_CLASS_WHY;
+    if (ret->type && !text_is_pattern(ret->type))
+        return QUERY_TYPE_WHY;
     if ((since && !query_when(since, now_us, &ret->since_us)) ||
         (until && !query_when(until, now_us, &ret->until_us)))
         return "since and until are times of RFC 3339, or how long ago, such as 1h";
+    if (since && until && ret->since_us >= ret->until_us)
+        return "since is not before until: nothing lies between";
     if (limit < 1 || limit > REDRIVE_LIMIT_MAX)
         return "limit is a number from 1 to 10000";
     return NULL;
@@ -190,8 +271,11 @@ static const char *read_filter(struct gateway *gateway, const struct json *body,
 static const char *find_ids(struct ledger *ledger, const struct json *ids,
                             struct redriving *r)
 {
-    if (!js_is_array(ids) || js_count(ids) == 0 || js_count(ids) > REDRIVE_LIMIT_MAX)
+    if (js_count(ids) == 0 || js_count(ids) > REDRIVE_LIMIT_MAX)
         return "ids is an array of 1 to 10000 texts";
+    for (size_t i = 0; i < js_count(ids); i++)
+        if (!js_is_text(js_at(ids, i)))
+            return "ids is an array of 1 to 10000 texts";
     r->items = js_array();
     for (size_t i = 0; i < js_count(ids); i++) {
         const char *id = js_text(js_at(ids, i), NULL, "");
@@ -281,12 +365,10 @@ void redrive_handle(struct gateway *gateway, struct http_request *request,
     struct json *body = js_parse(text, n, error, sizeof(error));
 
     (void)params;
-    if (js_is_object(body))
+    if (body && check_body(body, error, sizeof(error)))
         start(gateway, request, body);
     else
-        problem_reply(request, ERR_bad_request,
-                      body ? "the body is a JSON object with `ids` or a filter" : error,
-                      0);
+        problem_reply(request, ERR_bad_request, error, 0);
     js_free(body);
 }
 

@@ -217,3 +217,18 @@ def test_over_http_the_same_rules_hold_and_the_actor_is_the_token(system):
     for wrong in ({}, {"ids": []}, {"class": "wrong"}, {"since": "yesterday"}, {"type": ">", "limit": 0}, []):
         status, problem = post(system, wrong)
         assert (status, problem["code"]) == (400, "bad_request"), wrong
+
+
+def test_what_is_misspelt_over_http_redrives_nothing(shared):
+    """A dry run that is none, a filter that is left out: each would be another request than was meant."""
+    _, answer = shared.charge(payment_method="pm_card_visa_chargeDeclined")
+    failed = answer["id"]
+    for body, said in (({"ids": [failed], "dry_run": "true"}, "`dry_run` is true or false"), ({"ids": [failed], "dryrun": True}, "did you mean `dry_run`?"),
+                       ({"ids": [failed], "again": 1}, "`again` is true or false"), ({"ids": failed}, "`ids` is an array"), ({"ids": [failed, 5]}, "texts"),
+                       ({"type": "payment.>", "clas": "unknown"}, "did you mean `class`?"), ({"type": "payment.>", "limit": "1"}, "`limit` is a whole number"),
+                       ({"ids": [failed], "class": "unknown"}, "not both"), ({"type": "pay.>.x"}, "`*` stands for"), ({"type": 5}, "`type` is a text"),
+                       ({"type": "payment.>", "since": "1h", "until": "2h"}, "not before"), ([failed], "object"), ({}, "name `ids`")):
+        status, _, problem = shared.api("POST", "/v1/redrive", body)
+        assert status == 400 and said in json.loads(problem)["detail"], (body, problem)
+    dry = json.loads(shared.api("POST", "/v1/redrive", {"ids": [failed], "dry_run": True})[2])
+    assert (dry["redriven"], dry["dry_run"]) == (1, True)  # it can still be redriven: nobody did

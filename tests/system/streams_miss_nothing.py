@@ -139,7 +139,7 @@ def test_a_stream_ends_with_its_token(streamed):
 
 
 def test_what_is_wrong_is_said(streamed):
-    for query, last, said in (("?status=maybe", None, "status"), ("?limit=3", None, "Last-Event-ID"), ("", "yesterday", "Last-Event-ID")):
+    for query, last, said in (("?status=maybe", None, "status"), ("?limit=3", None, "`limit`"), ("", "yesterday", "Last-Event-ID")):
         reader = Reader(streamed, query, last)
         assert reader.status == 400 and said in reader.file.read().decode()
 
