@@ -18,6 +18,7 @@
 #include "lib/base/mem.h"
 #include "lib/http/address.h"
 #include "lib/http/courier.h"
+#include "lib/http/crypto.h"
 #include "lib/http/mail.h"
 #include "lib/loop/loop.h"
 
@@ -345,6 +346,28 @@ static void say_timeout(struct http_call *call)
                          : "looking up the name");
 }
 
+/* libcurl has one sentence for all that can be wrong with a certificate. */
+static void say_untrusted(struct http_call *call)
+{
+    long why = 0; /* 0 and 1: OpenSSL had nothing against it, so it was libcurl's own look,
+                     which is at the name */
+
+    curl_easy_getinfo(call->easy, CURLINFO_SSL_VERIFYRESULT, &why);
+    snprintf(call->error, sizeof(call->error),
+             "the service's certificate is not trusted: %s",
+             why > 1 ? crypto_distrust(why) : "it is for another name");
+}
+
+static void say_code(struct http_call *call, CURLcode code)
+{
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        say_timeout(call);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        say_untrusted(call);
+    else /* a fixed sentence; libcurl's error buffer would name host and port */
+        snprintf(call->error, sizeof(call->error), "%s", curl_easy_strerror(code));
+}
+
 /* Of a mail there is more to know than libcurl's code. */
 static void judge_mail(struct http_call *call, CURLcode code)
 {
@@ -354,10 +377,8 @@ static void judge_mail(struct http_call *call, CURLcode code)
     else if (call->result == HTTP_FORBIDDEN)
         snprintf(call->error, sizeof(call->error),
                  "the server does not offer TLS (see allow_private_network)");
-    else if (code == CURLE_OPERATION_TIMEDOUT)
-        say_timeout(call);
     else
-        snprintf(call->error, sizeof(call->error), "%s", curl_easy_strerror(code));
+        say_code(call, code);
 }
 
 static void judge(struct http_call *call, CURLcode code)
@@ -389,10 +410,7 @@ static void judge(struct http_call *call, CURLcode code)
         call->result = HTTP_ANSWERED;
     } else {
         call->result = call->was_ready ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
-        if (code == CURLE_OPERATION_TIMEDOUT)
-            say_timeout(call);
-        else /* a fixed sentence; libcurl's error buffer would name host and port */
-            snprintf(call->error, sizeof(call->error), "%s", curl_easy_strerror(code));
+        say_code(call, code);
     }
 }
 

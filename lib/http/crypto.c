@@ -415,6 +415,11 @@ static STACK_OF(X509) * read_certificates(const char *text, size_t n)
     return all;
 }
 
+const char *crypto_distrust(long verdict)
+{
+    return X509_verify_cert_error_string(verdict);
+}
+
 static const char *chain_fault(X509 *leaf, STACK_OF(X509) * all,
                                const struct crypto_trust *trust)
 {
@@ -429,7 +434,7 @@ static const char *chain_fault(X509 *leaf, STACK_OF(X509) * all,
         must(X509_STORE_CTX_init(ctx, store, leaf, all) == 1, "X.509");
         X509_STORE_CTX_set_time(ctx, 0, (time_t)(trust->now_us / 1000000));
         if (X509_verify_cert(ctx) != 1)
-            why = X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx));
+            why = crypto_distrust(X509_STORE_CTX_get_error(ctx));
     }
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(store);

@@ -46,6 +46,8 @@ struct crypto_trust {
  * 2,048 bits at least. *ret_until_us: when the certificate ends. False with a reason. */
 bool crypto_certificate_key(const char *text, size_t n, const struct crypto_trust *trust, struct buf *ret_key,
                             uint64_t *ret_until_us, char *error, size_t error_size);
+/* What OpenSSL has against a certificate, in words, by the number of its verdict (X509_V_ERR_...). */
+const char *crypto_distrust(long verdict);
 /* Does the signature (RSA, PKCS #1 v1.5, with SHA-256, or with SHA-1 for what is older) of that key fit the
  * concatenation of the parts? */
 bool crypto_rsa_verify(const void *key, size_t key_len, bool is_sha1, const struct crypto_part *parts, size_t n_parts,
