@@ -248,7 +248,9 @@ static void take(struct certificate *c, const struct http_call *call)
     char why[160] = "";
     size_t n;
     const char *text = http_call_body(call, &n);
-    if (http_call_result(call) != HTTP_ANSWERED)
+    if (http_call_result(call) == HTTP_TOO_LARGE)
+        snprintf(why, sizeof(why), "the answer is over %d bytes", CERTIFICATE_SIZE_MAX);
+    else if (http_call_result(call) != HTTP_ANSWERED)
         snprintf(why, sizeof(why), "%s", http_call_error(call));
     else if (http_call_status(call) != 200)
         snprintf(why, sizeof(why), "status %u", http_call_status(call));
