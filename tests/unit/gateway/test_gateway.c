@@ -1,11 +1,6 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* The whole gateway over a real socket, with a bus of our own behind it: the functions of
- * lib/sdk/peer.h are here. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
+/* The whole gateway: webhooks, events and calls over a real socket. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,22 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "gateway/audit.h"
 #include "gateway/call.h"
 #include "gateway/gateway.h"
 #include "gateway/hold.h"
-#include "gateway/metrics.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/refusal.h"
-#include "gateway/route.h"
-#include "gateway/stream.h"
-#include "gateway/webhook.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/hash.h"
@@ -41,265 +30,12 @@
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 #include "lib/sdk/peer.h"
-#include "lib/service/service.h"
 #include "proto/attrs.h"
 #include "proto/control.h"
 #include "proto/record.h"
+#include "tests/unit/gateway/box.h"
 
-#define TOKEN "sbx_test"
-#define AUTH  "Authorization: Bearer " TOKEN "\r\n"
-static const uint8_t first_id[16] = {1,    2,  3,  4,  5,  6,  0x77, 8,
-                                     0x89, 10, 11, 12, 13, 14, 15,   16};
-#define TRACE    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-#define FIRST_ID "01020304-0506-7708-890a-0b0c0d0e0f10"
-
-struct peer {
-    bool is_joined;
-    uint64_t batch;
-    unsigned batches, due; /* due: the last one waits for its answer */
-    bool waits;
-    struct buf records; /* of all batches */
-    /* How batches are answered. */
-    bool is_silent;
-    unsigned refuse, verdict;
-    const char *detail;
-    uint64_t wait_ref;
-    struct position wait_at;
-};
-
-struct box {
-    struct peer peer;
-    struct gateway gateway;
-    struct config config;
-    struct config_integration integration;
-    struct config_webhook webhook;
-    struct secrets *secrets;
-};
-
-bool peer_is_joined(const struct peer *peer)
-{
-    return peer->is_joined;
-}
-
-uint64_t peer_publish(struct peer *peer, const void *records, size_t n, bool wait)
-{
-    peer->due++;
-    peer->batches++;
-    peer->waits = wait;
-    buf_add(&peer->records, records, n);
-    return ++peer->batch;
-}
-
-void peer_wait(struct peer *peer, struct position request, uint64_t ref)
-{
-    peer->wait_ref = ref;
-    peer->wait_at = request;
-}
-
-uint64_t peer_admin(struct peer *peer, const char *command, const char *args_json)
-{
-    (void)args_json;
-    assert_string_equal(command, "status");
-    peer->due++;
-    return ++peer->batch;
-}
-
-struct peer *peer_new(struct loop *loop, struct wire *wire,
-                      const struct peer_options *options, char *error, size_t error_size)
-{
-    (void)loop, (void)wire, (void)options, (void)error, (void)error_size;
-    abort();
-}
-
-uint64_t peer_result(struct peer *peer, const void *records, size_t n)
-{
-    (void)peer, (void)records, (void)n;
-    abort();
-}
-
-void peer_started(struct peer *peer, struct position position)
-{
-    (void)peer, (void)position;
-    abort();
-}
-
-void peer_free(struct peer *peer)
-{
-    (void)peer;
-}
-
-static uint64_t publish(void *user, const void *records, size_t n, bool waits)
-{
-    return peer_publish(((struct gateway *)user)->peer, records, n, waits);
-}
-
-static bool is_joined(void *user)
-{
-    return ((struct gateway *)user)->peer->is_joined;
-}
-
-static void on_request(void *user, struct http_request *request)
-{
-    route_request(user, request);
-}
-
-static void on_gone(void *user, struct http_request *request)
-{
-    (void)user;
-    struct pending *pending = http_user(request);
-    if (pending)
-        pending->request = NULL;
-}
-
-static struct secrets *make_secrets(void)
-{
-    int fds[2];
-    char error[128];
-    const char *json = "{\"webhook.stripe.stripe\":[\"whsec_new\",\"whsec_old\"]}";
-    assert_int_equal(pipe(fds), 0);
-    assert_int_equal(write(fds[1], json, strlen(json)), strlen(json));
-    close(fds[1]);
-    return secrets_read(fds[0], error, sizeof(error));
-}
-
-static int open_box(void **state)
-{
-    struct box *box = calloc(1, sizeof(*box));
-    struct gateway *g = &box->gateway;
-    char error[256] = "";
-    static char name[] = "stripe", path[] = "stripe", scheme[] = "stripe";
-    box->webhook.path = path;
-    box->webhook.scheme = scheme;
-    box->integration = (struct config_integration){
-        .name = name, .webhooks = &box->webhook, .n_webhooks = 1};
-    box->config.integrations = &box->integration;
-    box->config.n_integrations = 1;
-    box->config.gateway.idempotency_us = 1000000;
-    box->config.gateway.max_waiting = 100;
-    box->secrets = make_secrets();
-    box->peer.is_joined = true;
-    g->loop = loop_new();
-    g->config = &box->config;
-    g->peer = &box->peer;
-    static char log_dir[] = "/nonexistent/log";
-    g->log_dir = log_dir;
-    g->tokens.first = (struct token){.name = "admin", .scopes = SCOPE_ALL};
-    token_hash(TOKEN, g->tokens.first.hash);
-    g->hold = hold_new(g->loop, &(struct hold_bus){g, publish, is_joined});
-    g->calls = calls_new(g);
-    g->queries = queries_new(g);
-    g->audits = audits_new(g->loop, g->log_dir);
-    g->metrics = metrics_new(route_count());
-    g->streams = streams_new(g);
-    assert_int_equal(webhook_open(g, box->secrets, error, sizeof(error)), 0);
-    const struct http_server_options options = {.address = "127.0.0.1",
-                                                .body_max = 2 << 20,
-                                                .on_request = on_request,
-                                                .on_gone = on_gone,
-                                                .user = g};
-    g->server = http_server_new(g->loop, &options, error, sizeof(error));
-    *state = box;
-    return g->server ? 0 : -1;
-}
-
-static int close_box(void **state)
-{
-    struct box *box = *state;
-    struct gateway *g = &box->gateway;
-    http_server_free(g->server);
-    hold_free(g->hold);
-    queries_free(g->queries);
-    streams_free(g->streams);
-    audits_free(g->audits);
-    metrics_free(g->metrics);
-    calls_free(g->calls);
-    webhook_close(g);
-    loop_free(g->loop);
-    secrets_free(box->secrets);
-    buf_fini(&box->peer.records);
-    free(box);
-    return 0;
-}
-
-/* --- asking --- */
-
-/* Answer what the gateway published. */
-static void answer_bus(struct box *box)
-{
-    struct peer *peer = &box->peer;
-    if (!peer->due || peer->is_silent)
-        return;
-    peer->due = 0;
-    struct published published = {.block = 7};
-    struct verdict verdict = {.code = peer->verdict, .block = 5, .position = 3};
-    memcpy(verdict.first_id, first_id, 16);
-    if (peer->refuse)
-        hold_refused(box->gateway.hold, peer->batch, peer->refuse, peer->detail, 0);
-    else
-        hold_published(box->gateway.hold, peer->batch, &published, &verdict,
-                       peer->verdict ? 1 : 0);
-}
-
-struct answer {
-    int status;
-    struct buf text;
-    struct json *body;
-};
-
-static void answer_fini(struct answer *answer)
-{
-    buf_fini(&answer->text);
-    js_free(answer->body);
-}
-#define _answer_ __attribute__((cleanup(answer_fini)))
-
-static int ask(struct box *box, const char *method, const char *target,
-               const char *headers, const char *body, size_t body_len)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(http_server_port(box->gateway.server)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-    struct buf text = {0};
-    buf_format(
-        &text,
-        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n",
-        method, target, headers, body_len);
-    buf_add(&text, body, body_len);
-    assert_int_equal(send(fd, text.bytes, text.len, MSG_NOSIGNAL), text.len);
-    buf_fini(&text);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-static struct answer hear(struct box *box, int fd, int ms)
-{
-    struct answer answer = {0};
-    uint64_t end = clock_steady_us() + (uint64_t)ms * 1000;
-    ssize_t n = -1;
-    while (clock_steady_us() < end && n != 0) {
-        loop_turn(box->gateway.loop, 2);
-        answer_bus(box);
-        n = recv(fd, buf_reserve(&answer.text, 65536), 65536, 0);
-        if (n > 0)
-            answer.text.len += (size_t)n;
-        if (n < 0 && errno != EAGAIN)
-            break;
-    }
-    close(fd);
-    const char *text = buf_str(&answer.text), *body = strstr(text, "\r\n\r\n");
-    answer.status = strncmp(text, "HTTP/1.1 ", 9) ? 0 : atoi(text + 9);
-    if (body)
-        answer.body = js_parse(body + 4, strlen(body + 4), (char[64]){0}, 64);
-    return answer;
-}
-
-static struct answer get(struct box *box, const char *method, const char *target,
-                         const char *headers, const char *body)
-{
-    return hear(box, ask(box, method, target, headers, body, strlen(body)), 1000);
-}
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 static struct answer send_webhook(struct box *box, const char *secret,
                                   const char *signed_body, const char *body,
@@ -317,43 +53,6 @@ static struct answer send_webhook(struct box *box, const char *secret,
              buf_str(&hex), more);
     buf_fini(&hex);
     return get(box, "POST", "/webhooks/stripe", headers, body);
-}
-
-static const struct record *published(struct box *box, unsigned index)
-{
-    const uint8_t *at = box->peer.records.bytes, *end = at + box->peer.records.len;
-    while (at < end) {
-        const char *why;
-        const struct record *r = record_check(at, (size_t)(end - at), &why);
-        assert_non_null(r);
-        if (index-- == 0)
-            return r;
-        at += r->len;
-    }
-    return NULL;
-}
-
-static void assert_type(const struct record *r, const char *type)
-{
-    assert_int_equal(r->type_len, strlen(type));
-    assert_memory_equal(record_type(r), type, r->type_len);
-    assert_true(record_type_ok(r));
-}
-
-static void assert_attr(const struct record *r, enum attr attr, const char *text)
-{
-    char *copy = attrs_copy_text(record_attrs(r), r->attr_len, attr);
-    if (text)
-        assert_string_equal(copy, text);
-    else
-        assert_null(copy);
-    free(copy);
-}
-
-static void assert_data(const struct record *r, const char *text)
-{
-    assert_int_equal(r->data_len, strlen(text));
-    assert_memory_equal(record_data(r), text, r->data_len);
 }
 
 /* --- webhooks --- */
@@ -564,7 +263,7 @@ static void status_is_the_brokers_answer(void **state)
     struct box *box = *state;
     box->peer.is_silent = true;
     int fd = ask(box, "GET", "/v1/status", AUTH, "", 0);
-    while (!box->peer.due)
+    while (!box->peer.asked)
         loop_turn(box->gateway.loop, 5);
     queries_answer(box->gateway.queries, box->peer.batch, true, "{\"a\":1}");
     _answer_ struct answer answer = hear(box, fd, 500);
@@ -1047,7 +746,7 @@ static void calls_that_make_no_sense_are_400(void **state)
     assert_int_equal(box->peer.batches, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_box, close_box)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, box_open, box_close)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
