@@ -26,6 +26,9 @@ static const struct sb_option options[] = {
     {"poll_items", SB_TEXT, NULL, false,
      "where the items are in the answer (data.orders); left out: the answer is the list"},
     {"poll_id", SB_TEXT, "id", false, "where an item's id is in it"},
+    {"poll_type", SB_TEXT, NULL, false,
+     "where an item's type is in it: items are events of the service then, the same as "
+     "its webhooks bring, each filed once under its id"},
     {"poll_cursor_parameter", SB_TEXT, NULL, false,
      "the query parameter that takes the cursor (after); left out: items up to the "
      "cursor's are passed over"},
@@ -214,10 +217,12 @@ static const struct sb_operation operations[] = {
      .example = "{\"path\":\"/orders/o_1\"}",
      .example_answer = "{\"id\":\"o_1\"}"},
     {.name = "poll",
-     .summary = "Ask a list for what is new: a fact http.item.found for each item",
+     .summary = "Ask a list for what is new: a fact http.item.found for each item, or "
+                "with poll_type the service's event",
      SB_BRANCHES(poll_request, poll_succeeded, http_failed),
      .repeat = SB_REPEAT_SAFE,
      .is_poll = true,
+     .finds = "poll_type",
      .price_text =
          "by the service's contract; `prices` of the integration gives it an amount",
      .degrade = "the next run takes up where the last successful one ended",

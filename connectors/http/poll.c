@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* poll - a list that a service offers and does not announce: a fact for each new item
+/* poll - a list that a service offers: a fact for each new item, or, where items are the
+ * service's own events (poll_type), each as its webhook would have brought it
  *
  * Where the run before ended is in the cursor: what the service gives as one (poll_next),
  * else the id of the last item.  The cursor goes to the service as a parameter where it
@@ -64,7 +65,7 @@ static bool item_id(const struct sb_json *item, const char *path, char ret[ID_MA
 struct list {
     const struct sb_json *items;
     size_t n;
-    const char *id_path;
+    const char *id_path, *type_path; /* type_path NULL: items are no events */
     bool is_newest_first;
 };
 
@@ -85,27 +86,46 @@ static size_t first_new(const struct list *list, const char *cursor)
     return 0;
 }
 
+/* The service's own event, or a fact of ours about the item. False: there is no room. */
+static bool take_item(const struct list *list, const struct sb_json *item, const char *id,
+                      struct sb_outcome *outcome)
+{
+    if (list->type_path)
+        return sb_found(outcome, id, sb_text(item, list->type_path), item);
+    struct sb_json *fact = sb_fact(outcome, HTTP_FACT, id);
+    sb_put_text(fact, "id", id);
+    sb_put(fact, "item", item);
+    return true;
+}
+
 /* Facts from `from` on, as many as one outcome takes; the id of the last in ret_last.
- * False, with the outcome failed, when an item has no id. */
+ * False, with the outcome failed, when an item has no id or no type. */
 static bool find_items(const struct list *list, size_t from, struct sb_outcome *outcome,
                        size_t *ret_found, char ret_last[ID_MAX + 1])
 {
-    size_t end = list->n - from > FACTS_PER_RUN ? from + FACTS_PER_RUN : list->n;
+    size_t end = list->n - from > FACTS_PER_RUN ? from + FACTS_PER_RUN : list->n, i;
+    char id[ID_MAX + 1];
 
-    for (size_t i = from; i < end; i++) {
+    for (i = from; i < end; i++) {
         const struct sb_json *item = item_at(list, i);
-        if (!item_id(item, list->id_path, ret_last)) {
+        if (!item_id(item, list->id_path, id)) {
             sb_fail(outcome,
                     "an item has no `%s` that is a text of at most %d bytes or a whole "
                     "number; see the option poll_id",
                     list->id_path, ID_MAX);
             return false;
         }
-        struct sb_json *fact = sb_fact(outcome, HTTP_FACT, ret_last);
-        sb_put_text(fact, "id", ret_last);
-        sb_put(fact, "item", item);
+        if (list->type_path && !sb_text(item, list->type_path)) {
+            sb_fail(outcome,
+                    "an item has no `%s` that is a text; see the option poll_type",
+                    list->type_path);
+            return false;
+        }
+        if (!take_item(list, item, id, outcome))
+            break;
+        memcpy(ret_last, id, sizeof(id));
     }
-    *ret_found = end - from;
+    *ret_found = i - from;
     return true;
 }
 
@@ -149,6 +169,7 @@ enum sb_verdict poll_succeeded(const struct sb_event *event,
     const char *path = setting(event, "items"), *order = setting(event, "order");
     struct list list = {.items = sb_at(page, path ? path : ""),
                         .id_path = setting(event, "id"),
+                        .type_path = setting(event, "type"),
                         .is_newest_first = strcmp(order, "newest_first") == 0};
     char last[ID_MAX + 1] = "";
     size_t found = 0;

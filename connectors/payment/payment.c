@@ -11,7 +11,7 @@
 
 #include "stripe.h"
 
-enum { EVENTS_PER_PAGE = 100, REFUNDS_PER_PAGE = 100, KEY_LIFETIME_S = 24 * 3600 };
+enum { REFUNDS_PER_PAGE = 100, KEY_LIFETIME_S = 24 * 3600 };
 
 static const struct sb_option options[] = {
     {"api_version", SB_TEXT, STRIPE_VERSION, false, "the Stripe-Version header"},
@@ -22,6 +22,11 @@ static const struct sb_option options[] = {
      "estimate of the fee: hundredths of a percent of the amount (290 is 2.9 %)"},
     {"fee_fixed", SB_INT, NULL, false,
      "estimate of the fee: added per charge, in the smallest unit of its currency"},
+    {"events_filed", SB_TEXT, "declared", false,
+     "what `events` files as its webhook would have: declared (what becomes an event of "
+     "this connector) or all"},
+    {"events_lookback_h", SB_INT, "1", false,
+     "hours before the first run of `events` from which on it files"},
     {.name = NULL},
 };
 
@@ -345,55 +350,6 @@ static enum sb_verdict refund_found(const struct sb_event *event,
     return sb_absent(outcome);
 }
 
-/* --- events, a poll: {cursor}; Stripe lists the newest first --- */
-
-static enum sb_verdict events_request(const struct sb_event *event,
-                                      struct sb_request *request,
-                                      struct sb_outcome *outcome)
-{
-    const char *cursor = sb_cursor(event);
-
-    (void)outcome;
-    stripe_call(event, request, "GET", "/v1/events");
-    sb_field_int(request, "limit", EVENTS_PER_PAGE);
-    /* the page just before the cursor, which is to say the oldest events that are newer
-     */
-    sb_field(request, "ending_before", cursor && *cursor ? cursor : NULL);
-    return SB_DONE;
-}
-
-static void list_event(const struct sb_json *event, struct sb_json *entry)
-{
-    sb_put(entry, "id", sb_at(event, "id"));
-    sb_put(entry, "type", sb_at(event, "type"));
-    sb_put(entry, "created", sb_at(event, "created"));
-    sb_put(entry, "object", sb_at(event, "data.object.id"));
-}
-
-static enum sb_verdict events_succeeded(const struct sb_event *event,
-                                        const struct sb_answer *answer,
-                                        struct sb_outcome *outcome)
-{
-    const struct sb_json *page = sb_answer_json(answer), *list = sb_at(page, "data");
-    const char *cursor = sb_cursor(event), *newest = sb_text(list, "0.id");
-    struct sb_json *result = sb_result(outcome);
-    size_t n = sb_count(list, "");
-    bool has_more = false;
-
-    if (!sb_has(page, "data") || sb_is_object(list, ""))
-        return sb_unclear(outcome, "Stripe's answer is not a list of events");
-    sb_put_int(result, "count", (int64_t)n);
-    for (size_t i = n; i-- > 0;) /* oldest first, as they happened */
-        list_event(sb_element(list, i), sb_append(result, "events"));
-    if (newest || cursor)
-        sb_next_cursor(outcome, newest ? newest : cursor);
-    sb_bool(page, "has_more", &has_more);
-    if (has_more && cursor && *cursor &&
-        newest) /* without a cursor, more are older ones */
-        sb_more(outcome);
-    return SB_DONE;
-}
-
 /* --- the tables --- */
 
 static const struct sb_operation operations[] = {
@@ -443,15 +399,17 @@ static const struct sb_operation operations[] = {
      .example_answer = "{\"id\":\"re_1\",\"status\":\"succeeded\",\"amount\":500,"
                        "\"currency\":\"eur\",\"charge\":\"ch_1\"}"},
     {.name = "events",
-     .summary =
-         "List what happened since the last run: the repair path after lost webhooks",
+     .summary = "File the events that this connector knows and that came by no webhook "
+                "since the last run: the repair path after downtime",
      SB_BRANCHES(events_request, events_succeeded, stripe_failed),
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
      .is_poll = true,
+     .finds = "always",
      .price_text = "none",
      .degrade = "the next run takes up where the last successful one ended",
-     .test = "changes nothing, in any mode",
+     .test = "changes nothing at Stripe, in any mode",
+     .answer_max = EVENTS_ANSWER_MAX,
      .example = "{}",
      .example_answer = "{\"data\":[],\"has_more\":false}"},
     {.name = NULL},
@@ -466,7 +424,8 @@ static const struct sb_failure_mode failures[] = {
     {"API key refused", "permanent: Stripe does not accept the API key",
      "set the secret api_key, then redrive what failed"},
     {"not paid yet", "unknown: the payment is processing",
-     "a webhook tells how it ended; resolve by hand if none comes"},
+     "a webhook or the poll `events` tells how it ended; resolve by hand if neither "
+     "does"},
     {"Stripe busy or down", "exhausted, with the last answer",
      "tried again under the same key until attempts or deadline end"},
     {"answer lost", "a retry; a lookup once the key's lifetime (24 h) is over",
@@ -474,7 +433,8 @@ static const struct sb_failure_mode failures[] = {
      "for "
      "the payment first, by the reference in its metadata"},
     {"cursor too old", "permanent: Stripe refused the request (parameter ending_before)",
-     "Stripe keeps events for 30 days; the events of the gap are to be fetched by hand"},
+     "Stripe keeps events for 30 days: call payment.events with the cursor since:SECONDS "
+     "for what is left of the gap"},
     {.name = NULL},
 };
 

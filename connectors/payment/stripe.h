@@ -28,4 +28,13 @@ int64_t stripe_millionths(const char *currency, int64_t minor_units);
 bool stripe_metadata_ok(const struct sb_json *data, const char *path);
 
 extern const struct sb_webhook stripe_webhooks[];
+
+/* A page of a hundred events, each with the object it is about. */
+enum { EVENTS_ANSWER_MAX = 32 << 20 };
+/* The operation `events`, a poll: {cursor}. */
+enum sb_verdict events_request(const struct sb_event *event, struct sb_request *request,
+                               struct sb_outcome *outcome);
+enum sb_verdict events_succeeded(const struct sb_event *event,
+                                 const struct sb_answer *answer,
+                                 struct sb_outcome *outcome);
 #endif

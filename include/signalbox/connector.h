@@ -302,6 +302,21 @@ void sb_more(struct sb_outcome *outcome);
  * if that is Success.  Returns its data, to be filled; NULL when the type is not declared
  * or there are more than 1,000 (the outcome then fails). */
 struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char *key);
+/* The same of what the provider may tell more than once: `event_id` is the provider's own
+ * id of the event (1 to 900 bytes).  It is published once however often and whichever way
+ * it comes, by this operation or by a webhook of the integration, for as long as
+ * `gateway.idempotency` says (7 days).  The outcome says how many had come before. */
+struct sb_json *sb_fact_once(struct sb_outcome *outcome, const char *type,
+                             const char *key, const char *event_id);
+/* Of a poll: an event of the provider's, as its webhook would have brought it: the event
+ * `<integration>.<type>` with this data, under the provider's id of it.  Where `webhooks`
+ * has the type, its `handle` makes the domain's event of it, in a delivery of its own;
+ * else it is a fact.  Where a webhook or another run brought it before, it is not filed
+ * again (as sb_fact_once).  False, and nothing is taken: the outcome is full (1,000
+ * events, or 1.5 MiB): leave a cursor behind the last one taken, and sb_more.  Also when
+ * id or type are none that can be stored; the outcome then fails. */
+bool sb_found(struct sb_outcome *outcome, const char *event_id, const char *type,
+              const struct sb_json *data);
 
 /* --- the tables; all but struct sb_connector end with an entry whose name is NULL --- */
 
@@ -387,7 +402,11 @@ struct sb_operation {
     /* A call with `example` changes nothing and costs nothing worth a thought: `signalbox
      * add` makes one to see that credentials and options are right.  SAFE only. */
     bool is_harmless;
-    bool is_poll;        /* made for the clock: takes a cursor and leaves one */
+    bool is_poll; /* made for the clock: takes a cursor and leaves one */
+    /* Of a poll that files what its webhooks bring (sb_found), so that a lost one comes
+     * by it: "always", or the name of the option that makes it do so.  NULL: it does not.
+     */
+    const char *finds;
     uint32_t timeout_ms; /* 0: the integration's limits.timeout */
     uint32_t answer_max; /* bytes of the answer's body; 0: 4 MiB */
 };

@@ -154,7 +154,15 @@ static bool is_scheduled(const struct config_integration *in, const char *operat
     return false;
 }
 
-/* Lost webhooks: is there a way to find out? */
+static bool has_option(const struct config_integration *in, const char *name)
+{
+    for (size_t i = 0; i < in->n_options; i++)
+        if (strcmp(in->option_names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Lost webhooks: what becomes of them. */
 static void repair(const struct view *v, struct page *page)
 {
     const struct config_integration *in = v->document->integration;
@@ -162,18 +170,24 @@ static void repair(const struct view *v, struct page *page)
 
     for (size_t i = 0; in->n_webhooks && i < js_count(list); i++) {
         const struct json *o = js_at(list, i);
-        const char *name = js_text(o, "name", "?");
-        if (!js_bool(o, "is_poll", false))
+        const char *name = js_text(o, "name", "?"), *finds = js_text(o, "finds", NULL);
+        if (!finds)
             continue;
-        if (is_scheduled(in, name))
+        if (strcmp(finds, "always") != 0 && !has_option(in, finds))
             page_text(page,
-                      "Webhooks that got lost are found by the poll `%s`: it takes up "
-                      "where its last successful run ended.",
+                      "Webhooks that got lost stay lost: the poll `%s` finds them only "
+                      "with the option `%s`.",
+                      name, finds);
+        else if (is_scheduled(in, name))
+            page_text(page,
+                      "An event whose webhook got lost comes by the poll `%s`, as the "
+                      "event it would have been; what came before, either way, is not "
+                      "filed again. It takes up where its last successful run ended.",
                       name);
         else
             page_text(page,
-                      "Webhooks that got lost are not found: the connector has the poll "
-                      "`%s` for that, but it is not scheduled (`schedules`).",
+                      "Webhooks that got lost stay lost: the connector has the poll `%s` "
+                      "for them, but it is not scheduled (`schedules`).",
                       name);
     }
 }

@@ -134,7 +134,9 @@ static void facts_drop(struct sb_outcome *outcome)
     for (size_t i = 0; i < outcome->n_facts; i++) {
         free(outcome->facts[i].type);
         free(outcome->facts[i].key);
+        free(outcome->facts[i].event_id);
         js_free(outcome->facts[i].data);
+        buf_fini(&outcome->facts[i].text);
     }
     outcome->n_facts = 0;
 }

@@ -26,6 +26,8 @@ struct worker_answer;
 enum {
     CALL_MESSAGE_MAX = 1000,       /* bytes of an error message; longer ones are cut */
     CALL_FACTS_MAX = 1000,         /* per outcome; more: the outcome is Failed */
+    CALL_FOUND_MAX = 3 << 19,      /* bytes of what was found; then the outcome is full */
+    CALL_EVENT_ID_MAX = 900,       /* bytes; longer: the outcome is Failed */
     CALL_HEADERS_MAX = 32,         /* of a request; more: the outcome is Failed */
     CALL_SECRETS_MAX = 8,          /* of a request that are told apart as used */
     CALL_CURSOR_MAX = 1000,        /* bytes; longer: the outcome is Failed */
@@ -99,7 +101,9 @@ struct sb_answer {
 
 struct call_fact {
     char *type, *key;
-    struct json *data;
+    char *event_id;    /* the provider's; NULL: filed whatever came before */
+    struct json *data; /* NULL: it is in `text` */
+    struct buf text;
 };
 
 struct sb_outcome {
@@ -113,7 +117,7 @@ struct sb_outcome {
     int64_t cost;
     char *cursor;
     struct call_fact *facts;
-    size_t n_facts;
+    size_t n_facts, found_bytes;
     char *mistake;
 };
 

@@ -141,10 +141,12 @@ static bool take_facts(const struct json *facts, struct sb_outcome *outcome)
 {
     for (size_t i = 0; i < js_count(facts); i++) {
         const struct json *fact = js_at(facts, i), *data = js_get(fact, "data");
-        const char *type = js_text(fact, "type", NULL);
+        const char *type = js_text(fact, "type", NULL), *key = js_text(fact, "key", NULL);
+        const char *id = js_text(fact, "id", NULL);
         if (!type || !js_is_object(data))
             return false;
-        if (!sb_fact(outcome, type, js_text(fact, "key", NULL)))
+        if (!(js_get(fact, "id") ? sb_fact_once(outcome, type, key, id)
+                                 : sb_fact(outcome, type, key)))
             return true; /* the mistake is noted */
         struct call_fact *made = &outcome->facts[outcome->n_facts - 1];
         js_free(made->data);
@@ -153,10 +155,30 @@ static bool take_facts(const struct json *facts, struct sb_outcome *outcome)
     return js_is_array(facts);
 }
 
+/* The provider's own events. Returns what is wrong with them, NULL when nothing is. */
+static const char *take_found(const struct json *found, struct sb_outcome *outcome)
+{
+    for (size_t i = 0; i < js_count(found); i++) {
+        const struct json *one = js_at(found, i), *data = js_get(one, "data");
+        const char *id = js_text(one, "id", NULL), *type = js_text(one, "type", NULL);
+        if (!id || !type || !js_is_object(data))
+            return "`found` is a list of {\"id\": a text, \"type\": a text, \"data\": an "
+                   "object}";
+        if (!sb_found(outcome, id, type, (const struct sb_json *)data))
+            return outcome->mistake
+                       ? NULL
+                       : "`found` has at most 1,000 events and 1.5 MiB; what "
+                         "is left comes with the next run (`more`)";
+    }
+    return js_is_array(found) ? NULL : "`found` is a list";
+}
+
 static enum sb_verdict take_success(const struct json *line, struct sb_outcome *outcome)
 {
     const struct json *data = js_get(line, "succeeded"), *cost = js_get(line, "cost"),
-                      *facts = js_get(line, "facts"), *cursor = js_get(line, "cursor");
+                      *facts = js_get(line, "facts"), *cursor = js_get(line, "cursor"),
+                      *found = js_get(line, "found");
+    const char *wrong;
 
     if (!js_is_object(data))
         return not_as_specified(outcome, "`succeeded` is an object");
@@ -167,6 +189,8 @@ static enum sb_verdict take_success(const struct json *line, struct sb_outcome *
     if (facts && !take_facts(facts, outcome))
         return not_as_specified(
             outcome, "`facts` is a list of {\"type\": a text, \"data\": an object}");
+    if (found && (wrong = take_found(found, outcome)))
+        return not_as_specified(outcome, wrong);
     if (cursor && !js_is_text(cursor) && !js_is_null(cursor))
         return not_as_specified(outcome, "`cursor` is a text");
     if (js_is_text(cursor))
@@ -207,8 +231,8 @@ static enum sb_verdict take_retry(const struct json *retry, struct sb_outcome *o
 
 static bool is_known(const char *name)
 {
-    static const char *const names[] = {"succeeded", "failed", "retry", "absent",
-                                        "cost",      "cursor", "more",  "facts"};
+    static const char *const names[] = {"succeeded", "failed", "retry", "absent", "cost",
+                                        "cursor",    "more",   "facts", "found"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(names[i], name) == 0)

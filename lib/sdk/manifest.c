@@ -210,6 +210,7 @@ static struct json *operation(const struct sb_operation *o)
         js_set_int(out, "absent_status", o->absent_status);
     js_set_bool(out, "is_harmless", o->is_harmless);
     js_set_bool(out, "is_poll", o->is_poll);
+    js_set_text(out, "finds", o->finds);
     js_set_int(out, "timeout_ms", o->timeout_ms);
     return out;
 }

@@ -10,6 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/sdk/call.h"
+#include "lib/sdk/provider.h"
 
 /* Where a text that was cut at `n` bytes has to end so that its last character is whole.
  */
@@ -153,7 +154,18 @@ static bool publishes(const struct sb_connector *connector, const char *type)
     return false;
 }
 
-struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char *key)
+static struct call_fact *add_fact(struct sb_outcome *outcome, const char *event_id)
+{
+    if (outcome->n_facts % 16 == 0)
+        outcome->facts =
+            mem_resize(outcome->facts, (outcome->n_facts + 16) * sizeof(*outcome->facts));
+    struct call_fact *fact = &outcome->facts[outcome->n_facts++];
+    *fact = (struct call_fact){.event_id = mem_text(event_id), .text = BUF_NULL};
+    return fact;
+}
+
+static struct sb_json *own_fact(struct sb_outcome *outcome, const char *type,
+                                const char *key, const char *event_id)
 {
     if (!publishes(outcome->integration->connector, type)) {
         mistake(outcome, "a fact's type is not among those the connector publishes",
@@ -164,11 +176,102 @@ struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char
         mistake(outcome, "more than 1,000 facts in one outcome", type);
         return NULL;
     }
-    if (outcome->n_facts % 16 == 0)
-        outcome->facts =
-            mem_resize(outcome->facts, (outcome->n_facts + 16) * sizeof(*outcome->facts));
-    struct call_fact *fact = &outcome->facts[outcome->n_facts++];
-    *fact = (struct call_fact){
-        .type = mem_text(type), .key = mem_text(key), .data = js_object()};
+    struct call_fact *fact = add_fact(outcome, event_id);
+    fact->type = mem_text(type);
+    fact->key = mem_text(key);
+    fact->data = js_object();
     return (struct sb_json *)fact->data;
+}
+
+struct sb_json *sb_fact(struct sb_outcome *outcome, const char *type, const char *key)
+{
+    return own_fact(outcome, type, key, NULL);
+}
+
+static bool event_id_ok(struct sb_outcome *outcome, const char *event_id)
+{
+    if (event_id && *event_id && strlen(event_id) <= CALL_EVENT_ID_MAX)
+        return true;
+    mistake(outcome, "the provider's id of an event has 1 to 900 bytes",
+            event_id ? event_id : "");
+    return false;
+}
+
+struct sb_json *sb_fact_once(struct sb_outcome *outcome, const char *type,
+                             const char *key, const char *event_id)
+{
+    return event_id_ok(outcome, event_id) ? own_fact(outcome, type, key, event_id) : NULL;
+}
+
+/* An integration that is named as its connector shares its names with the operations:
+ * these are not the provider's to say. */
+static bool is_operations(const struct integration *integration, const char *type)
+{
+    static const char *const ends[] = {".requested", ".succeeded", ".failed"};
+    const struct sb_provider tables =
+        provider_tables(integration->connector, integration->provider);
+
+    if (strcmp(integration->name, integration->connector->name) != 0)
+        return false;
+    for (const struct sb_operation *o = tables.operations; o && o->name; o++)
+        for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+            size_t n = strlen(o->name);
+            if (strncmp(type, o->name, n) == 0 && strcmp(type + n, ends[i]) == 0)
+                return true;
+        }
+    return false;
+}
+
+/* The name under which it is filed; NULL, with the mistake noted, when it can be under
+ * none. */
+static char *found_type(struct sb_outcome *outcome, const char *type)
+{
+    char *full = mem_format("%s.%s", outcome->integration->name, type ? type : "");
+
+    if (text_is_type(full, strlen(full)) && !is_operations(outcome->integration, type))
+        return full;
+    mistake(outcome, "the type of a provider's event cannot be stored", type ? type : "");
+    free(full);
+    return NULL;
+}
+
+/* One that is too long is filed without its data: what cannot be stored must not hold up
+ * what comes after it. */
+static struct buf found_text(const struct sb_json *data)
+{
+    struct buf text = BUF_NULL;
+
+    if (data)
+        js_write((const struct json *)data, 0, &text);
+    if (text.len > RECORD_DATA_MAX - RECORD_ATTRS_MAX) {
+        buf_clear(&text);
+        buf_text(&text, "{\"left_out\":\"the event's data was over 1 MiB\"}");
+    }
+    return text;
+}
+
+static bool has_room(const struct sb_outcome *outcome, size_t n)
+{
+    return outcome->n_facts < CALL_FACTS_MAX &&
+           (!outcome->found_bytes || outcome->found_bytes + n <= CALL_FOUND_MAX);
+}
+
+bool sb_found(struct sb_outcome *outcome, const char *event_id, const char *type,
+              const struct sb_json *data)
+{
+    char *full = event_id_ok(outcome, event_id) ? found_type(outcome, type) : NULL;
+
+    if (!full)
+        return false;
+    struct buf text = found_text(data);
+    if (!has_room(outcome, text.len)) {
+        buf_fini(&text);
+        free(full);
+        return false;
+    }
+    struct call_fact *fact = add_fact(outcome, event_id);
+    fact->type = full;
+    fact->text = text;
+    outcome->found_bytes += text.len + sizeof(struct record) + CALL_EVENT_ID_MAX;
+    return true;
 }

@@ -87,6 +87,7 @@ static const struct member operation_members[] = {
     MEMBER(sb_operation, TEXT, test),
     MEMBER(sb_operation, BOOL, is_harmless),
     MEMBER(sb_operation, BOOL, is_poll),
+    MEMBER(sb_operation, TEXT, finds),
     MEMBER(sb_operation, COUNT, timeout_ms),
     {NULL, TEXT, 0},
 };

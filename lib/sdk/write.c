@@ -139,39 +139,50 @@ static void write_outcome(struct call *call, uint64_t now_us, struct buf *out)
     buf_fini(&data);
 }
 
+static bool write_fact(struct call *call, const struct call_fact *fact,
+                       const uint8_t id[16], uint64_t now_us, struct buf *out)
+{
+    struct buf data = BUF_NULL, attrs = BUF_NULL;
+
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_TRACEPARENT, call->event.traceparent);
+    attrs_text(&attrs, ATTR_IDEMPOTENCY_KEY, fact->event_id);
+    if (fact->data)
+        js_write(fact->data, 0, &data);
+    else
+        buf_add(&data, fact->text.bytes, fact->text.len);
+    redact(call, (char *)data.bytes, data.len);
+    bool has_attrs = call->event.traceparent || fact->event_id;
+    struct record_parts parts = {
+        .kind = RECORD_FACT,
+        .flags = data.len ? RECORD_JSON : 0,
+        .type = fact->type,
+        .id = id,
+        .cause = call->event.record->id,
+        .key = fact->key,
+        .time_us = now_us,
+        .integration = integration_hash(call->integration->name),
+        .attrs = has_attrs ? attrs.bytes : NULL,
+        .attr_len = has_attrs ? attrs.len : 0,
+        .data = data.bytes,
+        .data_len = data.len,
+    };
+    bool fits = record_add(out, &parts) >= 0;
+    buf_fini(&attrs);
+    buf_fini(&data);
+    return fits;
+}
+
 /* False when one is over the limit. The ids follow from the request's, so that a repeated
  * run repeats them. */
 static bool write_facts(struct call *call, uint64_t now_us, struct buf *out)
 {
-    const struct record *r = call->event.record;
     bool fits = true;
 
     for (size_t i = 0; fits && i < call->outcome.n_facts; i++) {
-        const struct call_fact *fact = &call->outcome.facts[i];
-        struct buf data = BUF_NULL, attrs = BUF_NULL;
         uint8_t id[16];
-        attrs_begin(&attrs);
-        attrs_text(&attrs, ATTR_TRACEPARENT, call->event.traceparent);
-        js_write(fact->data, 0, &data);
-        redact(call, (char *)data.bytes, data.len);
         id_derive(call->event.id, i, id);
-        struct record_parts parts = {
-            .kind = RECORD_FACT,
-            .flags = RECORD_JSON,
-            .type = fact->type,
-            .id = id,
-            .cause = r->id,
-            .key = fact->key,
-            .time_us = now_us,
-            .integration = integration_hash(call->integration->name),
-            .attrs = call->event.traceparent ? attrs.bytes : NULL,
-            .attr_len = call->event.traceparent ? attrs.len : 0,
-            .data = data.bytes,
-            .data_len = data.len,
-        };
-        fits = record_add(out, &parts) >= 0;
-        buf_fini(&attrs);
-        buf_fini(&data);
+        fits = write_fact(call, &call->outcome.facts[i], id, now_us, out);
     }
     return fits;
 }

@@ -15,8 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/sdk/call.h"
 #include "lib/sdk/manifest.h"
-#include "tests/unit/sdk/answer.h"
-#include "tests/unit/sdk/delivery.h"
+#include "trial.h"
 
 int http_main(int argc, char **argv);
 #define main http_main
@@ -406,6 +405,17 @@ static struct poll_case polls[] = {
      "p2",
      NULL,
      false},
+    {"items that are the service's events",
+     {T("poll_path"), T("poll_type")},
+     {T("/events"), T("what.name")},
+     2,
+     "{\"cursor\":\"1\"}",
+     "https://api.test/v2/events",
+     "[{\"id\":1},{\"id\":2,\"what\":{\"name\":\"order.paid\"}}]",
+     1,
+     "2",
+     NULL,
+     false},
 };
 
 static void a_poll_finds_what_is_new_and_leaves_its_cursor(void **state)
@@ -436,6 +446,32 @@ static void a_poll_finds_what_is_new_and_leaves_its_cursor(void **state)
         }
         call_free(call);
     }
+}
+
+static void an_item_with_a_type_is_the_services_event_under_its_id(void **state)
+{
+    char *names[] = {T("poll_path"), T("poll_type")},
+         *values[] = {T("/events"), T("type")};
+    struct integration in = with(names, values, 2);
+    struct call *call = trial_answered(
+        &in, "http.poll.requested", "{}",
+        (struct http_call){.status = 200,
+                           .body = "[{\"id\":7,\"type\":\"order.paid\",\"sum\":5.25}]"});
+    const struct sb_outcome *o = call_outcome(call);
+    _free_ char *type = mem_format("%s.order.paid", in.name);
+
+    (void)state;
+    assert_int_equal(o->n_facts, 1);
+    assert_string_equal(o->facts[0].type, type);
+    assert_string_equal(o->facts[0].event_id, "7");
+    assert_string_equal(buf_str(&o->facts[0].text),
+                        "{\"id\":7,\"type\":\"order.paid\",\"sum\":5.25}");
+    call_free(call);
+    call = trial_answered(&in, "http.poll.requested", "{}",
+                          (struct http_call){.status = 200, .body = "[{\"id\":7}]"});
+    assert_int_equal(call_result(call), CALL_FAILED);
+    assert_non_null(strstr(call_message(call), "poll_type"));
+    call_free(call);
 }
 
 static void a_long_list_is_taken_in_several_runs(void **state)
@@ -510,6 +546,7 @@ int main(void)
         cmocka_unit_test(without_a_token_nothing_is_sent_and_the_reason_says_so),
         cmocka_unit_test(a_failure_keeps_what_the_service_said),
         cmocka_unit_test(a_poll_finds_what_is_new_and_leaves_its_cursor),
+        cmocka_unit_test(an_item_with_a_type_is_the_services_event_under_its_id),
         cmocka_unit_test(a_long_list_is_taken_in_several_runs),
         cmocka_unit_test(a_list_that_is_none_fails_and_says_which_option),
     };

@@ -15,8 +15,7 @@
 #include "lib/base/json.h"
 #include "lib/sdk/call.h"
 #include "lib/sdk/manifest.h"
-#include "tests/unit/sdk/answer.h"
-#include "tests/unit/sdk/delivery.h"
+#include "trial.h"
 
 int payment_main(int argc, char **argv);
 #define main payment_main
@@ -108,7 +107,13 @@ static void requests_are_these_bytes(void **state)
          "payment_intent=pi_1&metadata[signalbox_request]=01890a5d-ac96-774b-bcce-"
          "b302099a8057"},
         {"payment.events.requested", "{}", "GET",
-         "https://api.stripe.com/v1/events?limit=100", ""},
+         "https://api.stripe.com/v1/events?limit=100&created[gte]=1699996400", ""},
+        {"payment.events.requested", "{\"cursor\":\"since:1699\"}", "GET",
+         "https://api.stripe.com/v1/events?limit=100&created[gte]=1699", ""},
+        {"payment.events.requested", "{\"cursor\":\"since:1699/evt_3/evt_9\"}", "GET",
+         "https://api.stripe.com/v1/events?limit=100&created[gte]=1699&starting_after="
+         "evt_3",
+         ""},
         {"payment.events.requested", "{\"due\":\"x\",\"cursor\":\"evt_9\"}", "GET",
          "https://api.stripe.com/v1/events?limit=100&ending_before=evt_9", ""},
     };
@@ -439,45 +444,158 @@ static void a_refund_that_stripe_gives_up_is_a_failure(void **state)
 
 /* --- the poll --- */
 
-static void a_poll_lists_oldest_first_and_leaves_the_newest_as_cursor(void **state)
+static char *filed_name[] = {(char[]){"events_filed"}};
+static char *filed_all[] = {(char[]){"all"}};
+static char *filed_some[] = {(char[]){"some"}};
+
+static struct integration filing(char **what)
+{
+    struct integration in = plain;
+
+    in.option_names = filed_name;
+    in.option_values = what;
+    in.n_options = 1;
+    return in;
+}
+
+static struct call *polled(const struct integration *in, const char *data,
+                           const char *body)
+{
+    struct call *call =
+        deliver(in, (struct delivery){.type = "payment.events.requested", .data = data});
+
+    assert_true(call_begin(call, NOW_US));
+    call_end(call, &(struct http_call){.status = 200, .body = body}, NOW_US);
+    if (!call_outcome(call))
+        fail_msg("%s: %s", data, call_message(call));
+    return call;
+}
+
+static void a_poll_goes_on_where_the_last_one_ended(void **state)
 {
     (void)state;
-    static const char page[] = "{\"object\":\"list\",\"has_more\":true,\"data\":["
-                               "{\"id\":\"evt_3\",\"type\":\"c\",\"created\":3,\"data\":{"
-                               "\"object\":{\"id\":\"pi_3\"}}},"
-                               "{\"id\":\"evt_2\",\"type\":\"b\",\"created\":2}]}";
+#define PAGE(more)                                                                       \
+    "{\"object\":\"list\",\"has_more\":" more ",\"data\":["                              \
+    "{\"id\":\"evt_3\",\"type\":\"c\",\"created\":3,\"data\":{\"object\":{\"id\":"       \
+    "\"pi_3\"}}},{\"id\":\"evt_2\",\"type\":\"b\",\"created\":2}]}"
+#define NOTHING "{\"data\":[],\"has_more\":false}"
     static const struct {
         const char *data, *body, *cursor;
         size_t n;
         bool more;
     } cases[] = {
-        {"{\"cursor\":\"evt_1\"}", page, "evt_3", 2, true},
-        {"{}", page, "evt_3", 2, false}, /* the rest is older */
-        {"{\"cursor\":\"evt_1\"}", "{\"data\":[],\"has_more\":false}", "evt_1", 0, false},
-        {"{}", "{\"data\":[],\"has_more\":false}", NULL, 0, false},
+        /* behind an event, upwards */
+        {"{\"cursor\":\"evt_1\"}", PAGE("true"), "evt_3", 2, true},
+        {"{\"cursor\":\"evt_1\"}", PAGE("false"), "evt_3", 2, false},
+        {"{\"cursor\":\"evt_1\"}", NOTHING, "evt_1", 0, false},
+        /* from a time on: the newest page, and back to the time */
+        {"{}", PAGE("false"), "evt_3", 2, false},
+        {"{}", NOTHING, "since:1699996400", 0, false},
+        {"{\"cursor\":\"since:7\"}", NOTHING, "since:7", 0, false},
+        {"{\"cursor\":\"since:7\"}", PAGE("true"), "since:7/evt_2/evt_3", 2, true},
+        {"{\"cursor\":\"since:7/evt_5/evt_9\"}", PAGE("true"), "since:7/evt_2/evt_9", 2,
+         true},
+        {"{\"cursor\":\"since:7/evt_5/evt_9\"}", PAGE("false"), "evt_9", 2, false},
+        {"{\"cursor\":\"since:7/evt_5/evt_9\"}", NOTHING, "evt_9", 0, false},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct call *call =
-            deliver(&plain, (struct delivery){.type = "payment.events.requested",
-                                              .data = cases[i].data});
-        const struct http_call answer = {.status = 200, .body = cases[i].body};
-        assert_true(call_begin(call, NOW_US));
-        call_end(call, &answer, NOW_US);
+        struct call *call = polled(&plain, cases[i].data, cases[i].body);
         const struct sb_outcome *o = call_outcome(call);
-        assert_non_null(o);
         assert_int_equal(js_int(o->data, "count", -1), cases[i].n);
-        assert_int_equal(o->more, cases[i].more);
-        if (cases[i].cursor)
-            assert_string_equal(o->cursor, cases[i].cursor);
-        else
-            assert_null(o->cursor);
+        if (o->more != cases[i].more || strcmp(o->cursor, cases[i].cursor) != 0)
+            fail_msg("case %zu: %s, more %d", i, o->cursor, o->more);
         if (cases[i].n) {
             assert_string_equal(js_text(o->data, "events.0.id", ""), "evt_2");
             assert_string_equal(js_text(o->data, "events.1.object", ""), "pi_3");
         }
         call_free(call);
     }
+}
+
+#define THREE                                                                            \
+    "{\"has_more\":false,\"data\":[{\"id\":\"evt_3\",\"type\":\"charge.refunded\"},"     \
+    "{\"id\":\"evt_2\",\"type\":\"balance.available\"},"                                 \
+    "{\"id\":\"evt_1\",\"type\":\"checkout.session.completed\",\"livemode\":false}]}"
+
+static void what_a_webhook_would_have_brought_is_filed_as_it_would_have_been(void **state)
+{
+    const struct integration all = filing(filed_all);
+
+    (void)state;
+    struct call *call = polled(&plain, "{\"cursor\":\"evt_0\"}", THREE);
+    const struct sb_outcome *o = call_outcome(call);
+    assert_int_equal(o->n_facts, 2);
+    assert_int_equal(js_int(o->data, "filed", -1), 2);
+    assert_string_equal(o->facts[0].type, "stripe.checkout.session.completed");
+    assert_string_equal(o->facts[0].event_id, "evt_1");
+    assert_string_equal(buf_str(&o->facts[0].text),
+                        "{\"id\":\"evt_1\",\"type\":\"checkout.session.completed\","
+                        "\"livemode\":false}");
+    assert_string_equal(o->facts[1].type, "stripe.charge.refunded");
+    call_free(call);
+    call = polled(&plain, "{\"cursor\":\"since:7/evt_5/evt_9\"}", THREE);
+    assert_string_equal(call_outcome(call)->facts[0].event_id, "evt_3"); /* backwards */
+    call_free(call);
+    call = polled(&all, "{\"cursor\":\"evt_0\"}", THREE);
+    assert_int_equal(call_outcome(call)->n_facts, 3);
+    call_free(call);
+}
+
+/* Upwards the next page begins behind the last one taken, backwards before it. */
+static void a_page_too_large_for_one_outcome_is_taken_in_several_runs(void **state)
+{
+    static const struct {
+        const char *before, *has_more, *after, *first;
+    } cases[] = {
+        {"evt_a", "false", "evt_2", "evt_1"},
+        {"since:7", "false", "evt_2", "evt_1"},
+        {"since:7", "true", "since:7/evt_1/evt_2", "evt_1"},
+        {"since:7/evt_8/evt_9", "false", "since:7/evt_2/evt_9", "evt_3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf body = BUF_NULL;
+        char data[80];
+        buf_format(&body, "{\"has_more\":%s,\"data\":[", cases[i].has_more);
+        for (int n = 3; n; n--) {
+            buf_format(&body,
+                       "%c{\"id\":\"evt_%d\",\"type\":\"charge.refunded\",\"x\":\"",
+                       n == 3 ? ' ' : ',', n);
+            for (int j = 0; j < 6000; j++)
+                buf_format(&body, "%0100d", 0);
+            buf_text(&body, "\"}");
+        }
+        buf_text(&body, "]}");
+        snprintf(data, sizeof(data), "{\"cursor\":\"%s\"}", cases[i].before);
+        struct call *call = polled(&plain, data, buf_str(&body));
+        const struct sb_outcome *o = call_outcome(call);
+        assert_int_equal(o->n_facts, 2);
+        assert_string_equal(o->facts[0].event_id, cases[i].first);
+        assert_string_equal(o->cursor, cases[i].after);
+        assert_true(o->more);
+        call_free(call);
+        buf_fini(&body);
+    }
+}
+
+static void a_poll_that_cannot_be_made_says_why(void **state)
+{
+    static const struct trial_refusal cursors[] = {
+        {"{\"cursor\":\"since:\"}", "since:SECONDS"},
+        {"{\"cursor\":\"since:-5\"}", "since:SECONDS"},
+        {"{\"cursor\":\"since:5/evt_1\"}", "since:SECONDS"},
+        {"{\"cursor\":\"since:5/evt_1/evt_2/x y\"}", "since:SECONDS"},
+        {"{\"cursor\":\"evt_1 evt_2\"}", "since:SECONDS"},
+    };
+    static const struct trial_refusal option[] = {{"{}", "declared or all"}};
+    const struct integration some = filing(filed_some);
+
+    (void)state;
+    trial_refusals(&plain, "payment.events.requested", cursors,
+                   sizeof(cursors) / sizeof(cursors[0]));
+    trial_refusals(&some, "payment.events.requested", option, 1);
 }
 
 /* --- webhooks --- */
@@ -665,7 +783,11 @@ int main(void)
         cmocka_unit_test(amounts_know_currencies_without_cents),
         cmocka_unit_test(every_error_of_stripe_has_its_result),
         cmocka_unit_test(a_refund_that_stripe_gives_up_is_a_failure),
-        cmocka_unit_test(a_poll_lists_oldest_first_and_leaves_the_newest_as_cursor),
+        cmocka_unit_test(a_poll_goes_on_where_the_last_one_ended),
+        cmocka_unit_test(
+            what_a_webhook_would_have_brought_is_filed_as_it_would_have_been),
+        cmocka_unit_test(a_page_too_large_for_one_outcome_is_taken_in_several_runs),
+        cmocka_unit_test(a_poll_that_cannot_be_made_says_why),
         cmocka_unit_test(every_webhook_turns_its_object_into_the_domains_event),
         cmocka_unit_test(a_completed_checkout_is_paid_only_if_stripe_says_so),
         cmocka_unit_test(webhooks_that_do_not_fit_fail_and_say_why),

@@ -287,6 +287,11 @@ static const struct {
      "`cost` is"},
     {"{\"succeeded\":{},\"facts\":[{\"type\":\"t.found\"}]}", CALL_FAILED, CLASS_unknown,
      "`facts` is"},
+    {"{\"succeeded\":{},\"found\":[{\"type\":\"done\",\"data\":{}}]}", CALL_FAILED,
+     CLASS_unknown, "`found` is"},
+    {"{\"succeeded\":{},\"found\":7}", CALL_FAILED, CLASS_unknown, "`found` is"},
+    {"{\"succeeded\":{},\"facts\":[{\"type\":\"t.found\",\"id\":7,\"data\":{}}]}",
+     CALL_FAILED, CLASS_unknown, "1 to 900 bytes"},
     {"{\"succeeded\":{},\"facts\":[{\"type\":\"t.forged\",\"data\":{}}]}", CALL_FAILED,
      CLASS_unknown, "t.forged"},
     {"{\"succeeded\":{},\"cursor\":7}", CALL_FAILED, CLASS_unknown, "`cursor` is a text"},
@@ -331,6 +336,23 @@ static void a_success_brings_cost_cursor_and_facts(void **state)
     assert_memory_equal(record_data(fact), "{\"x\":[1]}", fact->data_len);
     assert_null(memmem(out.bytes, out.len, SECRET, strlen(SECRET)));
     buf_fini(&out);
+    call_free(call);
+}
+
+static void a_program_brings_the_providers_own_events(void **state)
+{
+    (void)state;
+    struct call *call = answered(
+        "t.safe.requested",
+        "{\"succeeded\":{},\"facts\":[{\"type\":\"t.found\",\"id\":\"e1\",\"data\":{}}],"
+        "\"found\":[{\"id\":\"e2\",\"type\":\"thing.done\",\"data\":{\"n\":1}}]}");
+    const struct sb_outcome *o = call_outcome(call);
+
+    assert_non_null(o);
+    assert_int_equal(o->n_facts, 2);
+    assert_string_equal(o->facts[0].event_id, "e1");
+    assert_string_equal(o->facts[1].event_id, "e2");
+    assert_string_equal(buf_str(&o->facts[1].text), "{\"n\":1}");
     call_free(call);
 }
 
@@ -416,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_webhook_is_a_question_too),
         cmocka_unit_test(every_answer_has_its_result),
         cmocka_unit_test(a_success_brings_cost_cursor_and_facts),
+        cmocka_unit_test(a_program_brings_the_providers_own_events),
         cmocka_unit_test(a_worker_that_says_nothing_is_taken_as_the_operation_allows),
         cmocka_unit_test(what_has_a_lookup_is_asked_before_it_is_done_again),
     };
