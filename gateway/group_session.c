@@ -29,13 +29,15 @@
 enum {
     IDLE_US = 30 * 1000 * 1000,  /* nobody asks and nothing is lent: the session ends */
     COMMIT_US = 5 * 1000 * 1000, /* a result not committed by then: ERR_unavailable */
+    JOIN_US = 2 * 1000 * 1000,   /* the broker may be away as long (HOLD_US) */
+    FIRST_US = 300 * 1000,       /* after joining, until what was there has come */
 };
 
-/* POST .../results that waits for its commit. */
+/* POST .../results that waits for its commit; without one, until the group is known. */
 struct commit {
     struct pending pending;
     struct commit *next;
-    uint64_t batch, until_us;
+    uint64_t batch, until_us; /* batch 0: nothing of it goes into the log */
     struct json *answer;
 };
 
@@ -52,6 +54,7 @@ struct group_session {
     struct waiters waiters;
     struct commit *commits;
     uint64_t used_us; /* somebody asked or answered */
+    uint64_t sure_us; /* before it, that there is nothing may only mean: not yet */
     struct loop_timer *timer;
 };
 
@@ -126,13 +129,20 @@ static struct commit *find_commit(const struct group_session *session, uint64_t 
 
 /* --- time --- */
 
+static uint64_t commit_due(const struct group_session *session, const struct commit *c)
+{
+    return c->batch ? c->until_us : session->sure_us;
+}
+
 static uint64_t next_due(const struct group_session *session)
 {
     uint64_t due_us = leases_due(&session->lent), end_us = waiters_due(&session->waiters);
+    if (session->waiters.first && end_us < session->sure_us)
+        end_us = session->sure_us;
     if (end_us < due_us)
         due_us = end_us;
     for (const struct commit *c = session->commits; c; c = c->next)
-        due_us = c->until_us < due_us ? c->until_us : due_us;
+        due_us = commit_due(session, c) < due_us ? commit_due(session, c) : due_us;
     return due_us < session->used_us + IDLE_US ? due_us : session->used_us + IDLE_US;
 }
 
@@ -165,7 +175,7 @@ static void give_back(struct group_session *session, uint64_t now_us, bool all)
  * order of arrival, not of their ends. */
 static void expire_waiters(struct group_session *session, uint64_t now_us)
 {
-    for (struct waiter **at = &session->waiters.first; *at;)
+    for (struct waiter **at = &session->waiters.first; *at && session->sure_us <= now_us;)
         if ((*at)->until_us <= now_us)
             serve(session, at);
         else
@@ -182,9 +192,14 @@ static void on_time(void *user)
     give_back(session, now_us, /* all= */ false);
     for (struct commit *c = session->commits, *next; c; c = next) {
         next = c->next;
-        if (c->until_us <= now_us)
+        if (commit_due(session, c) > now_us)
+            continue;
+        if (c->batch)
             end_commit(session, c, ERR_unavailable,
                        "the log did not answer in time; it may be done all the same");
+        else
+            end_commit(session, c, peer_is_joined(session->peer) ? 0 : ERR_unavailable,
+                       "the broker is not reachable");
     }
     bool is_idle = !session->lent.first && !session->waiters.first && !session->commits &&
                    session->used_us + IDLE_US <= now_us;
@@ -218,6 +233,15 @@ static void on_down(void *user)
 {
     struct group_session *session = user;
     leases_free_all(&session->ready);
+    session->sure_us = now_of(session) + JOIN_US;
+    arm(session);
+}
+
+static void on_joined(void *user)
+{
+    struct group_session *session = user;
+    session->sure_us = now_of(session) + FIRST_US;
+    arm(session);
 }
 
 static void on_lost(void *user, struct position position)
@@ -299,7 +323,7 @@ void group_session_results(struct group_session *session, struct http_request *r
     struct json *answers = js_array();
     take_results(session, results, n, &records, answers);
     struct json *body = js_set(js_object(), "results", answers);
-    if (records.len == 0) {
+    if (records.len == 0 && session->sure_us <= now_of(session)) {
         answer_json(request, 200, body, NULL);
     } else {
         struct commit *commit = mem_alloc(sizeof(*commit));
@@ -309,7 +333,8 @@ void group_session_results(struct group_session *session, struct http_request *r
                                   .answer = body};
         session->commits = commit;
         http_set_user(request, commit);
-        commit->batch = peer_result(session->peer, records.bytes, records.len);
+        if (records.len > 0)
+            commit->batch = peer_result(session->peer, records.bytes, records.len);
     }
     buf_fini(&records);
     session->used_us = now_of(session);
@@ -340,6 +365,7 @@ struct group_session *group_session_new(const struct group_session_options *opti
                                       .on_end = options->on_end,
                                       .user = options->user};
     waiters_init(&session->waiters);
+    session->sure_us = now_of(session) + JOIN_US;
     id_random(&session->boot, sizeof(session->boot));
     session->timer = loop_timer_new(gateway->loop, on_time, session);
     _free_ char *peer_name = mem_format("gateway:%s", options->name);
@@ -352,6 +378,7 @@ struct group_session *group_session_new(const struct group_session_options *opti
         .credit_events = GROUP_EVENTS_MAX,
         .credit_bytes = GROUP_BYTES_MAX,
         .user = session,
+        .on_joined = on_joined,
         .on_down = on_down,
         .on_lost = on_lost,
         .on_rejected = on_rejected,

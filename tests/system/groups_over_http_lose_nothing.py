@@ -56,6 +56,23 @@ def row(system, event_id):
     return json.loads(body)
 
 
+def test_the_first_who_does_not_wait_gets_what_is_there(consumers):
+    """Though the gateway only now joins the group."""
+    published = publish(consumers, 1, kind="other.thing")
+    taken = take(consumers, "wait=0", "other")
+    assert [event["id"] for event in taken] == published
+    assert say(consumers, {"lease": taken[0]["lease"], "result": "ack"}, group="other") == ["settled"]
+    assert take(consumers, "wait=0", "other") == []
+
+
+def test_a_group_that_is_none_is_not_found_whoever_asks_and_however(consumers):
+    for name in ("nobody", "stripe", "Not%20a%20name"):  # an integration's group is its connector's
+        for method, what, body in (("GET", "next?wait=0", None), ("GET", "next?wait=100ms", None), ("POST", "results", [{"id": "x", "result": "ack"}]), ("POST", "results", [])):
+            status, _, answer = consumers.api(method, f"/v1/groups/{name}/{what}", body)
+            assert (status, json.loads(answer)["code"]) in ((404, "no_group"), (403, "bad_identity")), (name, what, answer)
+    assert say(consumers, {"id": "x", "result": "ack"}) == ["late"]
+
+
 def test_events_come_in_order_as_cloudevents_and_are_settled_when_acknowledged(consumers):
     ids = publish(consumers, 5, partitionkey="c7", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     events = take_all(consumers, 5)

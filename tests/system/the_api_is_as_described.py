@@ -112,7 +112,7 @@ def test_groups_are_answered_as_described(api):
     api.ask("GET", "/v1/groups/none/next", expect=404)
     api.ask("GET", "/v1/groups/all/next?max=0", expect=400)
     api.ask("POST", "/v1/groups/all/results", {}, expect=400)
-    api.ask("POST", "/v1/groups/none/results", [{"id": "x", "result": "ack"}])
+    api.ask("POST", "/v1/groups/none/results", [{"id": "x", "result": "ack"}], expect=404)
 
 
 def test_webhooks_are_answered_as_described(api):
