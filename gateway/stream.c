@@ -22,7 +22,11 @@ enum {
     HEARTBEAT_US = 15 * 1000 * 1000,
     CHECK_US = 2 * 1000 * 1000, /* how long a stream may outlive its token */
     RECORDS_PER_TURN = 2000,    /* of one stream; then the others have their turn */
+    BLOCK_DIGITS_MAX = 18,
+    INDEX_DIGITS_MAX = 10,
 };
+
+#define DIGITS "0123456789"
 
 struct stream {
     struct pending pending; /* first: of http_user() */
@@ -183,26 +187,43 @@ static void on_tick(void *user)
 
 /* --- starting --- */
 
+/* BLOCK-INDEX, digits and nothing else. */
 static bool read_last_id(const char *text, struct position *ret)
 {
-    unsigned long long block;
-    unsigned index;
-    int n = 0;
-    if (sscanf(text, "%20llu-%10u%n", &block, &index, &n) != 2 || text[n])
+    size_t n = strspn(text, DIGITS),
+           rest = text[n] == '-' ? strspn(text + n + 1, DIGITS) : 0;
+    if (n == 0 || n > BLOCK_DIGITS_MAX || rest == 0 || rest > INDEX_DIGITS_MAX ||
+        text[n + 1 + rest])
         return false;
-    *ret = (struct position){block, index};
-    return true;
+    uint64_t index = strtoull(text + n + 1, NULL, 10);
+    *ret = (struct position){strtoull(text, NULL, 10), (uint32_t)index};
+    return index <= UINT32_MAX;
+}
+
+/* Where to go on; NULL, or what is wrong. Beyond the end nothing would come for long, and
+ * then not what was missed: the reader knew another log, one that was there before a
+ * backup was put back. */
+static const char *read_place(const struct http_request *request, uint64_t end,
+                              struct position *ret)
+{
+    const char *last = http_header(request, "Last-Event-ID");
+    *ret = (struct position){end, UINT32_MAX};
+    if (!last || !*last)
+        return NULL;
+    if (!read_last_id(last, ret))
+        return "Last-Event-ID is not an id of this stream";
+    return ret->block <= end ? NULL
+                             : "Last-Event-ID lies beyond the end of the log: it is of "
+                               "another one, or of this one before it was restored";
 }
 
 static const char *read_request(struct gateway *gateway, struct http_request *request,
                                 uint64_t end, struct stream *ret)
 {
-    const char *last = http_header(request, "Last-Event-ID");
     const char *why = query_filter(gateway, request, &ret->filter);
     struct ledger_filter *f = &ret->filter;
-    ret->after = (struct position){end, UINT32_MAX};
-    if (!why && last && *last && !read_last_id(last, &ret->after))
-        why = "Last-Event-ID is not an id of this stream";
+    if (!why)
+        why = read_place(request, end, &ret->after);
     if (why)
         return why;
     f->records = true;

@@ -139,7 +139,9 @@ def test_a_stream_ends_with_its_token(streamed):
 
 
 def test_what_is_wrong_is_said(streamed):
-    for query, last, said in (("?status=maybe", None, "status"), ("?limit=3", None, "`limit`"), ("", "yesterday", "Last-Event-ID")):
+    for query, last, said in (("?status=maybe", None, "status"), ("?limit=3", None, "`limit`"), ("", "yesterday", "Last-Event-ID"),
+                              ("", "-1-0", "Last-Event-ID"), ("", "1-4294967296", "Last-Event-ID"), ("", "1-1 x", "Last-Event-ID"),
+                              ("", "99999999999999999999-1", "Last-Event-ID"), ("", "999999999-0", "beyond the end of the log")):
         reader = Reader(streamed, query, last)
         assert reader.status == 400 and said in reader.file.read().decode()
 
