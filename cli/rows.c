@@ -21,6 +21,8 @@ enum {
     TYPE_COLUMNS =
         30, /* at least; what is left over goes to type and error in equal parts */
     ERROR_COLUMNS = 20,
+    ERROR_NARROW_COLUMNS = 9, /* as its head; a reason that is longer has its own line */
+    NARROW_COLUMNS = 25,      /* for type and error, however narrow the terminal is */
     WIDE_COLUMNS = 132, /* from here on, ids stand in the row; narrower, Failed rows have
                            a line more */
 };
@@ -37,14 +39,15 @@ static void lay_out(struct rows *rows)
     rows->is_wide = rows->columns == 0 || rows->columns >= WIDE_COLUMNS;
     if (rows->is_wide)
         fixed += ID_COLUMNS + 1;
-    if (rows->columns > fixed + TYPE_COLUMNS + ERROR_COLUMNS) {
-        unsigned spare = rows->columns - fixed - TYPE_COLUMNS - ERROR_COLUMNS;
+    unsigned left =
+        rows->columns > fixed + NARROW_COLUMNS ? rows->columns - fixed : NARROW_COLUMNS;
+    if (!rows->is_wide) {
+        rows->error = ERROR_NARROW_COLUMNS;
+        rows->type = left - ERROR_NARROW_COLUMNS;
+    } else if (left > TYPE_COLUMNS + ERROR_COLUMNS) {
+        unsigned spare = left - TYPE_COLUMNS - ERROR_COLUMNS;
         rows->type += spare / 2;
         rows->error += spare - spare / 2;
-    } else if (rows->columns) {
-        unsigned left = rows->columns > fixed + 16 ? rows->columns - fixed : 16;
-        rows->type = left * 3 / 5;
-        rows->error = left - rows->type;
     }
 }
 
@@ -93,6 +96,10 @@ static const char *next_step(const struct ledger_row *row)
 static void add_step(struct buf *line, const struct rows *rows,
                      const struct ledger_row *row)
 {
+    if (rows->columns && table_columns(remark(row)) > rows->error) {
+        buf_text(line, "\n    ");
+        table_cell(line, remark(row), 0, false);
+    }
     buf_text(line, rows->columns ? "\n    " : " ");
     buf_text(line, row->redrive ? "redriven " : row->verdict ? "resolved " : "");
     buf_format(line, "-> %s", next_step(row));

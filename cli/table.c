@@ -36,18 +36,18 @@ static bool is_harmless(const char *c, size_t n)
     return !(first == 0xc2 && (unsigned char)c[1] < 0xa0);
 }
 
-static unsigned columns_of(const char *text)
+unsigned table_columns(const char *text)
 {
     unsigned columns = 0;
 
-    for (; *text; text += sequence(text))
+    for (; text && *text; text += sequence(text))
         columns++;
     return columns;
 }
 
 void table_cell(struct buf *line, const char *text, unsigned width, bool cut)
 {
-    unsigned columns = 0, all = text ? columns_of(text) : 0;
+    unsigned columns = 0, all = table_columns(text);
     bool is_cut = cut && all > width;
 
     for (const char *c = text; c && *c && (!is_cut || columns + 1 < width); columns++) {

@@ -12,6 +12,8 @@ struct buf;
  * `cut` it is no wider (an ellipsis ends it). NULL is an empty cell. Columns are counted
  * in code points. */
 void table_cell(struct buf *line, const char *text, unsigned width, bool cut);
+/* Columns that a text takes, counted in the same way. */
+unsigned table_columns(const char *text);
 /* The escape sequence that colours a status ("Failed"), or "" where there is to be no
  * colour. */
 const char *table_colour(const char *status);

@@ -1,61 +1,16 @@
 # SPDX-FileCopyrightText: The signalbox authors
 # SPDX-License-Identifier: Apache-2.0
 """On a terminal a secret is asked for and not shown; whoever stops with ctrl-c leaves nothing behind, the terminal shows again what is typed."""
-import contextlib
 import json
-import os
-import pty
-import re
-import select
 import signal
 import subprocess
-import termios
-import time
 from pathlib import Path
 
 import harness
 import pytest
+from terminal import ASKED, Terminal
 
 CTRL_C, CTRL_D = "\x03", "\x04"
-ASKED = re.compile(r"Value of (\w+) \(not shown\): ")
-
-
-class Terminal:
-    """A program on a terminal of its own, and somebody who types when asked."""
-
-    def __init__(self, command, cwd):
-        self.shown, self.typed = "", 0
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(cwd)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a runner in the background hands it down as ignored
-            os.execv(command[0], command)
-
-    def is_silent(self):
-        return not termios.tcgetattr(self.fd)[3] & termios.ECHO
-
-    def read(self, until, seconds=60):
-        """Until the pattern is shown (behind what was read up to before), or the program ends (None)."""
-        end = time.monotonic() + seconds
-        while not (found := re.compile(until).search(self.shown, self.typed)):
-            assert time.monotonic() < end, f"not shown: {until}: {self.shown}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                try:
-                    self.shown += os.read(self.fd, 65536).decode()
-                except OSError:  # EIO: it has ended
-                    return None
-        self.typed = found.end()
-        return found
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def end(self):
-        """How it ended: its status, or minus the signal."""
-        self.read(r"(?!)")
-        with contextlib.suppress(OSError):
-            os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 @pytest.fixture
