@@ -176,6 +176,9 @@ static void print_outcome(const struct branch *b, const char *prefix)
     add_status(&out, b->json);
     buf_format(&out, ", attempts %" PRId64, js_int(b->json, "attempt", 0));
     add_cost(&out, b->json);
+    int64_t known = js_int(b->json, "known", 0);
+    if (known)
+        buf_format(&out, ", %" PRId64 " found that had come before", known);
     if (js_bool(b->json, "by_broker", false))
         buf_text(&out, ", written by the broker");
     if (is_late)
@@ -268,17 +271,18 @@ static void print_details(const char *prefix, const struct json *t)
 {
     static const struct {
         const char *label, *name;
-    } details[] = {{"id", "id"},
-                   {"service", "service"},
-                   {"integration", "integration"},
-                   {"source", "source"},
-                   {"key", "key"},
-                   {"cause", "cause"},
-                   {"committed", "timestamp"},
-                   {"deadline", "deadline"}};
+    } details[] = {
+        {"id", "id"},         {"service", "service"},     {"integration", "integration"},
+        {"source", "source"}, {"endpoint", "endpoint"},   {"key", "key"},
+        {"cause", "cause"},   {"committed", "timestamp"}, {"deadline", "deadline"}};
 
     for (size_t i = 0; i < sizeof(details) / sizeof(*details); i++)
         print_detail(prefix, details[i].label, js_text(t, details[i].name, NULL));
+    if (js_bool(t, "found", false)) {
+        _free_ char *how = mem_format("in the run that is its cause, as %s",
+                                      js_text(t, "event_id", "?"));
+        print_detail(prefix, "found", how);
+    }
     print_data(prefix, t);
     print_verdict(prefix, js_get(t, "resolved"));
 }

@@ -69,6 +69,8 @@ static const char *remark(const struct ledger_row *row)
 {
     if (row->status == STATUS_FAILED)
         return row->error_msg ? row->error_msg : row->error_class;
+    if (row->is_found)
+        return row->unconsumed ? "(found by a poll, unconsumed)" : "(found by a poll)";
     return row->unconsumed ? "(unconsumed)" : "";
 }
 

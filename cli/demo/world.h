@@ -20,6 +20,7 @@ struct world {
     bool is_tty;
     const char *line; /* of the step that runs, while it runs */
     uint64_t charged; /* charges that succeeded so far */
+    char lost[64];    /* the provider's id of the event whose webhook was tampered with */
 };
 
 /* A temporary directory, free ports, a configuration; then everything is started. False

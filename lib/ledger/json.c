@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/ledger/ledger.h"
+#include "proto/attrs.h"
 
 static void set_or_null(struct json *object, const char *name, const char *text)
 {
@@ -98,6 +99,11 @@ struct json *ledger_row_json(const struct ledger_row *row)
     js_set_text(o, "subject", row->subject);
     js_set_text(o, "datacontenttype", row->datacontenttype);
     js_set_text(o, "traceparent", row->traceparent);
+    js_set_text(o, "endpoint", row->endpoint);
+    if (row->is_found) {
+        js_set_bool(o, "found", true);
+        js_set_text(o, "event_id", row->event_id);
+    }
     if (row->unconsumed)
         js_set_bool(o, "unconsumed", true);
     if (row->settled_us)
@@ -119,6 +125,7 @@ struct json *ledger_outcome_json(const struct ledger_row *row)
         return NULL;
     _free_ char *type = mem_copy(record_type(r), r->type_len);
     struct json *o = js_object();
+    int64_t known;
     id_format(r->id, id);
     js_set_text(o, "id", id);
     js_set_text(o, "type", type);
@@ -134,5 +141,7 @@ struct json *ledger_outcome_json(const struct ledger_row *row)
     set_data(o, record_data(r), r->data_len, r->flags & RECORD_JSON);
     if (r->flags & RECORD_BY_BROKER)
         js_set_bool(o, "by_broker", true);
+    if (attrs_find_int(record_attrs(r), r->attr_len, ATTR_KNOWN, &known))
+        js_set_int(o, "known", known);
     return o;
 }

@@ -38,7 +38,10 @@ struct ledger_row {
     const char *type, *kind, *service, *integration, *key, *error_msg, *error_class,
         *source, *subject, *datacontenttype, *traceparent, *cause; /* NULL when absent */
     enum record_status status;
-    bool unconsumed;   /* a fact that no group takes */
+    bool unconsumed; /* a fact that no group takes */
+    bool is_found;   /* by a poll (`cause` is its run), under the provider's id */
+    const char *endpoint, *event_id; /* the webhook it came through; the provider's id of
+                                        what was found */
     const char *owner; /* who has it now: of a pending request its integration; in an
                           audit of a delivery the group; NULL otherwise */
     uint64_t timestamp_us, time_us,

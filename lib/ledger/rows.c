@@ -37,15 +37,17 @@ static void attr_text(struct making *m, const struct attr_value *v)
                  : v->attr == ATTR_CAUSE_TEXT ? &m->attr_cause
                  : v->attr == ATTR_SERVICE    ? &m->attr_service
                                               : NULL;
-    const char **field = v->attr == ATTR_SOURCE         ? &row->source
-                         : v->attr == ATTR_SUBJECT      ? &row->subject
-                         : v->attr == ATTR_CONTENT_TYPE ? &row->datacontenttype
-                         : v->attr == ATTR_KEY          ? &row->key
-                         : v->attr == ATTR_TRACEPARENT  ? &row->traceparent
-                         : v->attr == ATTR_ERROR_MSG    ? &row->error_msg
-                         : v->attr == ATTR_CURRENCY     ? &row->cost_currency
-                         : v->attr == ATTR_COST_KIND    ? &row->cost_kind
-                                                        : NULL;
+    const char **field = v->attr == ATTR_SOURCE            ? &row->source
+                         : v->attr == ATTR_SUBJECT         ? &row->subject
+                         : v->attr == ATTR_CONTENT_TYPE    ? &row->datacontenttype
+                         : v->attr == ATTR_KEY             ? &row->key
+                         : v->attr == ATTR_TRACEPARENT     ? &row->traceparent
+                         : v->attr == ATTR_ERROR_MSG       ? &row->error_msg
+                         : v->attr == ATTR_CURRENCY        ? &row->cost_currency
+                         : v->attr == ATTR_COST_KIND       ? &row->cost_kind
+                         : v->attr == ATTR_ENDPOINT        ? &row->endpoint
+                         : v->attr == ATTR_IDEMPOTENCY_KEY ? &row->event_id
+                                                           : NULL;
 
     if (own)
         *own = keep(m, mem_copy(v->text, v->text_len));
@@ -193,6 +195,7 @@ static void head(struct making *m, const struct record *r, const struct hit *hit
     row->time_us = r->time_us ? r->time_us : timestamp_us;
     row->deadline_us = r->kind == RECORD_REQUEST ? r->deadline_us : 0;
     row->cost_micros = INT64_MIN;
+    row->is_found = (r->flags & (RECORD_FOUND | RECORD_BY_BROKER)) == RECORD_FOUND;
     walk(m, r, take_attr);
     row->id_text =
         r->flags & RECORD_FOREIGN_ID && m->attr_id ? m->attr_id : keep(m, id_text(r->id));

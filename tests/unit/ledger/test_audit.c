@@ -10,6 +10,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
+#include "proto/attrs.h"
 #include "proto/control.h"
 #include "tests/unit/ledger/maker.h"
 
@@ -493,6 +494,68 @@ static void trace_goes_on_with_what_followed_what_followed(void **state)
     js_free(t);
 }
 
+/* Through an endpoint, or in the run that is its cause. */
+static void trace_tells_by_which_way_an_event_came(void **state)
+{
+    struct maker *m = *state;
+    struct buf hook = BUF_NULL, found = BUF_NULL, run = BUF_NULL;
+    uint8_t ids[4][16];
+
+    for (size_t i = 0; i < 4; i++)
+        memset(ids[i], (int)(i + 2), 16);
+    attrs_begin(&hook);
+    attrs_text(&hook, ATTR_ENDPOINT, "stripe-eu");
+    attrs_begin(&found);
+    attrs_text(&found, ATTR_IDEMPOTENCY_KEY, "evt_7");
+    attrs_begin(&run);
+    attrs_int(&run, ATTR_KNOWN, 3);
+    struct position p = maker_request(m, 1, "a.events.requested", NULL, NULL);
+    maker_record(m, &(struct record_parts){.kind = RECORD_REQUEST,
+                                           .flags = RECORD_WEBHOOK,
+                                           .type = "stripe.paid",
+                                           .id = ids[0],
+                                           .attrs = hook.bytes,
+                                           .attr_len = hook.len});
+    maker_seal(m);
+    maker_record(
+        m, &(struct record_parts){.kind = RECORD_OUTCOME,
+                                  .status = STATUS_SUCCESS,
+                                  .type = "a.events.succeeded",
+                                  .id = ids[1],
+                                  .cause = (const uint8_t[16]){1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                               1, 1, 1, 1, 1, 1, 1},
+                                  .settles = p,
+                                  .attrs = run.bytes,
+                                  .attr_len = run.len});
+    for (size_t i = 2; i < 4; i++) /* the second one is a redrive of the first */
+        maker_record(m,
+                     &(struct record_parts){
+                         .kind = RECORD_REQUEST,
+                         .flags = i == 2 ? RECORD_FOUND : RECORD_FOUND | RECORD_BY_BROKER,
+                         .type = "stripe.paid",
+                         .id = ids[i],
+                         .cause = i == 2 ? (const uint8_t[16]){0} : ids[2],
+                         .attrs = i == 2 ? found.bytes : NULL,
+                         .attr_len = i == 2 ? found.len : 0});
+    maker_seal(m);
+    struct json *t = ledger_trace(maker_ledger(m), maker_id(2));
+    assert_string_equal(js_text(t, "endpoint", ""), "stripe-eu");
+    assert_null(js_get(t, "found"));
+    js_free(t);
+    t = ledger_trace(maker_ledger(m), maker_id(4));
+    assert_true(js_bool(t, "found", false));
+    assert_string_equal(js_text(t, "event_id", ""), "evt_7");
+    assert_null(js_get(t, "endpoint"));
+    assert_null(js_get(t, "followed.0.found"));
+    js_free(t);
+    t = ledger_trace(maker_ledger(m), maker_id(1));
+    assert_int_equal(js_int(t, "outcome.known", 0), 3);
+    js_free(t);
+    buf_fini(&hook);
+    buf_fini(&found);
+    buf_fini(&run);
+}
+
 static void trace_of_a_fact_names_the_groups_that_settled_it(void **state)
 {
     struct maker *m = *state;
@@ -537,6 +600,7 @@ int main(void)
         claim(audit_and_query_agree),
         claim(trace_tells_the_whole_story),
         claim(trace_tells_of_doubt),
+        claim(trace_tells_by_which_way_an_event_came),
         claim(trace_goes_on_with_what_followed_what_followed),
         claim(trace_of_a_fact_names_the_groups_that_settled_it),
     };
