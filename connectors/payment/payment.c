@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "input.h"
 #include "stripe.h"
 
 enum { REFUNDS_PER_PAGE = 100, KEY_LIFETIME_S = 24 * 3600 };
@@ -43,49 +44,6 @@ static const struct sb_secret secrets[] = {
 /* --- charge: {amount, currency, payment_method | customer, description, metadata,
  * receipt_email} --- */
 
-/* Amount and currency, as both operations need them. */
-static bool amount_ok(const struct sb_json *data, struct sb_outcome *outcome)
-{
-    int64_t amount;
-
-    if (sb_int(data, "amount", &amount) && amount > 0)
-        return true;
-    sb_fail(
-        outcome,
-        "amount must be a whole number above 0, in the currency's smallest unit (cents)");
-    return false;
-}
-
-static bool members_ok(const struct sb_json *data, const char *const *names,
-                       struct sb_outcome *outcome)
-{
-    const char *stranger = sb_stranger(data, names);
-
-    if (!sb_is_object(data, ""))
-        sb_fail(outcome, "the data must be a JSON object");
-    else if (stranger)
-        sb_fail(outcome, "\"%s\" is not a member this operation knows", stranger);
-    else if (!stripe_metadata_ok(data, "metadata"))
-        sb_fail(outcome, "metadata must be an object of texts");
-    else
-        return true;
-    return false;
-}
-
-/* Are these absent or texts? */
-static bool texts_ok(const struct sb_json *data, const char *const *names,
-                     struct sb_outcome *outcome)
-{
-    for (; *names; names++) {
-        const char *text = sb_text(data, *names);
-        if (sb_has(data, *names) && (!text || !*text)) {
-            sb_fail(outcome, "%s must be a text that is not empty", *names);
-            return false;
-        }
-    }
-    return true;
-}
-
 static enum sb_verdict charge_request(const struct sb_event *event,
                                       struct sb_request *request,
                                       struct sb_outcome *outcome)
@@ -100,10 +58,8 @@ static enum sb_verdict charge_request(const struct sb_event *event,
     int64_t amount = 0;
 
     if (!members_ok(data, known, outcome) || !amount_ok(data, outcome) ||
-        !texts_ok(data, texts, outcome))
+        !texts_ok(data, texts, outcome) || !currency_ok(data, currency, outcome))
         return SB_FAILED;
-    if (!stripe_currency(sb_text(data, "currency"), currency))
-        return sb_fail(outcome, "currency must be three letters, like \"eur\"");
     if (!sb_has(data, "payment_method") && !sb_has(data, "customer"))
         return sb_fail(outcome, "payment_method is missing (pm_...): there is nothing to "
                                 "charge; a customer with a "
@@ -398,6 +354,24 @@ static const struct sb_operation operations[] = {
      .example = "{\"charge\":\"ch_1\",\"amount\":500}",
      .example_answer = "{\"id\":\"re_1\",\"status\":\"succeeded\",\"amount\":500,"
                        "\"currency\":\"eur\",\"charge\":\"ch_1\"}"},
+    {.name = "checkout",
+     .summary = "Make a page of Stripe's on which the customer pays",
+     .transition = "order: new -> pending, the customer is sent to `url`",
+     .transition_failed = "order: stays new",
+     SB_BRANCHES(checkout_request, checkout_succeeded, stripe_failed),
+     .repeat = SB_REPEAT_KEYED,
+     .key_lifetime_s = KEY_LIFETIME_S,
+     .price_text = "none for the page; what is paid on it costs as a charge does",
+     .degrade = "keep the order new and offer another method, or to try again",
+     .test = "in test mode, the page takes the card 4242 4242 4242 4242; in the sandbox, "
+             "`signalbox simulate stripe checkout.session.completed`",
+     .example = "{\"amount\":2000,\"currency\":\"eur\",\"success_url\":\"https://"
+                "shop.example.com/thanks\",\"cancel_url\":\"https://"
+                "shop.example.com/cart\"}",
+     .example_answer =
+         "{\"id\":\"cs_test_1\",\"url\":\"https://checkout.stripe.com/c/pay/"
+         "cs_test_1\",\"status\":\"open\",\"amount_total\":2000,"
+         "\"currency\":\"eur\"}"},
     {.name = "events",
      .summary = "File the events that this connector knows and that came by no webhook "
                 "since the last run: the repair path after downtime",

@@ -27,6 +27,13 @@ int64_t stripe_millionths(const char *currency, int64_t minor_units);
  * metadata? */
 bool stripe_metadata_ok(const struct sb_json *data, const char *path);
 
+/* The operation `checkout`; stripe_failed is its third branch. */
+enum sb_verdict checkout_request(const struct sb_event *event, struct sb_request *request,
+                                 struct sb_outcome *outcome);
+enum sb_verdict checkout_succeeded(const struct sb_event *event,
+                                   const struct sb_answer *answer,
+                                   struct sb_outcome *outcome);
+
 extern const struct sb_webhook stripe_webhooks[];
 
 /* A page of a hundred events, each with the object it is about. */

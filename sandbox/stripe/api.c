@@ -26,6 +26,8 @@ static const struct {
     {"POST", "/v1/refunds", refund_create},
     {"GET", "/v1/refunds", refund_list},
     {"GET", "/v1/refunds/*", refund_retrieve},
+    {"POST", "/v1/checkout/sessions", session_create},
+    {"GET", "/v1/checkout/sessions/*", session_retrieve},
     {"GET", "/v1/events", event_list},
     {"GET", "/v1/events/*", event_retrieve},
 };
@@ -69,6 +71,8 @@ void stripe_free(struct stripe *stripe)
         refund_free(entry->value);
     for (size_t at = 0; (entry = table_next(&stripe->intents, &at));)
         intent_free(entry->value);
+    for (size_t at = 0; (entry = table_next(&stripe->sessions, &at));)
+        js_free(entry->value);
     for (size_t at = 0; (entry = table_next(&stripe->keys, &at));)
         key_free(entry->value);
     for (size_t i = 0; i < STRIPE_EVENTS_MAX; i++) {
@@ -78,6 +82,7 @@ void stripe_free(struct stripe *stripe)
     table_fini(&stripe->refunds);
     table_fini(&stripe->charges);
     table_fini(&stripe->intents);
+    table_fini(&stripe->sessions);
     table_fini(&stripe->keys);
     free(stripe->api_key);
     free(stripe);
@@ -284,7 +289,7 @@ void stripe_call(struct stripe *stripe, const struct stripe_call *call,
     if (!error && !fn)
         error = refuse(&request, 404, "invalid_request_error", NULL, NULL,
                        "Unrecognized request URL (%s: %s). The sandbox does "
-                       "payment_intents, charges, refunds and events.",
+                       "payment_intents, charges, refunds, checkout sessions and events.",
                        call->method, call->path);
     if (!error)
         error = read_form(&request);

@@ -62,6 +62,7 @@ struct stripe {
     struct stripe_options options;
     char *api_key;
     struct table intents, charges, refunds; /* by id; a charge's value is its intent */
+    struct table sessions;                  /* by id; checkout sessions as JSON */
     struct table keys;
     unsigned effects_without_key;
     struct event
@@ -94,6 +95,9 @@ struct json *refuse_unknown(struct request *request, const char *const *known);
 struct json *refuse_unsupported(struct request *request, const char *const *unsupported);
 /* The error for a positive whole number that is none, or NULL and the number. */
 struct json *read_amount(struct request *request, const char *param, int64_t *ret_amount);
+/* The error for a currency that is not known, or of which `amount` is too little, or
+ * NULL. */
+struct json *refuse_currency(struct request *request, const char *param, int64_t amount);
 /* The error for metadata over its limits, or NULL and the object. */
 struct json *read_metadata(struct request *request, struct json **ret_metadata);
 bool wants_expanded(const struct request *request, const char *what);
@@ -116,6 +120,8 @@ struct json *charge_retrieve(struct stripe *stripe, struct request *request);
 struct json *refund_create(struct stripe *stripe, struct request *request);
 struct json *refund_list(struct stripe *stripe, struct request *request);
 struct json *refund_retrieve(struct stripe *stripe, struct request *request);
+struct json *session_create(struct stripe *stripe, struct request *request);
+struct json *session_retrieve(struct stripe *stripe, struct request *request);
 struct json *event_list(struct stripe *stripe, struct request *request);
 struct json *event_retrieve(struct stripe *stripe, struct request *request);
 

@@ -308,14 +308,14 @@ void intent_free(struct intent *intent)
 
 /* --- creating --- */
 
-static struct json *check_currency(struct request *request, int64_t amount)
+struct json *refuse_currency(struct request *request, const char *param, int64_t amount)
 {
-    const char *currency = form_get(&request->form, "currency");
+    const char *currency = form_get(&request->form, param);
     size_t n = currency ? strlen(currency) : 0;
 
     if (!currency)
-        return refuse_param(request, "parameter_missing", "currency",
-                            "Missing required param: currency.");
+        return refuse_param(request, "parameter_missing", param,
+                            "Missing required param: %s.", param);
     for (size_t i = 0; i < sizeof(currencies) / sizeof(currencies[0]); i++) {
         if (n != 3 || strcasecmp(currency, currencies[i].currency))
             continue;
@@ -324,7 +324,7 @@ static struct json *check_currency(struct request *request, int64_t amount)
                                 "Amount must be at least %s", currencies[i].text);
         return NULL;
     }
-    return refuse_param(request, NULL, "currency",
+    return refuse_param(request, NULL, param,
                         "Invalid currency: %s. The sandbox knows usd, eur, gbp, chf, "
                         "jpy, cad, aud, sek, nok, dkk, pln, inr, "
                         "nzd, mxn and brl; the real API knows more.",
@@ -395,7 +395,7 @@ static struct json *check_create(struct request *request, int64_t *ret_amount,
         error = refuse_param(request, "amount_too_large", "amount",
                              "Amount must be no more than $999,999.99");
     if (!error)
-        error = check_currency(request, *ret_amount);
+        error = refuse_currency(request, "currency", *ret_amount);
     if (!error)
         error = check_method(request);
     if (!error && is_true(request, "confirm"))

@@ -44,6 +44,15 @@ static const struct {
      false},
     {"payment.refund.requested",
      "{\"payment_intent\":\"pi_1\",\"reason\":\"requested_by_customer\"}", false},
+    {"payment.checkout.requested",
+     "{\"amount\":500,\"currency\":\"EUR\",\"success_url\":\"https://a.example/ok\","
+     "\"cancel_url\":\"https://a.example/no\"}",
+     false},
+    {"payment.checkout.requested",
+     "{\"amount\":500,\"currency\":\"EUR\",\"success_url\":\"https://a.example/ok\","
+     "\"cancel_url\":\"https://a.example/no?a=b&c=d\",\"description\":\"Order 17\","
+     "\"reference\":\"17\",\"metadata\":{\"order\":\"17\"}}",
+     false},
     {"payment.events.requested", "{}", false},
     {"payment.events.requested", "{\"cursor\":\"evt_1\"}", false},
     {"payment.charge.requested",

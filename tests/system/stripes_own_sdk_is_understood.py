@@ -58,6 +58,8 @@ def test_it_takes_the_sandbox_for_stripe(tmp_path, sdk):
     assert (said["missing"]["code"], said["missing"]["statusCode"]) == ("resource_missing", 404)
     assert said["refund"]["status"] == "succeeded"
     assert said["refundAgain"]["code"] == "charge_already_refunded"
+    assert (said["checkout"]["status"], said["checkout"]["amount_total"]) == ("open", 500) and said["checkout"]["url"], said["checkout"]
+    assert said["session"]["id"] == said["checkout"]["id"]
     assert len(said["events"]) == 8, said["events"]
     assert effects["first"] == 1
 

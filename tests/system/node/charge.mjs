@@ -28,7 +28,10 @@ const out = {
   missing: await attempt(() => stripe.paymentIntents.retrieve('pi_none')),
   refund: await attempt(() => stripe.refunds.create({ charge: paid.latest_charge, reason: 'duplicate' })),
   refundAgain: await attempt(() => stripe.refunds.create({ charge: paid.latest_charge })),
+  checkout: await attempt(() => stripe.checkout.sessions.create({ mode: 'payment', success_url: 'https://a.example/ok', cancel_url: 'https://a.example/no',
+    line_items: [{ quantity: 1, price_data: { currency: 'eur', unit_amount: 500, product_data: { name: 'Hat' } } }] })),
   events: [],
 };
+out.session = await attempt(() => stripe.checkout.sessions.retrieve(out.checkout.id));
 for await (const event of stripe.events.list({ limit: 2 })) out.events.push(event.type); // follows has_more by itself
 process.stdout.write(JSON.stringify(out));

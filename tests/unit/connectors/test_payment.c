@@ -71,65 +71,86 @@ static void the_tables_are_right_and_fit_an_integration(void **state)
 
 /* --- requests --- */
 
+static const struct {
+    const char *type, *data, *method, *url, *body;
+} sent[] = {
+    {"payment.charge.requested",
+     "{\"amount\":2000,\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\","
+     "\"description\":\"Order & more\","
+     "\"metadata\":{\"order id\":\"6735 & \\u00fc\"}}",
+     "POST", "https://api.stripe.com/v1/payment_intents",
+     "amount=2000&currency=usd&confirm=true&error_on_requires_action=true&automatic_"
+     "payment_methods[enabled]=true&"
+     "automatic_payment_methods[allow_redirects]=never&payment_method=pm_card_visa&"
+     "description=Order%20%26%20more&"
+     "metadata[order%20id]=6735%20%26%20%C3%BC&metadata[signalbox_request]=01890a5d-"
+     "ac96-774b-bcce-b302099a8057&expand[0]=latest_charge.balance_"
+     "transaction"},
+    {"payment.charge.requested",
+     "{\"amount\":1,\"currency\":\"jpy\",\"customer\":\"cus_1\"}", "POST",
+     "https://api.stripe.com/v1/payment_intents",
+     "amount=1&currency=jpy&confirm=true&error_on_requires_action=true&automatic_"
+     "payment_methods[enabled]=true&"
+     "automatic_payment_methods[allow_redirects]=never&customer=cus_1&metadata["
+     "signalbox_request]=01890a5d-ac96-774b-bcce-b302099a8057&expand[0]="
+     "latest_charge.balance_transaction"},
+    {"payment.refund.requested",
+     "{\"charge\":\"ch_1\",\"amount\":500,\"reason\":\"duplicate\"}", "POST",
+     "https://api.stripe.com/v1/refunds",
+     "charge=ch_1&amount=500&reason=duplicate&metadata[signalbox_request]=01890a5d-"
+     "ac96-774b-bcce-b302099a8057"},
+    {"payment.refund.requested", "{\"payment_intent\":\"pi_1\"}", "POST",
+     "https://api.stripe.com/v1/refunds",
+     "payment_intent=pi_1&metadata[signalbox_request]=01890a5d-ac96-774b-bcce-"
+     "b302099a8057"},
+    {"payment.checkout.requested",
+     "{\"amount\":500,\"currency\":\"EUR\",\"success_url\":\"https://a.example/ok\","
+     "\"cancel_url\":\"https://a.example/no\",\"description\":\"Order 17\","
+     "\"reference\":\"17\",\"metadata\":{\"order\":\"17\"}}",
+     "POST", "https://api.stripe.com/v1/checkout/sessions",
+     "mode=payment&line_items[0][price_data][currency]=eur&line_items[0][price_data]["
+     "unit_amount]=500&line_items[0][price_data][product_data][name]=Order%2017&"
+     "line_items[0][quantity]=1&success_url=https%3A%2F%2Fa.example%2Fok&cancel_url="
+     "https%3A%2F%2Fa.example%2Fno&client_reference_id=17&payment_intent_data["
+     "description]=Order%2017&metadata[order]=17&payment_intent_data[metadata][order]"
+     "="
+     "17&metadata[signalbox_request]=01890a5d-ac96-774b-bcce-b302099a8057"},
+    {"payment.checkout.requested",
+     "{\"amount\":1,\"currency\":\"jpy\",\"success_url\":\"http://localhost/\","
+     "\"cancel_url\":\"http://localhost/\"}",
+     "POST", "https://api.stripe.com/v1/checkout/sessions",
+     "mode=payment&line_items[0][price_data][currency]=jpy&line_items[0][price_data]["
+     "unit_amount]=1&line_items[0][price_data][product_data][name]=Payment&"
+     "line_items[0][quantity]=1&success_url=http%3A%2F%2Flocalhost%2F&cancel_url="
+     "http%3A%2F%2Flocalhost%2F&metadata[signalbox_request]=01890a5d-ac96-774b-bcce-"
+     "b302099a8057"},
+    {"payment.events.requested", "{}", "GET",
+     "https://api.stripe.com/v1/events?limit=100&created[gte]=1699996400", ""},
+    {"payment.events.requested", "{\"cursor\":\"since:1699\"}", "GET",
+     "https://api.stripe.com/v1/events?limit=100&created[gte]=1699", ""},
+    {"payment.events.requested", "{\"cursor\":\"since:1699/evt_3/evt_9\"}", "GET",
+     "https://api.stripe.com/v1/events?limit=100&created[gte]=1699&starting_after="
+     "evt_3",
+     ""},
+    {"payment.events.requested", "{\"due\":\"x\",\"cursor\":\"evt_9\"}", "GET",
+     "https://api.stripe.com/v1/events?limit=100&ending_before=evt_9", ""},
+};
+
 static void requests_are_these_bytes(void **state)
 {
     (void)state;
-    static const struct {
-        const char *type, *data, *method, *url, *body;
-    } cases[] = {
-        {"payment.charge.requested",
-         "{\"amount\":2000,\"currency\":\"USD\",\"payment_method\":\"pm_card_visa\","
-         "\"description\":\"Order & more\","
-         "\"metadata\":{\"order id\":\"6735 & \\u00fc\"}}",
-         "POST", "https://api.stripe.com/v1/payment_intents",
-         "amount=2000&currency=usd&confirm=true&error_on_requires_action=true&automatic_"
-         "payment_methods[enabled]=true&"
-         "automatic_payment_methods[allow_redirects]=never&payment_method=pm_card_visa&"
-         "description=Order%20%26%20more&"
-         "metadata[order%20id]=6735%20%26%20%C3%BC&metadata[signalbox_request]=01890a5d-"
-         "ac96-774b-bcce-b302099a8057&expand[0]=latest_charge.balance_"
-         "transaction"},
-        {"payment.charge.requested",
-         "{\"amount\":1,\"currency\":\"jpy\",\"customer\":\"cus_1\"}", "POST",
-         "https://api.stripe.com/v1/payment_intents",
-         "amount=1&currency=jpy&confirm=true&error_on_requires_action=true&automatic_"
-         "payment_methods[enabled]=true&"
-         "automatic_payment_methods[allow_redirects]=never&customer=cus_1&metadata["
-         "signalbox_request]=01890a5d-ac96-774b-bcce-b302099a8057&expand[0]="
-         "latest_charge.balance_transaction"},
-        {"payment.refund.requested",
-         "{\"charge\":\"ch_1\",\"amount\":500,\"reason\":\"duplicate\"}", "POST",
-         "https://api.stripe.com/v1/refunds",
-         "charge=ch_1&amount=500&reason=duplicate&metadata[signalbox_request]=01890a5d-"
-         "ac96-774b-bcce-b302099a8057"},
-        {"payment.refund.requested", "{\"payment_intent\":\"pi_1\"}", "POST",
-         "https://api.stripe.com/v1/refunds",
-         "payment_intent=pi_1&metadata[signalbox_request]=01890a5d-ac96-774b-bcce-"
-         "b302099a8057"},
-        {"payment.events.requested", "{}", "GET",
-         "https://api.stripe.com/v1/events?limit=100&created[gte]=1699996400", ""},
-        {"payment.events.requested", "{\"cursor\":\"since:1699\"}", "GET",
-         "https://api.stripe.com/v1/events?limit=100&created[gte]=1699", ""},
-        {"payment.events.requested", "{\"cursor\":\"since:1699/evt_3/evt_9\"}", "GET",
-         "https://api.stripe.com/v1/events?limit=100&created[gte]=1699&starting_after="
-         "evt_3",
-         ""},
-        {"payment.events.requested", "{\"due\":\"x\",\"cursor\":\"evt_9\"}", "GET",
-         "https://api.stripe.com/v1/events?limit=100&ending_before=evt_9", ""},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
         struct call *call = deliver(
-            &plain, (struct delivery){.type = cases[i].type, .data = cases[i].data});
+            &plain, (struct delivery){.type = sent[i].type, .data = sent[i].data});
         struct http_call_options o;
         if (!call_begin(call, NOW_US))
             fail_msg("case %zu: %s", i, call_message(call));
         call_http(call, &o);
-        assert_string_equal(o.method, cases[i].method);
-        assert_string_equal(o.url, cases[i].url);
-        assert_int_equal(o.body_len, strlen(cases[i].body));
+        assert_string_equal(o.method, sent[i].method);
+        assert_string_equal(o.url, sent[i].url);
+        assert_int_equal(o.body_len, strlen(sent[i].body));
         if (o.body_len)
-            assert_memory_equal(o.body, cases[i].body, o.body_len);
+            assert_memory_equal(o.body, sent[i].body, o.body_len);
         call_free(call);
     }
 }
@@ -157,6 +178,13 @@ static void credentials_version_and_key_are_headers(void **state)
     }
     call_free(call);
 }
+
+#define TEN  "0123456789"
+#define HALF TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define LONG HALF HALF "x"
+#define CHECKOUT                                                                         \
+    "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"https://a\","                  \
+    "\"cancel_url\":\"https://a\""
 
 static void bad_input_fails_before_any_call_and_says_what_is_wrong(void **state)
 {
@@ -202,6 +230,22 @@ static void bad_input_fails_before_any_call_and_says_what_is_wrong(void **state)
          "{\"amount\":10,\"currency\":\"eur\",\"customer\":\"c\",\"metadata\":{\"a\":{}}"
          "}",
          "metadata must be"},
+        {"payment.checkout.requested", "{\"currency\":\"eur\"}", "amount must be"},
+        {"payment.checkout.requested", "{\"amount\":5}", "currency must be"},
+        {"payment.checkout.requested", "{\"amount\":5,\"currency\":\"eur\"}",
+         "success_url must be an https:// or http:// address"},
+        {"payment.checkout.requested",
+         "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"https://a\"}",
+         "cancel_url must be"},
+        {"payment.checkout.requested",
+         "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"javascript:x\"}",
+         "success_url must be"},
+        {"payment.checkout.requested", CHECKOUT ",\"reference\":\"\"}",
+         "reference must be a text that is not empty"},
+        {"payment.checkout.requested", CHECKOUT ",\"reference\":\"" LONG "\"}",
+         "reference must be at most 200 bytes"},
+        {"payment.checkout.requested", CHECKOUT ",\"payment_method\":\"pm\"}",
+         "\"payment_method\" is not a member"},
         {"payment.refund.requested", "{}", "either charge"},
         {"payment.refund.requested", "{\"charge\":\"ch\",\"payment_intent\":\"pi\"}",
          "either charge"},
@@ -274,6 +318,37 @@ static void a_charge_succeeds_only_when_the_money_is_taken(void **state)
             !strstr(call_message(call), cases[i].fragment))
             fail_msg("case %zu: %d %s %s", i, call_result(call),
                      class_name(call_class(call)), call_message(call));
+        call_free(call);
+    }
+}
+
+static void a_checkout_succeeds_with_the_page_to_go_to(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *url;
+    } cases[] = {
+        {"{\"id\":\"cs_1\",\"url\":\"https://checkout.stripe.com/c/pay/cs_1\","
+         "\"status\":\"open\",\"amount_total\":5,\"currency\":\"eur\",\"expires_at\":17}",
+         "https://checkout.stripe.com/c/pay/cs_1"},
+        {"{\"id\":\"cs_1\",\"url\":null}", NULL},
+        {"{}", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct call *call =
+            deliver(&plain, (struct delivery){.type = "payment.checkout.requested",
+                                              .data = CHECKOUT "}"});
+        assert_true(call_begin(call, NOW_US));
+        assert_false(call_end(
+            call, &(struct http_call){.status = 200, .body = cases[i].body}, NOW_US));
+        assert_int_equal(call_result(call), cases[i].url ? CALL_SUCCESS : CALL_RETRY);
+        const struct json *data = call_outcome(call)->data;
+        if (cases[i].url) {
+            assert_string_equal(js_text(data, "url", ""), cases[i].url);
+            assert_string_equal(js_text(data, "checkout_session", ""), "cs_1");
+            assert_int_equal(js_int(data, "expires_at", 0), 17);
+        }
         call_free(call);
     }
 }
@@ -777,6 +852,7 @@ int main(void)
         cmocka_unit_test(credentials_version_and_key_are_headers),
         cmocka_unit_test(bad_input_fails_before_any_call_and_says_what_is_wrong),
         cmocka_unit_test(a_charge_succeeds_only_when_the_money_is_taken),
+        cmocka_unit_test(a_checkout_succeeds_with_the_page_to_go_to),
         cmocka_unit_test(the_outcome_names_what_was_made),
         cmocka_unit_test(
             the_cost_is_estimated_where_stripe_does_not_tell_and_prices_are_configured),

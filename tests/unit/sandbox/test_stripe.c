@@ -137,6 +137,58 @@ static void a_charge_succeeds_and_is_counted(void **state)
     assert_int_equal(world->events, 3);
 }
 
+#define LINE                                                                             \
+    "mode=payment&line_items[0][price_data][currency]=EUR&line_items[0][quantity]=2&"    \
+    "line_items[0][price_data][unit_amount]=500&line_items[0][price_data]"               \
+    "[product_data][name]=Hat"
+#define PAGE LINE "&success_url=https%3A%2F%2Fa.example"
+
+static void a_checkout_session_is_a_page_to_go_to(void **state)
+{
+    struct world *world = *state;
+    char path[100];
+
+    assert_int_equal(post(world, "/v1/checkout/sessions", "k",
+                          PAGE "&metadata[order]=7&client_reference_id=r7"),
+                     200);
+    assert_string_equal(text(world, "object"), "checkout.session");
+    assert_string_equal(text(world, "status"), "open");
+    assert_string_equal(text(world, "client_reference_id"), "r7");
+    assert_string_equal(text(world, "metadata.order"), "7");
+    assert_int_equal(js_int(world->body, "amount_total", 0), 1000);
+    assert_memory_equal(text(world, "url"), "https://checkout.stripe.com/", 28);
+    snprintf(path, sizeof(path), "/v1/checkout/sessions/%s", text(world, "id"));
+    assert_int_equal(get(world, path, NULL), 200);
+    assert_int_equal(get(world, "/v1/checkout/sessions/cs_none", NULL), 404);
+    assert_int_equal(effects(world, "k"), 1);
+}
+
+static void a_checkout_session_that_is_none_is_refused_by_parameter(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *body, *param, *code;
+    } cases[] = {
+        {LINE, "success_url", "parameter_missing"},
+        {LINE "&success_url=a.example", "success_url", "url_invalid"},
+        {PAGE "&cancel_url=a", "cancel_url", "url_invalid"},
+        {PAGE "&mode=setup", "mode", "sandbox_unsupported"},
+        {PAGE "&nonsense=1", "nonsense", "parameter_unknown"},
+        {PAGE "&line_items[0][quantity]=0", "line_items[0][quantity]",
+         "parameter_invalid_integer"},
+        {PAGE "&line_items[0][price_data][unit_amount]=1.5",
+         "line_items[0][price_data][unit_amount]", "parameter_invalid_integer"},
+        {"success_url=https%3A%2F%2Fa", "mode", "parameter_missing"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(post(world, "/v1/checkout/sessions", NULL, cases[i].body), 400);
+        assert_string_equal(text(world, "error.param"), cases[i].param);
+        assert_string_equal(text(world, "error.code"), cases[i].code);
+    }
+    assert_int_equal(effects(world, ""), 0);
+}
+
 static void the_same_key_again_is_answered_the_same_and_has_no_effect(void **state)
 {
     struct world *world = *state;
@@ -437,6 +489,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(a_charge_succeeds_and_is_counted),
         CLAIM(what_was_made_is_found_by_its_metadata),
+        CLAIM(a_checkout_session_is_a_page_to_go_to),
+        CLAIM(a_checkout_session_that_is_none_is_refused_by_parameter),
         CLAIM(the_same_key_again_is_answered_the_same_and_has_no_effect),
         CLAIM(a_key_with_other_parameters_is_refused),
         CLAIM(a_key_in_use_is_a_conflict_until_the_answer_is_delivered),
