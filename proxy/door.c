@@ -18,6 +18,7 @@
 #include "lib/sdk/carry.h"
 #include "lib/sdk/host.h"
 #include "lib/sdk/table.h"
+#include "lib/sdk/veil.h"
 #include "lib/service/service.h"
 #include "proto/attrs.h"
 #include "proto/message.h"
@@ -33,6 +34,7 @@ struct door {
     struct loop_timer *look;
     struct loop *loop;
     struct guard guard;
+    struct veil veil; /* over the credential, in what goes to applications */
     const char *allow;
     uint64_t wait_us;
     struct passage *passages;
@@ -196,7 +198,7 @@ static void count_sent(void *user, const char *name, const char *value)
 
 static void pass(struct http_request *request, struct target *target, const char *actor)
 {
-    struct passage *p = passage_new(request, target);
+    struct passage *p = passage_new(request, target, &door.veil);
 
     if (!publish(p, actor)) {
         passage_say(request, 503, "overloaded", "signalbox has no room for it now");
@@ -465,6 +467,7 @@ static int door_open(struct service_run *run, const struct integration *integrat
     const struct sb_event any = {.integration = integration};
 
     door.integration = integration;
+    call_veil(integration, &door.veil);
     door.host = host;
     door.loop = run->loop;
     door.look = loop_timer_new(run->loop, look, NULL);
@@ -511,6 +514,7 @@ static void door_close(void)
     loop_timer_free(door.look);
     table_fini(&door.by_id);
     guard_fini(&door.guard);
+    veil_fini(&door.veil);
     door = (struct door){0};
 }
 

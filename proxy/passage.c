@@ -12,16 +12,19 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/http/server.h"
+#include "lib/sdk/veil.h"
 #include "proto/attrs.h"
 #include "proto/record.h"
 #include "proxy/rules.h"
 
-struct passage *passage_new(struct http_request *request, struct target *target)
+struct passage *passage_new(struct http_request *request, struct target *target,
+                            const struct veil *veil)
 {
     struct passage *p = mem_alloc(sizeof(*p));
 
     p->request = request;
     p->target = *target;
+    p->veil = veil;
     p->since_us = clock_steady_us();
     p->is_head = strcmp(http_method(request), "HEAD") == 0;
     *target = (struct target){0};
@@ -32,6 +35,9 @@ void passage_free(struct passage *p)
 {
     target_fini(&p->target);
     buf_fini(&p->head);
+    if (p->held.bytes)
+        explicit_bzero(p->held.bytes, p->held.cap);
+    buf_fini(&p->held);
     usage_fini(&p->usage);
     free(p);
 }
@@ -90,6 +96,9 @@ static void on_head(void *user, const struct http_call *call)
         if (rule_answers(field.name)) {
             buf_add(&p->head, field.name, strlen(field.name) + 1);
             buf_add(&p->head, field.value, strlen(field.value) + 1);
+            veil_cover(p->veil,
+                       (char *)p->head.bytes + p->head.len - strlen(field.value) - 1,
+                       strlen(field.value));
             n++;
         }
 }
@@ -131,6 +140,29 @@ static void start_stream(struct passage *p)
     http_stream_start(p->request, &head);
 }
 
+/* A piece goes on with what was held back before it, and without what may be the
+ * beginning of the credential: that waits for the next one. False: the application is too
+ * far behind, and the piece comes again. */
+static bool pass_on(struct passage *p, const void *bytes, size_t n, bool is_last)
+{
+    struct buf out = BUF_NULL;
+
+    buf_add(&out, p->held.bytes ? p->held.bytes : (const uint8_t *)"", p->held.len);
+    buf_add(&out, bytes, n);
+    char *text = (char *)out.bytes;
+    size_t keep = is_last ? 0 : veil_held(p->veil, text, out.len);
+    veil_cover(p->veil, text, out.len - keep);
+    bool is_taken =
+        out.len == keep || http_stream_write(p->request, text, out.len - keep);
+    if (is_taken) {
+        buf_clear(&p->held);
+        buf_add(&p->held, text + out.len - keep, keep);
+    }
+    explicit_bzero(text, out.len);
+    buf_fini(&out);
+    return is_taken;
+}
+
 static bool on_body(void *user, const void *bytes, size_t n)
 {
     struct passage *p = user;
@@ -138,7 +170,7 @@ static bool on_body(void *user, const void *bytes, size_t n)
     p->due_us = 0;
     if (p->request && !p->is_streaming && has_body(p))
         start_stream(p);
-    if (p->request && p->is_streaming && !http_stream_write(p->request, bytes, n)) {
+    if (p->request && p->is_streaming && !pass_on(p, bytes, n, /* is_last= */ false)) {
         p->is_paused = true;
         return false;
     }
@@ -196,6 +228,8 @@ void passage_finish(struct passage *p, const struct record *outcome)
     if (!request)
         return;
     http_set_user(request, NULL);
+    if (p->is_streaming && p->held.len && !pass_on(p, "", 0, /* is_last= */ true))
+        p->is_whole = false; /* too far behind for its last bytes */
     if (p->is_streaming)
         http_stream_end(request, /* abort= */ !p->is_whole);
     else if (p->is_whole)

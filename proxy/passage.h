@@ -19,6 +19,7 @@
 
 struct http_request;
 struct record;
+struct veil;
 
 enum {
     PASSAGE_HEADERS_MAX = 60,         /* of an answer that go on; further ones do not */
@@ -40,9 +41,11 @@ struct passage {
     struct http_call *http;    /* while CALLING */
     uint64_t since_us, due_us; /* steady; what happens when due depends on the state */
     unsigned status;           /* of the answer; 0: none yet */
-    struct buf head;           /* its headers that go on: "name\0value\0"... */
-    bool is_streaming;         /* the head went out */
-    bool is_whole;             /* the answer came to its end */
+    const struct veil *veil;
+    struct buf held;   /* of the body: perhaps the beginning of a credential */
+    struct buf head;   /* its headers that go on: "name\0value\0"... */
+    bool is_streaming; /* the head went out */
+    bool is_whole;     /* the answer came to its end */
     bool is_paused, is_drained;
     bool is_left;             /* the application went away */
     uint64_t bytes, first_us; /* of the answer: so many, the first after so long */
@@ -51,8 +54,10 @@ struct passage {
     char model[USAGE_MODEL_MAX + 1]; /* that is asked for; "" where none is named */
 };
 
-/* Make one; takes *target over. */
-struct passage *passage_new(struct http_request *request, struct target *target);
+/* Make one; takes *target over. The veil covers the credential in what the provider says
+ * back to the application; borrowed. */
+struct passage *passage_new(struct http_request *request, struct target *target,
+                            const struct veil *veil);
 /* Nothing may be under way. */
 void passage_free(struct passage *passage);
 /* How the answer is taken while it comes. */

@@ -21,6 +21,7 @@
 
 struct json;
 struct mail_draft;
+struct veil;
 struct worker_answer;
 
 enum {
@@ -175,8 +176,9 @@ const struct sb_outcome *call_outcome(const struct call *call);
 /* Append the result's records: an outcome and facts, or a retry. They are one group. */
 void call_write(struct call *call, uint64_t now_us, struct buf *out);
 
-/* No secret of the integration reaches the log, whatever a service echoes: as it is, or
- * as it stood in a URL. What covers it has the same length. */
+/* What covers the integration's secrets; to be veil_fini'd. */
+void call_veil(const struct integration *integration, struct veil *veil);
+/* No secret of the integration reaches the log, whatever a service echoes (veil.h). */
 void call_redact(const struct integration *integration, char *text, size_t n);
 
 /* The wait a Retry-After header asks for, in microseconds; 0 when there is none or it is

@@ -9,55 +9,46 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/sdk/call_state.h"
-#include "lib/sdk/form.h"
 #include "lib/sdk/provider.h"
+#include "lib/sdk/veil.h"
 #include "proto/attrs.h"
 #include "proto/control.h"
 
-enum {
-    SECRET_LEAST = 6 /* characters; a shorter one would cover parts of common words */
-};
-
 static const char requested[] = ".requested";
 
-static void cover(char *text, size_t n, const char *value, size_t len)
-{
-    char *at = text;
-
-    while (n && len >= SECRET_LEAST &&
-           (at = memmem(at, n - (size_t)(at - text), value, len))) {
-        memset(at, '*', len);
-        at += len;
-    }
-}
-
-void call_redact(const struct integration *integration, char *text, size_t n)
+void call_veil(const struct integration *integration, struct veil *veil)
 {
     const struct sb_provider tables =
         provider_tables(integration->connector, integration->provider);
 
-    for (const struct sb_secret *s = tables.secrets; s && s->name; s++) {
-        const char *value = integration->secret
-                                ? integration->secret(integration->secret_user, s->name)
-                                : NULL;
-        struct buf escaped = BUF_NULL;
-        if (!value)
-            continue;
-        cover(text, n, value, strlen(value));
-        form_escape(&escaped, value, strlen(value));
-        cover(text, n, buf_str(&escaped), escaped.len);
-        if (escaped.len)
-            explicit_bzero(escaped.bytes, escaped.len);
-        buf_fini(&escaped);
-    }
+    for (const struct sb_secret *s = tables.secrets; s && s->name; s++)
+        veil_add(veil, integration->secret
+                           ? integration->secret(integration->secret_user, s->name)
+                           : NULL);
+}
+
+void call_redact(const struct integration *integration, char *text, size_t n)
+{
+    struct veil veil = {0};
+
+    if (!n)
+        return;
+    call_veil(integration, &veil);
+    veil_cover(&veil, text, n);
+    veil_fini(&veil);
 }
 
 /* The access token too, which is no secret of the integration but as good as one. */
 static void redact(const struct call *call, char *text, size_t n)
 {
-    call_redact(call->integration, text, n);
-    if (call->token)
-        cover(text, n, call->token, strlen(call->token));
+    struct veil veil = {0};
+
+    if (!n)
+        return;
+    call_veil(call->integration, &veil);
+    veil_add(&veil, call->token);
+    veil_cover(&veil, text, n);
+    veil_fini(&veil);
 }
 
 static void outcome_type(const struct call *call, char ret_type[RECORD_TYPE_MAX + 1])
