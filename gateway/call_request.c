@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/body.h"
 #include "gateway/gateway.h"
 #include "gateway/header.h"
 #include "gateway/key.h"
@@ -28,6 +29,25 @@ static bool known_integration(const struct gateway *gateway, const char *name)
     return !name || config_integration(gateway->config, name) != NULL;
 }
 
+/* An integration's name where the connector's is wanted: say how it is meant. */
+static bool is_integration(const struct gateway *gateway, const char *const *params,
+                           char *why, size_t why_size)
+{
+    const struct config_integration *in = config_integration(gateway->config, params[0]);
+    if (!in || !in->connector)
+        return false;
+    for (size_t i = 0; i < gateway->config->n_integrations; i++) {
+        const char *connector = gateway->config->integrations[i].connector;
+        if (connector && !strcmp(connector, params[0]))
+            return false; /* it is both */
+    }
+    snprintf(why, why_size,
+             "%.64s is an integration; its connector is called: "
+             "/v1/calls/%.64s/%.64s?integration=%.64s",
+             in->name, in->connector, params[1], in->name);
+    return true;
+}
+
 /* A duration from now or a time. */
 static bool parse_deadline(const char *text, uint64_t now_us, uint64_t *ret_us)
 {
@@ -39,9 +59,9 @@ static bool parse_deadline(const char *text, uint64_t now_us, uint64_t *ret_us)
     return query_time(text, ret_us);
 }
 
-static bool is_json(const char *bytes, size_t n, char *why, size_t why_size)
+static bool is_json(const struct http_request *request, char *why, size_t why_size)
 {
-    struct json *value = js_parse(bytes, n, why, why_size);
+    struct json *value = body_json(request, why, why_size);
     js_free(value);
     return value != NULL;
 }
@@ -84,6 +104,8 @@ unsigned call_request_read(const struct gateway *gateway, struct http_request *r
         snprintf(why, why_size, "connector and operation are of a-z 0-9 _ -");
         return ERR_bad_request;
     }
+    if (is_integration(gateway, params, why, why_size))
+        return ERR_no_handler;
     if (!known_integration(gateway, r->integration)) {
         snprintf(why, why_size, "no integration is named %.64s", r->integration);
         return ERR_no_integration;
@@ -97,7 +119,7 @@ unsigned call_request_read(const struct gateway *gateway, struct http_request *r
     if (r->data_len == 0) {
         r->data = "{}";
         r->data_len = 2;
-    } else if (!is_json(r->data, r->data_len, why, why_size)) {
+    } else if (!is_json(request, why, why_size)) {
         return ERR_bad_request;
     }
     return read_times(gateway, request, r, why, why_size);

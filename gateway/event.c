@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/body.h"
 #include "gateway/draft.h"
 #include "gateway/gateway.h"
 #include "gateway/header.h"
@@ -184,12 +185,12 @@ static unsigned read_json(struct intake *in, struct http_request *request, bool 
 {
     struct slice_text raw, element;
     raw.text = http_body(request, &raw.len);
-    char why[128];
-    struct json *body = js_parse(raw.text, raw.len, why, sizeof(why));
+    struct json *body = body_json(request, in->why, sizeof(in->why));
     unsigned error = 0;
-    if (!body || (is_batch && !js_is_array(body))) {
-        snprintf(in->why, sizeof(in->why), "%s",
-                 body ? "a batch is a JSON array of events" : why);
+    if (!body) {
+        error = ERR_bad_request;
+    } else if (is_batch && !js_is_array(body)) {
+        snprintf(in->why, sizeof(in->why), "a batch is a JSON array of events");
         error = ERR_bad_request;
     } else if (!is_batch) {
         struct draft draft = {0};

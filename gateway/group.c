@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/body.h"
 #include "gateway/cloudevent.h"
 #include "gateway/gateway.h"
 #include "gateway/group_session.h"
@@ -128,10 +129,9 @@ void group_next(struct gateway *gateway, struct http_request *request,
 void group_results(struct gateway *gateway, struct http_request *request,
                    const char *const *params)
 {
-    char why[160];
-    size_t n = 0, len;
-    const char *text = http_body(request, &len);
-    struct json *body = js_parse(text, len, why, sizeof(why));
+    char why[ERROR_SIZE];
+    size_t n = 0;
+    struct json *body = body_json(request, why, sizeof(why));
     struct result *results = mem_array(GROUP_RESULTS_MAX, sizeof(*results));
     if (!body || !results_read(body, results, GROUP_RESULTS_MAX, &n, why, sizeof(why))) {
         problem_reply(request, ERR_bad_request, why, 0);

@@ -78,6 +78,7 @@ void outcome_reply(struct http_request *request, const uint8_t id[16],
     /* `type` and `status` are the problem's own: the outcome's stand beside them. */
     js_set(body, "event_type", js_copy(js_get(body, "type")));
     js_set_text(body, "outcome", status_name(outcome->status));
+    js_set_text(body, "error_class", class_name(outcome->error_class)); /* as rows */
     js_set_text(body, "class", class_name(outcome->error_class));
     js_set_text(body, "class_meaning", class_sentence(outcome->error_class));
     _free_ char *why = mem_text(js_text(body, "error_msg", NULL));

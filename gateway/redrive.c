@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/body.h"
 #include "gateway/gateway.h"
 #include "gateway/problem.h"
 #include "gateway/query.h"
@@ -20,7 +21,8 @@
 #include "lib/sdk/peer.h"
 
 enum {
-    PIECE = 64,                   /* items the broker takes at once */
+    PIECE = 64, /* items the broker takes at once */
+    ERROR_SIZE = 256,
     ANSWER_US = 10 * 1000 * 1000, /* of the broker, for one piece */
 };
 
@@ -337,7 +339,7 @@ static struct redriving *begin(struct gateway *gateway, struct http_request *req
 static void start(struct gateway *gateway, struct http_request *request,
                   const struct json *body)
 {
-    char error[256];
+    char error[ERROR_SIZE];
     struct ledger *ledger = gateway_ledger(gateway, error, sizeof(error));
 
     if (!ledger || !peer_is_joined(gateway->peer)) {
@@ -359,10 +361,8 @@ static void start(struct gateway *gateway, struct http_request *request,
 void redrive_handle(struct gateway *gateway, struct http_request *request,
                     const char *const *params)
 {
-    char error[160];
-    size_t n;
-    const char *text = http_body(request, &n);
-    struct json *body = js_parse(text, n, error, sizeof(error));
+    char error[ERROR_SIZE];
+    struct json *body = body_json(request, error, sizeof(error));
 
     (void)params;
     if (body && check_body(body, error, sizeof(error)))

@@ -51,7 +51,10 @@ struct json *js_parse(const char *text, size_t n, char *error, size_t error_size
     json_t *value = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
 
     if (!value && error_size)
-        snprintf(error, error_size, "%d:%d: %s", e.line, e.column, e.text);
+        snprintf(error, error_size, "%d:%d: %s", e.line, e.column,
+                 json_error_code(&e) == json_error_null_character
+                     ? "a text may not hold \\u0000"
+                     : e.text);
     return out(value);
 }
 

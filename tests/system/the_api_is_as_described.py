@@ -77,6 +77,9 @@ def test_events_are_answered_as_described(api):
     api.ask("POST", "/v1/events", json.dumps(event(type="stripe.x")).encode(), headers, 403)
     api.ask("POST", "/v1/events", json.dumps(event(type="maps.geocode.requested")).encode(), headers, 404)
     api.ask("POST", "/v1/events", b"{}", headers, 400)
+    assert "empty" in api.ask("POST", "/v1/events", b"", headers, 400)["detail"]
+    nul = json.dumps(event(subject="a")).replace('"a"', '"\\u0000"').encode()
+    assert "may not hold \\u0000" in api.ask("POST", "/v1/events", nul, headers, 400)["detail"]
     api.ask("POST", "/v1/events", b"{}", {"Content-Type": "text/plain"}, 415)
     api.ask("POST", "/v1/events", b"x" * (1 << 21), headers, 413)
     api.ask("POST", "/v1/events", json.dumps([event(), event()]).encode(), {"Content-Type": "application/cloudevents-batch+json"}, 202)
@@ -94,10 +97,14 @@ def test_calls_are_answered_as_described(api):
     done = api.ask("POST", "/v1/calls/payment/charge", data, expect=200)
     api.ask("GET", f"/v1/events/{done['id']}", expect=200)
     api.ask("GET", f"/v1/events/{done['id']}/trace", expect=200)
-    api.ask("POST", "/v1/calls/payment/charge", {**data, "payment_method": "pm_card_visa_chargeDeclined"}, expect=502)
+    declined = api.ask("POST", "/v1/calls/payment/charge", {**data, "payment_method": "pm_card_visa_chargeDeclined"}, expect=502)
+    row = api.ask("GET", f"/v1/events/{declined['id']}", expect=200)
+    assert {name: declined[name] for name in ("error_class", "error_msg")} == {name: row[name] for name in ("error_class", "error_msg")}
     api.ask("POST", "/v1/calls/payment/charge?wait=0", data, {"Idempotency-Key": "k1"}, 202)
     api.ask("POST", "/v1/calls/payment/charge?wait=0", {**data, "amount": 1}, {"Idempotency-Key": "k1"}, 409)
     api.ask("POST", "/v1/calls/maps/geocode", {}, expect=404)
+    assert "/v1/calls/payment/charge?integration=stripe" in api.ask("POST", "/v1/calls/stripe/charge", data, expect=404)["detail"]
+    assert "not JSON, line:column 1:" in api.ask("POST", "/v1/calls/payment/charge", b'{"amount":', expect=400)["detail"]
     api.ask("POST", "/v1/calls/payment/charge?wait=soon", data, expect=400)
     api.ask("POST", "/v1/calls/payment/charge", b"x" * (1 << 21), expect=413)
 
