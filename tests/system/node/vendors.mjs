@@ -4,7 +4,8 @@
 //   {op: "keys"}                                 -> key pairs for those who sign with one
 //   {op: "sign", vendor, secret, url, body, at}  -> headers; by the SDK itself where it can sign, else by the layout it verifies
 //   {op: "judge", vendor, secret, url, body, headers} -> does the SDK accept it?
-import { createHmac, createSign, generateKeyPairSync } from 'node:crypto';
+//   {op: "answer", vendor, secret, body, headers} -> what the SDK answers to a handshake
+import { createHmac, createPublicKey, createSign, generateKeyPairSync, sign as signWith, verify as verifyWith } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
@@ -23,6 +24,14 @@ const standard = (prefix, judge) => ({
   },
   judge,
 });
+
+const zoom = async ({ secret, body, headers }) => {
+  const { AwsLambdaReceiver } = await load('@zoom/rivet/meetings');
+  console.debug = () => {}; // it writes every event to stdout
+  const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret });
+  receiver.init({ eventEmitter: { emit: async () => {} } });
+  return receiver.start()({ body, headers, isBase64Encoded: false }, {});
+};
 
 const vendors = {
   stripe: {
@@ -43,6 +52,16 @@ const vendors = {
     judge: async ({ secret, body, headers }) => (await load('@octokit/webhooks-methods')).verify(secret, body, headers['X-Hub-Signature-256']),
   },
   'standard-webhooks': standard('webhook', async ({ secret, body, headers }) => !!new (await load('standardwebhooks')).Webhook(secret).verify(body, headers)),
+  'standard-pair': { // Ed25519: the libraries know v1 alone, so node's own judges, by the specification's layout
+    sign: async ({ edPrivate, body, at, id }) => ({ 'webhook-id': id, 'webhook-timestamp': String(at),
+      'webhook-signature': 'v1a,' + signWith(null, Buffer.from(`${id}.${at}.${body}`), edPrivate).toString('base64') }),
+    judge: async ({ secret, body, headers }) => {
+      const raw = Buffer.from(secret.slice(5), 'base64');
+      const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }, format: 'jwk' });
+      const text = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
+      return verifyWith(null, Buffer.from(text), key, Buffer.from(headers['webhook-signature'].slice(4), 'base64'));
+    },
+  },
   svix: standard('svix', async ({ secret, body, headers }) => !!new (await load('svix')).Webhook(secret).verify(body, headers)),
   openai: standard('webhook', async ({ secret, body, headers }) => {
     const { default: OpenAI } = await load('openai');
@@ -66,6 +85,12 @@ const vendors = {
         'x-slack-request-timestamp': Number(headers['X-Slack-Request-Timestamp']), 'x-slack-signature': headers['X-Slack-Signature'] } });
       return true;
     },
+  },
+  zoom: { // its SDK verifies the event as JSON.stringify() writes it, which is how Zoom sends it
+    sign: async ({ secret, body, at }) => ({
+      'x-zm-request-timestamp': String(at), 'x-zm-signature': 'v0=' + hmac('sha256', secret, `v0:${at}:${body}`, 'hex') }),
+    judge: async (job) => (await zoom(job)).statusCode === 200,
+    answer: async (job) => JSON.parse((await zoom(job)).body),
   },
   twilio: {
     sign: async ({ secret, body, url }) => {
@@ -152,13 +177,16 @@ const vendors = {
 
 const keys = () => {
   const pair = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  return { public: pair.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'), private: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) };
+  const ed = generateKeyPairSync('ed25519');
+  return { whpk: 'whpk_' + Buffer.from(ed.publicKey.export({ format: 'jwk' }).x, 'base64url').toString('base64'),
+    edPrivate: ed.privateKey.export({ type: 'pkcs8', format: 'pem' }), public: pair.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'), private: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) };
 };
 
 const answers = [];
 for (const job of JSON.parse(readFileSync(0, 'utf8'))) {
   if (job.op === 'keys') answers.push(keys());
   else if (job.op === 'sign') answers.push(await vendors[job.vendor].sign(job));
+  else if (job.op === 'answer') answers.push(await vendors[job.vendor].answer(job));
   else answers.push(await held(vendors[job.vendor].judge)(job));
 }
 process.stdout.write(JSON.stringify(answers));
