@@ -149,13 +149,15 @@ static struct secrets *make_secrets(void)
 
 static void make_config(struct box *box)
 {
-    static char name[] = "stripe", path[] = "stripe", scheme[] = "stripe";
+    static char name[] = "stripe", path[] = "stripe", scheme[] = "stripe",
+                address[] = "127.0.0.1";
     box->webhook.path = path;
     box->webhook.scheme = scheme;
     box->integration = (struct config_integration){
         .name = name, .webhooks = &box->webhook, .n_webhooks = 1};
     box->config.integrations = &box->integration;
     box->config.n_integrations = 1;
+    box->config.gateway.address = address;
     box->config.gateway.idempotency_us = 1000000;
     box->config.gateway.max_waiting = 100;
     box->config.gateway.max_streams = 4;

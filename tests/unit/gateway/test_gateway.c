@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* The whole gateway: webhooks, events and calls over a real socket. */
+/* The whole gateway: addresses, webhooks and events over a real socket. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -566,186 +566,6 @@ static void events_that_are_none_are_refused(void **state)
     assert_int_equal(box->peer.batches, 0);
 }
 
-/* --- calls --- */
-
-/* Begin a call and wait until it is committed. */
-static int call(struct box *box, const char *target, const char *headers,
-                const char *body)
-{
-    int fd = ask(box, "POST", target, headers, body, strlen(body));
-    box->peer.is_silent = true;
-    for (int i = 0; i < 200 && !box->peer.due; i++)
-        loop_turn(box->gateway.loop, 5);
-    assert_int_equal(box->peer.due, 1);
-    box->peer.is_silent = false;
-    answer_bus(box);
-    return fd;
-}
-
-static void give_outcome(struct box *box, uint64_t ref, enum record_status status,
-                         const char *data)
-{
-    struct buf out = {0}, attrs = {0};
-    struct slice slice = {.count = 1, .timestamp_us = 1767323045000000};
-    uint8_t id[16] = {9};
-    attrs_begin(&attrs);
-    attrs_text(&attrs, ATTR_ERROR_MSG, status == STATUS_FAILED ? "card_declined" : NULL);
-    struct record_parts parts = {
-        .kind = RECORD_OUTCOME,
-        .status = status,
-        .error_class = status == STATUS_FAILED ? CLASS_permanent : CLASS_none,
-        .flags = RECORD_JSON,
-        .type = status == STATUS_FAILED ? "payment.charge.failed"
-                                        : "payment.charge.succeeded",
-        .id = id,
-        .attempt = 1,
-        .attrs = attrs.bytes,
-        .attr_len = attrs.len,
-        .data = data,
-        .data_len = strlen(data),
-    };
-    assert_true(record_add(&out, &parts) >= 0);
-    calls_outcome(box->gateway.calls, ref, 0, &slice,
-                  (const struct record *)(const void *)out.bytes);
-    buf_fini(&attrs);
-    buf_fini(&out);
-}
-
-static void call_is_answered_with_its_outcome(void **state)
-{
-    struct box *box = *state;
-    int fd = call(box, "/v1/calls/payment/charge?integration=stripe&key=c7&wait=5s",
-                  AUTH "traceparent: " TRACE "\r\ntracestate: a=b\r\n", "{\"amount\":1}");
-    const struct record *r = published(box, 0);
-    char id[ID_TEXT_SIZE];
-    if (!r)
-        abort(); /* the compiler does not know that assert_non_null ends the test */
-    id_format(r->id, id);
-    assert_true(box->peer.waits);
-    assert_type(r, "payment.charge.requested");
-    assert_int_equal(r->kind, RECORD_REQUEST);
-    assert_int_equal(r->integration, integration_hash("stripe"));
-    assert_attr(r, ATTR_KEY, "c7");
-    assert_attr(r, ATTR_TRACEPARENT, TRACE);
-    assert_attr(r, ATTR_TRACESTATE, "a=b");
-    assert_data(r, "{\"amount\":1}");
-    uint64_t left_us = r->deadline_us - clock_wall_us();
-    assert_in_range(left_us, 3000000, 5000000);
-    give_outcome(box, box->peer.batch, STATUS_SUCCESS, "{\"charge\":\"ch_1\"}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
-    assert_int_equal(answer.status, 200);
-    assert_string_equal(js_text(answer.body, "id", ""), id);
-    assert_string_equal(js_text(answer.body, "status", ""), "Success");
-    assert_string_equal(js_text(answer.body, "type", ""), "payment.charge.succeeded");
-    assert_string_equal(js_text(answer.body, "data.charge", ""), "ch_1");
-}
-
-static void failed_call_is_502_with_class_and_reason(void **state)
-{
-    struct box *box = *state;
-    int fd = call(box, "/v1/calls/payment/charge", AUTH, "");
-    assert_data(published(box, 0), "{}");
-    give_outcome(box, box->peer.batch, STATUS_FAILED, "{\"x\":1}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
-    assert_int_equal(answer.status, 502);
-    assert_string_equal(js_text(answer.body, "code", ""), "call_failed");
-    assert_string_equal(js_text(answer.body, "event_type", ""), "payment.charge.failed");
-    assert_string_equal(js_text(answer.body, "class", ""), "permanent");
-    assert_string_equal(js_text(answer.body, "error_msg", ""), "card_declined");
-    assert_int_equal(js_int(answer.body, "status", 0), 502);
-    assert_int_equal(js_int(answer.body, "data.x", 0), 1);
-}
-
-static void call_that_still_runs_is_202_with_its_address(void **state)
-{
-    struct box *box = *state;
-    char id[ID_TEXT_SIZE], location[96];
-    static const char *const targets[] = {
-        "/v1/calls/payment/charge?wait=100ms&deadline=1h",
-        "/v1/calls/payment/charge?wait=0&deadline=1h"};
-    for (unsigned i = 0; i < 2; i++) {
-        int fd = call(box, targets[i], AUTH, "{}");
-        _answer_ struct answer answer = hear(box, fd, 1000);
-        id_format(published(box, i)->id, id);
-        snprintf(location, sizeof(location), "Location: /v1/events/%s\r\n", id);
-        assert_int_equal(answer.status, 202);
-        assert_non_null(strstr(buf_str(&answer.text), location));
-        assert_string_equal(js_text(answer.body, "status", ""), "Pending");
-        assert_true(published(box, i)->deadline_us > clock_wall_us() + 3000000000u);
-    }
-    assert_false(box->peer.waits);
-    give_outcome(box, box->peer.batch, STATUS_SUCCESS, "{}"); /* late: nobody waits */
-}
-
-static void same_key_waits_for_the_first_ones_outcome(void **state)
-{
-    struct box *box = *state;
-    box->peer.verdict = VERDICT_DUPLICATE;
-    int fd = call(box, "/v1/calls/payment/charge", AUTH "Idempotency-Key: k1\r\n", "{}");
-    assert_int_equal(published(box, 0)->kind, RECORD_IDEMPOTENCY);
-    assert_int_equal(box->peer.wait_at.block, 5);
-    assert_int_equal(box->peer.wait_at.index, 3);
-    give_outcome(box, box->peer.wait_ref, STATUS_SUCCESS, "{}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
-    assert_int_equal(answer.status, 200);
-    assert_string_equal(js_text(answer.body, "id", ""), FIRST_ID);
-    box->peer.verdict = VERDICT_CONFLICT;
-    fd = call(box, "/v1/calls/payment/refund", AUTH "Idempotency-Key: k1\r\n", "{}");
-    _answer_ struct answer other = hear(box, fd, 1000);
-    assert_int_equal(other.status, 409);
-    assert_int_not_equal(
-        ((const struct control_idempotency *)record_data(published(box, 0)))->body_hash,
-        ((const struct control_idempotency *)record_data(published(box, 2)))->body_hash);
-}
-
-static void refusals_of_the_broker_reach_the_caller(void **state)
-{
-    struct box *box = *state;
-    static const struct {
-        unsigned error;
-        const char *detail;
-        int status;
-    } cases[] = {
-        {ERR_no_handler, "no connector handles maps.geocode", 404},
-        {ERR_ambiguous_integration, "event 0: maps.geocode could go to a, b", 409},
-        {ERR_log_full, "full", 507},
-        {ERR_overloaded, "busy", 503},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        box->peer.refuse = cases[i].error;
-        box->peer.detail = cases[i].detail;
-        _answer_ struct answer answer =
-            get(box, "POST", "/v1/calls/maps/geocode", AUTH, "{}");
-        assert_int_equal(answer.status, cases[i].status);
-        const char *wanted = strstr(cases[i].detail, ": ");
-        assert_string_equal(js_text(answer.body, "detail", ""),
-                            wanted ? wanted + 2 : cases[i].detail);
-    }
-    _answer_ struct answer ready = get(box, "GET", "/readyz", "", "");
-    assert_int_equal(ready.status, 503);
-}
-
-static void calls_that_make_no_sense_are_400(void **state)
-{
-    struct box *box = *state;
-    static const char *const targets[] = {"?wait=soon", "?wait=6m", "?deadline=x",
-                                          "?deadline=2001-01-01T00:00:00Z"};
-    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
-        char target[128];
-        snprintf(target, sizeof(target), "/v1/calls/payment/charge%s", targets[i]);
-        _answer_ struct answer answer = get(box, "POST", target, AUTH, "{}");
-        assert_int_equal(answer.status, 400);
-    }
-    _answer_ struct answer json =
-        get(box, "POST", "/v1/calls/payment/charge", AUTH, "{\"a\":}");
-    assert_int_equal(json.status, 400);
-    _answer_ struct answer integration =
-        get(box, "POST", "/v1/calls/payment/charge?integration=none", AUTH, "{}");
-    assert_int_equal(integration.status, 404);
-    assert_string_equal(js_text(integration.body, "code", ""), "no_integration");
-    assert_int_equal(box->peer.batches, 0);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, box_open, box_close)
 int main(void)
 {
@@ -772,12 +592,6 @@ int main(void)
         TEST(batch_is_one_commit),
         TEST(same_source_and_id_are_one_event),
         TEST(events_that_are_none_are_refused),
-        TEST(call_is_answered_with_its_outcome),
-        TEST(failed_call_is_502_with_class_and_reason),
-        TEST(call_that_still_runs_is_202_with_its_address),
-        TEST(same_key_waits_for_the_first_ones_outcome),
-        TEST(refusals_of_the_broker_reach_the_caller),
-        TEST(calls_that_make_no_sense_are_400),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
