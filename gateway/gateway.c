@@ -36,6 +36,7 @@
 
 enum {
     FULL_FOR_US = 3 * 1000 * 1000,
+    STUCK_US = 1000 * 1000, /* no commit takes as long, unless the log is away */
     STOP_CHECK_US = 20 * 1000,
     STOP_GRACE_US = 300 * 1000,
     STOP_US = 6 * 1000 * 1000
@@ -60,7 +61,10 @@ bool gateway_is_ready(const struct gateway *gateway)
 {
     bool is_full = gateway->was_full &&
                    loop_steady_us(gateway->loop) - gateway->full_us < FULL_FOR_US;
-    return peer_is_joined(gateway->peer) && !is_full;
+    uint64_t oldest_us = hold_oldest_us(gateway->hold);
+    bool is_stuck =
+        oldest_us != UINT64_MAX && oldest_us + STUCK_US < loop_steady_us(gateway->loop);
+    return peer_is_joined(gateway->peer) && !is_full && !is_stuck;
 }
 
 /* --- from the bus --- */

@@ -394,6 +394,26 @@ void hold_refused(struct hold *hold, uint64_t number, unsigned error, const char
         on_flush(hold);
 }
 
+/* The steady time since which the batch's first waits; UINT64_MAX: nobody does. */
+static uint64_t since(const struct batch *batch)
+{
+    return batch && batch->gone < batch->n ? batch->entries[batch->gone].since_us
+                                           : UINT64_MAX;
+}
+
+uint64_t hold_oldest_us(const struct hold *hold)
+{
+    uint64_t oldest_us = UINT64_MAX;
+    for (int i = 0; i < 2; i++) {
+        const struct lane *lane = &hold->lanes[i];
+        const struct batch *firsts[] = {lane->sent.first, lane->ready.first, lane->open};
+        for (int k = 0; k < 3; k++)
+            if (since(firsts[k]) < oldest_us)
+                oldest_us = since(firsts[k]);
+    }
+    return oldest_us;
+}
+
 /* --- life --- */
 
 struct hold *hold_new(struct loop *loop, const struct hold_bus *bus)

@@ -58,6 +58,8 @@ bool hold_add(struct hold *hold, const void *records, size_t n, uint32_t events,
               bool waits, hold_fn fn, void *user);
 /* Requests that are not answered yet. */
 unsigned hold_count(const struct hold *hold);
+/* The steady time at which the one came that waits longest; UINT64_MAX: nobody waits. */
+uint64_t hold_oldest_us(const struct hold *hold);
 
 /* From the bus. */
 void hold_joined(struct hold *hold);

@@ -75,6 +75,24 @@ def test_a_call_that_waits_is_told_where_to_look(system):
     harness.wait_for("the outcome", lambda: json.loads(system.api("GET", f"/v1/events/{answer['id']}")[2])["status"] == "Success", 30)
 
 
+def test_ready_means_that_a_publish_would_commit_now(shared):
+    """A logger that hangs is no reason to refuse what comes at once, but nobody new should be sent here."""
+    event = json.dumps({"specversion": "1.0", "id": "held", "source": "shop", "type": "order.placed"}).encode()
+    answers = []
+    publisher = threading.Thread(target=lambda: answers.append(shared.api("POST", "/v1/events", event, {"Content-Type": "application/cloudevents+json"})[0]))
+    logger = shared.pids()["logger"]
+    os.kill(logger, signal.SIGSTOP)
+    try:
+        publisher.start()
+        harness.wait_for("it says that it is not ready", lambda: harness.http_call(shared.port, "GET", "/readyz")[0] == 503)
+        assert harness.http_call(shared.port, "GET", "/healthz")[0] == 200
+    finally:
+        os.kill(logger, signal.SIGCONT)
+    publisher.join()
+    harness.wait_for("it is ready", shared.is_ready, 30)
+    assert answers[0] in (202, 503)  # held as long as may be
+
+
 def test_who_comes_when_all_of_it_stops_is_refused_at_once(system):
     system.up.terminate()
     harness.wait_for("the door is closed", lambda: refused(system.port), 20)

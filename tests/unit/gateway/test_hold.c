@@ -183,6 +183,25 @@ static void batch_without_an_answer_is_given_up(void **state)
     assert_int_equal(box->askers[0].answers, 1);
 }
 
+static void oldest_is_the_first_that_is_not_answered(void **state)
+{
+    struct box *box = *state;
+    assert_true(hold_oldest_us(box->hold) == UINT64_MAX);
+    add(box, 0, "a");
+    loop_advance(box->loop, 300);
+    add(box, 1, "b");
+    loop_advance(box->loop, 0);
+    assert_int_equal(hold_oldest_us(box->hold), 1000000);
+    hold_published(box->hold, 1, &somewhere, NULL, 0);
+    assert_int_equal(hold_oldest_us(box->hold), 1000300);
+    hold_published(box->hold, 2, &somewhere, NULL, 0);
+    assert_true(hold_oldest_us(box->hold) == UINT64_MAX);
+    box->is_joined = false;
+    add(box, 2, "c");
+    loop_advance(box->loop, 0);
+    assert_int_equal(hold_oldest_us(box->hold), 1000300);
+}
+
 static void verdicts_reach_their_events(void **state)
 {
     struct box *box = *state;
@@ -316,6 +335,7 @@ int main(void)
         TEST(held_while_the_broker_is_away_then_sent),
         TEST(held_for_two_seconds_at_most_and_never_sent_after),
         TEST(batch_without_an_answer_is_given_up),
+        TEST(oldest_is_the_first_that_is_not_answered),
         TEST(verdicts_reach_their_events),
         TEST(refused_batch_is_halved_until_one_is_refused),
         TEST(full_log_is_told_to_all_at_once),
