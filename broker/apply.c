@@ -412,7 +412,8 @@ static void apply_checkpoint(struct core *core, struct walk *walk, const struct 
     buf_add(&core->checkpoint, c + 1, r->data_len - sizeof(*c));
     if (!c->last)
         return;
-    core->is_based = checkpoint_read(core, core->checkpoint.bytes, core->checkpoint.len);
+    core->wrong = checkpoint_read(core, core->checkpoint.bytes, core->checkpoint.len);
+    core->is_based = !core->wrong;
     core->in_checkpoint = false;
     count_consumer_groups(core);
     buf_fini(&core->checkpoint);
@@ -454,6 +455,8 @@ bool apply_block(struct core *core, const struct block *block, const char **ret_
     for (const struct record *r = block->count && !why ? block_first(block) : NULL; r;
          r = block_next(block, r), walk.index++)
         by_kind[r->kind](core, &walk, r);
+    if (!why)
+        why = core->wrong;
     if (!why && core->is_based &&
         (core->requests_total != block->requests_total ||
          core->facts_total != block->facts_total ||

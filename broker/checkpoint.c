@@ -259,12 +259,13 @@ static void get_group(struct core *core, struct reader *in)
     get_schedules(in, group);
 }
 
-bool checkpoint_read(struct core *core, const void *bytes, size_t n)
+const char *checkpoint_read(struct core *core, const void *bytes, size_t n)
 {
     struct reader in = {bytes, (const uint8_t *)bytes + n, false};
 
     if (get(&in) != FORM)
-        return false;
+        return "its checkpoint is of another form than this program's: start the newer "
+               "signalbox that wrote it, or restore a backup; nothing was changed";
     core->requests_total = get(&in);
     core->facts_total = get(&in);
     core->outcomes_total = get(&in);
@@ -290,7 +291,7 @@ bool checkpoint_read(struct core *core, const void *bytes, size_t n)
     count = get(&in);
     for (uint64_t i = 0; i < count && !in.is_bad; i++)
         get_group(core, &in);
-    return !in.is_bad && in.at == in.end;
+    return !in.is_bad && in.at == in.end ? NULL : "its checkpoint is not whole";
 }
 
 /* Why and since when it is paused: that it is paused is in the state. */

@@ -376,7 +376,8 @@ struct core {
     uint64_t requests_total, facts_total, outcomes_total;
     struct buf checkpoint; /* pieces gathered at replay */
     bool in_checkpoint;
-    bool is_based; /* a whole checkpoint was read, or the log is new */
+    const char *wrong; /* with the checkpoint that was read; NULL: nothing */
+    bool is_based;     /* a whole checkpoint was read, or the log is new */
     size_t n_consumer_groups;
     uint64_t checkpoint_began,
         checkpoint_block;    /* first block of the newest one; of the newest whole one */
@@ -679,7 +680,8 @@ void schedule_settled(struct core *core, struct group *group, struct position po
                       const struct record *outcome);
 /* checkpoint.c */
 void checkpoint_write(struct core *core, struct buf *out);
-bool checkpoint_read(struct core *core, const void *bytes, size_t n);
+/* NULL, or why it cannot be gone on from: nothing of the core is good then. */
+const char *checkpoint_read(struct core *core, const void *bytes, size_t n);
 /* Stage the records that define integrations, groups and manifests, as every segment
  * repeats them. */
 void checkpoint_definitions(struct core *core);

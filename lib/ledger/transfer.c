@@ -231,8 +231,11 @@ long transfer_import(transfer_get get, void *get_user, const struct transfer_sin
 
     if (get_all(&r, &head, sizeof(head)))
         return -1;
+    if (memcmp(head.magic, TRANSFER_HEAD, sizeof(head.magic) - 1) == 0 &&
+        head.magic[sizeof(head.magic) - 1] > TRANSFER_HEAD[sizeof(head.magic) - 1])
+        return refuse(&r, "it is of a newer form, and needs a newer signalbox");
     if (memcmp(head.magic, TRANSFER_HEAD, sizeof(head.magic)) != 0 || head.first == 0)
-        return refuse(&r, "it is no range of a log, or of another version");
+        return refuse(&r, "it is no range of a log");
     r.link.block = head.first - 1;
     r.crc = head.prev_crc;
     memcpy(r.link.link, head.link, SEAL_SIZE);

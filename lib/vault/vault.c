@@ -334,6 +334,15 @@ static bool unseal(struct vault *vault, const struct buf *sealed, char *error,
 {
     size_t extra = MAGIC_SIZE + CRYPTO_SEALED_EXTRA;
 
+    if (sealed->len >= extra && memcmp(sealed->bytes, magic, MAGIC_SIZE - 1) == 0 &&
+        sealed->bytes[MAGIC_SIZE - 1] > magic[MAGIC_SIZE - 1] &&
+        sealed->bytes[MAGIC_SIZE - 1] <= '9') {
+        snprintf(error, error_size,
+                 "%s: a vault of form %c, this program knows form %c: it needs a newer "
+                 "signalbox",
+                 vault->file, sealed->bytes[MAGIC_SIZE - 1], magic[MAGIC_SIZE - 1]);
+        return false;
+    }
     if (sealed->len < extra || memcmp(sealed->bytes, magic, MAGIC_SIZE) != 0) {
         snprintf(error, error_size, "%s: this is no vault of signalbox", vault->file);
         return false;

@@ -819,6 +819,45 @@ static void segments_open_with_a_checkpoint(void **state)
     close_fixture(&f);
 }
 
+/* Its last checkpoint says that it is of another form, or is cut short. */
+static void spoil_checkpoint(struct world *world, bool is_cut)
+{
+    size_t i = world->n_log - 1;
+
+    while (!(world->log[i]->block->flags & BLOCK_CHECKPOINT))
+        i--;
+    struct block *b = world->log[i]->block;
+    for (const struct record *r = block_first(b); r; r = block_next(b, r)) {
+        uint8_t *data = (uint8_t *)(uintptr_t)record_data(r);
+        size_t form = sizeof(struct control_checkpoint);
+        if (r->kind == RECORD_CHECKPOINT && is_cut)
+            memset(data + form + 8, 0xff, r->data_len - form - 8);
+        else if (r->kind == RECORD_CHECKPOINT)
+            data[form]++;
+    }
+    block_seal(b, b->len);
+}
+
+static void a_checkpoint_that_cannot_be_read_is_not_gone_on_from(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    for (int is_cut = 0; is_cut < 2; is_cut++) {
+        open_with(&f, &plain);
+        publish(&f, CLIENT, charge, false);
+        world_settle(&f.world);
+        world_crash(&f.world); /* writes one, the last block of the log */
+        world_settle(&f.world);
+        assert_false(f.world.log_replay_failed);
+        spoil_checkpoint(&f.world, is_cut);
+        world_crash(&f.world);
+        assert_true(f.world.log_replay_failed);
+        f.world.log_replay_failed = false;
+        close_fixture(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -846,6 +885,7 @@ int main(void)
         cmocka_unit_test(a_batch_that_may_not_be_said_stores_nothing),
         cmocka_unit_test(an_integration_that_is_taken_out_takes_no_new_requests),
         cmocka_unit_test(segments_open_with_a_checkpoint),
+        cmocka_unit_test(a_checkpoint_that_cannot_be_read_is_not_gone_on_from),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
