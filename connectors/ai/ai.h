@@ -25,6 +25,9 @@ extern const struct sb_failure_mode openai_failures[], anthropic_failures[];
 enum sb_verdict ask_check_chat(const struct sb_event *event, struct sb_outcome *outcome);
 /* The same of {model?, input}: a text or a list of texts. */
 enum sb_verdict ask_check_embed(const struct sb_event *event, struct sb_outcome *outcome);
+/* Copy a member of the data under the name `as`, unless it is absent or null. */
+void ask_put(struct sb_json *body, const char *as, const struct sb_json *data,
+             const char *name);
 /* Is the data {}? */
 enum sb_verdict ask_check_models(const struct sb_event *event,
                                  struct sb_outcome *outcome);

@@ -95,6 +95,17 @@ static enum sb_verdict models_request(const struct sb_event *event,
                : SB_FAILED;
 }
 
+/* Of the others' 0 to 2 half. */
+static enum sb_verdict check_temperature(const struct sb_json *data,
+                                         struct sb_outcome *outcome)
+{
+    double temperature;
+
+    return sb_number(data, "temperature", &temperature) && temperature > 1
+               ? sb_fail(outcome, "temperature must be a number from 0 to 1 (Anthropic)")
+               : SB_DONE;
+}
+
 static enum sb_verdict chat_request(const struct sb_event *event,
                                     struct sb_request *request,
                                     struct sb_outcome *outcome)
@@ -102,15 +113,16 @@ static enum sb_verdict chat_request(const struct sb_event *event,
     const struct sb_json *data = sb_data(event), *messages = sb_at(data, "messages");
 
     if (ask_check_chat(event, outcome) != SB_DONE ||
+        check_temperature(data, outcome) != SB_DONE ||
         check_messages(messages, outcome) != SB_DONE ||
         begin(event, request, "POST", "/v1/messages", outcome) != SB_DONE)
         return SB_FAILED;
     struct sb_json *body = sb_json_body(request);
     sb_put_text(body, "model", ask_model(event));
     sb_put_int(body, "max_tokens", sb_option_int(event, "max_tokens"));
-    sb_put(body, "max_tokens", sb_at(data, "max_tokens"));
+    ask_put(body, "max_tokens", data, "max_tokens");
     put_messages(body, messages);
-    sb_put(body, "temperature", sb_at(data, "temperature"));
+    ask_put(body, "temperature", data, "temperature");
     return SB_DONE;
 }
 

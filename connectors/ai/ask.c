@@ -124,6 +124,13 @@ enum sb_verdict ask_check_embed(const struct sb_event *event, struct sb_outcome 
     return SB_DONE;
 }
 
+void ask_put(struct sb_json *body, const char *as, const struct sb_json *data,
+             const char *name)
+{
+    if (sb_has(data, name)) /* null is absent, and must not stand over a default */
+        sb_put(body, as, sb_at(data, name));
+}
+
 /* --- which models there are --- */
 
 enum sb_verdict ask_check_models(const struct sb_event *event, struct sb_outcome *outcome)

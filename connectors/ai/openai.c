@@ -49,8 +49,8 @@ static enum sb_verdict chat_request(const struct sb_event *event,
     struct sb_json *body = sb_json_body(request);
     sb_put_text(body, "model", ask_model(event));
     sb_put(body, "messages", sb_at(data, "messages"));
-    sb_put(body, sb_option(event, "max_tokens_member"), sb_at(data, "max_tokens"));
-    sb_put(body, "temperature", sb_at(data, "temperature"));
+    ask_put(body, sb_option(event, "max_tokens_member"), data, "max_tokens");
+    ask_put(body, "temperature", data, "temperature");
     return SB_DONE;
 }
 

@@ -189,8 +189,9 @@ static enum sb_verdict check_content(const struct sb_json *data,
     const char *subject = sb_text(data, "subject");
     const struct sb_json *list = sb_at(data, "attachments");
 
-    if (!subject || !is_one_line(subject) || strlen(subject) > MAIL_SUBJECT_MAX)
-        return sb_fail(outcome, "subject must be one line of at most %d bytes",
+    if (!subject || !*subject || !is_one_line(subject) ||
+        strlen(subject) > MAIL_SUBJECT_MAX)
+        return sb_fail(outcome, "subject must be one line of 1 to %d bytes",
                        MAIL_SUBJECT_MAX);
     if ((sb_has(data, "text") && !sb_text(data, "text")) ||
         (sb_has(data, "html") && !sb_text(data, "html")))

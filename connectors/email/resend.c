@@ -60,7 +60,8 @@ static enum sb_verdict send_request(const struct sb_event *event,
     struct sb_json *body = sb_json_body(request);
     sb_put_text(body, "from", mail_from(event));
     for (size_t i = 0; i < sizeof(as_they_are) / sizeof(as_they_are[0]); i++)
-        sb_put(body, as_they_are[i], sb_at(data, as_they_are[i]));
+        if (sb_has(data, as_they_are[i]))
+            sb_put(body, as_they_are[i], sb_at(data, as_they_are[i]));
     put_attachments(body, sb_at(data, "attachments"));
     put_tag(body, sb_id(event));
     return SB_DONE;

@@ -86,6 +86,20 @@ static void requests_are_these_bytes(void **state)
         "https://api.anthropic.com/v1/messages",
         "{\"model\":\"m2\",\"max_tokens\":1024,\"messages\":[{\"role\":\"user\","
         "\"content\":\"x\"}]}");
+    /* null is absent */
+    trial_request(
+        &bearer, CHAT,
+        "{\"model\":null,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],"
+        "\"max_tokens\":null,\"temperature\":null}",
+        "POST", "https://api.anthropic.com/v1/messages",
+        "{\"model\":\"m2\",\"max_tokens\":1024,\"messages\":[{\"role\":\"user\","
+        "\"content\":\"x\"}]}");
+    trial_request(
+        &openai, CHAT,
+        "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],"
+        "\"max_tokens\":null,\"temperature\":null}",
+        "POST", "https://api.openai.com/v1/chat/completions",
+        "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}");
 }
 
 static void models_are_listed(void **state)
@@ -151,6 +165,8 @@ static void bad_input_fails_before_any_call_and_names_the_member(void **state)
     static const struct trial_refusal roles[] = {
         {"{\"model\":\"m\",\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}",
          "messages.0.role must be system, user"},
+        {"{\"model\":\"m\",\"temperature\":1.5," MESSAGE "}",
+         "temperature must be a number from 0 to 1"},
         {"{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}",
          "one whose role is user"},
     };

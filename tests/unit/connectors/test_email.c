@@ -159,6 +159,7 @@ static void bad_input_fails_before_any_call_and_names_the_member(void **state)
         {"{" TO ",\"cc\":[\"\\\"x\\\\\\\" <x@example.com>\"]," REST "}", "cc.0 must be"},
         {"{" TO ",\"reply_to\":[\"r@example.com\"]," REST "}", "reply_to must be an"},
         {"{" TO ",\"text\":\"T\"}", "subject must be one line"},
+        {"{" TO ",\"text\":\"T\",\"subject\":\"\"}", "subject must be one line of 1 to"},
         {"{" TO ",\"subject\":\"S\\r\\nX: y\",\"text\":\"T\"}", "subject must be one"},
         {"{" TO ",\"subject\":\"S\"}", "text or html is needed"},
         {"{" TO ",\"subject\":\"S\",\"html\":7}", "text and html must be texts"},
