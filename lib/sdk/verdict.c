@@ -43,10 +43,15 @@ static bool may_repeat(const struct call *call)
 /* It must not be sent again: the service is asked, or a person must look. */
 static void doubt(struct call *call)
 {
-    if (call->operation && call->operation->lookup_request && call->was_sent)
+    size_t n = strlen(call->outcome.message);
+
+    if (call->operation && call->operation->lookup_request && call->was_sent) {
         call->must_ask = true;
-    else
-        call_conclude(call, CALL_FAILED, CLASS_unknown);
+        return;
+    }
+    snprintf(call->outcome.message + n, sizeof(call->outcome.message) - n,
+             "; it may have been done, and is not sent again");
+    call_conclude(call, CALL_FAILED, CLASS_unknown);
 }
 
 /* The service may have done it. */
