@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
@@ -164,6 +165,7 @@ int main(int argc, char **argv)
     struct cli cli = {.config_path = CLI_CONFIG_DEFAULT};
 
     log_open("signalbox");
+    js_checked();
     (void)umask(077); /* cannot fail */
     int status = run(&cli, argc, argv);
     config_free(cli.config);

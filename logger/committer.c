@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "logger/committer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,9 +261,11 @@ struct committer *committer_start(struct store *store, void (*on_commit)(void *u
     pthread_mutex_init(&committer->lock, NULL);
     pthread_cond_init(&committer->wake, NULL);
     committer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (committer->event_fd < 0 ||
-        pthread_create(&committer->thread, NULL, run, committer)) {
-        log_say(FATAL, "cannot start the committer");
+    int error = committer->event_fd < 0
+                    ? errno
+                    : pthread_create(&committer->thread, NULL, run, committer);
+    if (error) {
+        log_say(FATAL, "cannot start the committer's thread: %s", strerror(error));
         abort();
     }
     return committer;

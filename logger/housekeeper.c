@@ -304,8 +304,9 @@ struct housekeeper *housekeeper_start(struct store *store, const char *dir,
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_cond_init(&h->wake, &steady);
     pthread_condattr_destroy(&steady);
-    if (pthread_create(&h->thread, NULL, run, h)) {
-        log_say(FATAL, "cannot start the housekeeper");
+    int error = pthread_create(&h->thread, NULL, run, h);
+    if (error) {
+        log_say(FATAL, "cannot start the housekeeper's thread: %s", strerror(error));
         abort();
     }
     return h;

@@ -65,9 +65,18 @@ static void wipe_and_free(void *memory)
     free(memory);
 }
 
+void js_checked(void)
+{
+    json_set_alloc_funcs(mem_raw, free);
+}
+
 void js_wipe(bool is_secret)
 {
-    json_set_alloc_funcs(malloc, is_secret ? wipe_and_free : free);
+    json_malloc_t get;
+    json_free_t give;
+
+    json_get_alloc_funcs(&get, &give);
+    json_set_alloc_funcs(get, is_secret ? wipe_and_free : free);
 }
 
 void js_free(struct json *value)

@@ -16,6 +16,9 @@ struct json;
  * Returns a value to be given to js_free(), or NULL with `line:col: reason` in error[error_size]. */
 struct json *js_parse(const char *text, size_t n, char *error, size_t error_size);
 void js_free(struct json *value);
+/* From now on this file too ends the process when there is no memory, as mem_alloc does: without it a value that found
+ * none is one that is missing. A process of ours begins with it; in somebody else's, jansson is not ours to change. */
+void js_checked(void);
 /* From now on (until false) whatever this file gives back to the allocator, the parser's own buffers too, is
  * overwritten first: around the reading of secrets, in a process with one thread. */
 void js_wipe(bool is_secret);

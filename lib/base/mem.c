@@ -7,13 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+void mem_exhausted(size_t n)
+{
+    fprintf(stderr, "signalbox: out of memory (%zu bytes)\n", n);
+    abort();
+}
+
 static void *checked(void *p, size_t n)
 {
-    if (!p) {
-        fprintf(stderr, "signalbox: out of memory (%zu bytes)\n", n);
-        abort();
-    }
+    if (!p)
+        mem_exhausted(n);
     return p;
+}
+
+void *mem_raw(size_t n)
+{
+    return checked(malloc(n ? n : 1), n);
 }
 
 void *mem_alloc(size_t n)

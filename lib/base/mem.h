@@ -2,12 +2,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* mem - memory that is there, or the process is not
  *
- * Inside signalbox's own processes running out of memory is fatal: the log makes a restart safe,
- * and a process that limps on is worse (docs/decisions/0003).  The SDK, which lives in somebody
- * else's process, must not use these. */
+ * Inside signalbox's own processes running out of memory is fatal: the log makes a
+ * restart safe, and a process that limps on is worse (docs/decisions/0003).  The SDK,
+ * which lives in somebody else's process, must not use these. */
 #pragma once
 #include <stddef.h>
 
+/* There is none: say so, and abort.  For a library that reports it in its own way. */
+void mem_exhausted(size_t n) __attribute__((noreturn));
+/* n bytes as malloc has them, never NULL: for a library that takes its memory through a
+ * function. */
+void *mem_raw(size_t n);
 /* Zeroed memory for n bytes; never NULL; aborts when there is none. Free with free(). */
 void *mem_alloc(size_t n);
 /* n * size zeroed bytes; aborts on overflow. */

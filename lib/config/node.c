@@ -291,6 +291,8 @@ static bool is_text(const char *text, size_t n, struct problems *problems)
 
 static void syntax(const yaml_parser_t *parser, struct problems *problems)
 {
+    if (parser->error == YAML_MEMORY_ERROR)
+        mem_exhausted(0); /* it does not say of how much */
     const char *what = parser->problem ? parser->problem : "it cannot be read";
     struct mark mark = mark_of(&parser->problem_mark);
 
@@ -333,7 +335,7 @@ struct node *node_parse(const char *text, size_t n, struct problems *problems)
     if (!is_text(text, n, problems))
         return NULL;
     if (!yaml_parser_initialize(&parser))
-        abort(); /* out of memory */
+        mem_exhausted(0);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
     bool good = read_all(&parser, &b);

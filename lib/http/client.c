@@ -550,7 +550,7 @@ static struct http_call *call_get(struct http_client *client, bool is_mail)
         call->client = client;
         call->easy = curl_easy_init();
         if (!call->easy)
-            abort();
+            mem_exhausted(0);
     }
     call->prev = NULL;
     call->next = client->running;
@@ -628,14 +628,17 @@ void http_client_resume(struct http_call *call)
 
 /* --- life --- */
 
+/* libcurl asks us for its memory: what it could not keep of a request it would leave out,
+ * and a call without its credential, its idempotency key or its body is another call. */
 struct http_client *http_client_new(struct loop *loop,
                                     const struct http_client_options *options)
 {
     struct http_client *client = mem_alloc(sizeof(*client));
     long connections = options->connections_max ? (long)options->connections_max : 32;
 
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        abort();
+    if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_raw, free, mem_resize, mem_text,
+                             mem_array) != CURLE_OK)
+        mem_exhausted(0);
     client->loop = loop;
     client->allow_private_network = options->allow_private_network;
     client->ca_file = mem_text(options->ca_file);
@@ -643,7 +646,7 @@ struct http_client *http_client_new(struct loop *loop,
     client->tick = loop_timer_new(loop, tick_due, client);
     client->multi = curl_multi_init();
     if (!client->multi)
-        abort();
+        mem_exhausted(0);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, set_timer);

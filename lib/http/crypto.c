@@ -26,6 +26,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/id.h"
+#include "lib/base/mem.h"
 
 enum { NONCE_SIZE = 12, TAG_SIZE = 16 };
 
@@ -35,6 +36,37 @@ static void must(bool worked, const char *what)
         fprintf(stderr, "crypto: OpenSSL cannot do %s\n", what);
         abort();
     }
+}
+
+static void give(void *memory, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(memory);
+}
+
+static void *get(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return n ? mem_raw(n) : NULL;
+}
+
+static void *resize(void *old, size_t n, const char *file, int line)
+{
+    if (!old || n)
+        return mem_resize(old, n);
+    give(old, file, line);
+    return NULL;
+}
+
+/* OpenSSL does not survive a failed request everywhere (its first fetch dereferences a
+ * lock that it could not make). Only before its own first request can it be told where
+ * memory comes from, so this is done before main. Who links this file is a process of
+ * ours: the client's half of libsignalbox does not. */
+__attribute__((constructor)) static void ask_us_for_memory(void)
+{
+    must(CRYPTO_set_mem_functions(get, resize, give) == 1, "without memory of its own");
 }
 
 void crypto_sha256(const void *bytes, size_t n, uint8_t ret_hash[32])

@@ -776,9 +776,10 @@ struct http_server *http_server_new(struct loop *loop,
     if (!server->daemon) {
         snprintf(error, error_size, "cannot listen on %s:%u (%s)", options->address,
                  options->port,
-                 options->tls_cert
-                     ? "the address is in use, or certificate and key do not fit"
-                     : "the address is in use, or not this machine's");
+                 options->tls_cert ? "the address is in use, certificate and key do not "
+                                     "fit, or memory or descriptors ran out"
+                                   : "the address is in use or not this machine's, or "
+                                     "memory or descriptors ran out");
         free(server);
         return NULL;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/config/config.h"
 #include "lib/sdk/call.h"
@@ -240,6 +241,7 @@ int connector_main(const struct sb_connector *connector,
         {"--provider", "NAME", "with --manifest: what it can do with this provider"},
         {NULL, NULL, NULL},
     };
+    js_checked();
     the_connector = connector;
     the_door = door;
     if (!tables_are_right())

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
@@ -337,6 +338,7 @@ int service_main(const struct service *service, int argc, char **argv)
     for (size_t i = 0; service->options && service->options[i].name; i++)
         assert(i < OPTIONS_MAX);
     log_open(service->name);
+    js_checked();
     if (read_arguments(&life, argc, argv))
         return 2;
     if (life.common[OPTION_HELP]) {

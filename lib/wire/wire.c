@@ -302,7 +302,10 @@ struct wire *wire_new(struct loop *loop)
 
     wire->loop = loop;
     wire->context = zmq_ctx_new();
-    assert(wire->context);
+    if (!wire->context) { /* no descriptors, or no memory */
+        fprintf(stderr, "signalbox: ZeroMQ cannot begin: %s\n", zmq_strerror(errno));
+        abort();
+    }
     loop_prepare(loop, drain, wire);
     return wire;
 }
