@@ -83,6 +83,8 @@ static struct price declared(const struct budget *budget, const struct json *ope
     const struct json *max = js_get(operation, "price_max");
     struct money money = read_money(max);
 
+    if (max && money.micros == 0)
+        return (struct price){PRICE_NONE, 0}; /* nothing, in whatever currency */
     if (max && strcmp(money.currency, budget->per_day.currency) == 0)
         return (struct price){PRICE_MAX, money.micros};
     return (struct price){

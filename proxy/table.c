@@ -91,8 +91,10 @@ static void say_usage(const struct sb_event *event, const struct passage *p,
     int64_t cost = sb_token_cost(prices, p->model, &used, &wrong);
     if (cost < 0)
         cost = sb_token_cost(prices, p->usage.model, &used, &wrong);
-    if (cost >= 0)
-        sb_cost(outcome, SB_ACTUAL, "USD", cost);
+    if (cost < 0)
+        return;
+    sb_cost(outcome, SB_ACTUAL, "USD", cost);
+    sb_put_text(data, "prices_date", sb_option(event, "prices_date"));
 }
 
 static void say_answer(const struct sb_event *event, const struct sb_answer *answer,
@@ -174,6 +176,9 @@ static enum sb_verdict failed(const struct sb_event *event,
             {"prices", SB_TEXT, NULL, false,                                             \
              "US dollars for a million tokens, by model: MODEL INPUT OUTPUT [CACHED], "  \
              "...; a model that is not in it has no cost"},                              \
+            {"prices_date", SB_TEXT, NULL, false,                                        \
+             "the day on which `prices` was compared with the provider's, YYYY-MM-DD: "  \
+             "it stands with every cost"},                                               \
             {.name = NULL},                                                              \
     }
 

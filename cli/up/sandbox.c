@@ -149,26 +149,30 @@ static void add_messaging(struct buf *out, int port, int gateway)
         gateway);
 }
 
-static void add_ai(struct buf *out, int port)
+static void add_ai(struct buf *out, int port, const char *today)
 {
     /* made-up prices, so that a call costs something here */
     add_integration(out, "openai", "ai", "OpenAI", "/openai/v1", port);
-    buf_text(out,
-             "    default: true\n"
-             "    secrets: { api_key: vault:openai_api_key }\n"
-             "    options: { model: practice, prices: \"practice 1.00 2.00, "
-             "practice-embed 0.10\" }\n"
-             "    webhooks:\n"
-             "      - { path: openai, scheme: openai, secrets: [vault:openai_webhook] "
-             "}\n"
-             "    why: { pattern: call, because: \"to practise\" }\n");
+    buf_format(out,
+               "    default: true\n"
+               "    secrets: { api_key: vault:openai_api_key }\n"
+               "    options: { model: practice, prices: \"practice 1.00 2.00, "
+               "practice-embed 0.10\", prices_date: \"%s\" }\n"
+               "    webhooks:\n"
+               "      - { path: openai, scheme: openai, secrets: [vault:openai_webhook] "
+               "}\n"
+               "    why: { pattern: call, because: \"to practise\" }\n",
+               today);
     add_integration(out, "anthropic", "ai", "Anthropic", "/anthropic", port);
-    buf_text(out, "    secrets: { api_key: vault:anthropic_api_key }\n"
-                  "    options: { model: practice, prices: \"practice 1.00 2.00\" }\n"
-                  "    webhooks:\n"
-                  "      - { path: anthropic, scheme: anthropic, secrets: "
-                  "[vault:anthropic_webhook] }\n"
-                  "    why: { pattern: call, because: \"to practise\" }\n");
+    buf_format(out,
+               "    secrets: { api_key: vault:anthropic_api_key }\n"
+               "    options: { model: practice, prices: \"practice 1.00 2.00\", "
+               "prices_date: \"%s\" }\n"
+               "    webhooks:\n"
+               "      - { path: anthropic, scheme: anthropic, secrets: "
+               "[vault:anthropic_webhook] }\n"
+               "    why: { pattern: call, because: \"to practise\" }\n",
+               today);
 }
 
 static void add_maps(struct buf *out, int port)
@@ -185,21 +189,21 @@ static void add_maps(struct buf *out, int port)
 }
 
 /* The practice OpenAI once more, for applications with OpenAI's own SDK. */
-static void add_proxy(struct buf *out, int port, int door)
+static void add_proxy(struct buf *out, int port, int door, const char *today)
 {
-    buf_format(
-        out,
-        "  models:\n"
-        "    connector: proxy\n"
-        "    provider: openai\n"
-        "    service: OpenAI\n"
-        "    mode: test\n"
-        "    base_url: http://127.0.0.1:%d/openai\n"
-        "    allow_private_network: true\n"
-        "    secrets: { api_key: vault:openai_api_key }\n"
-        "    options: { listen: \"127.0.0.1:%d\", prices: \"practice 1.00 2.00\" }\n"
-        "    why: { pattern: call, because: \"to practise\" }\n",
-        port, door);
+    buf_format(out,
+               "  models:\n"
+               "    connector: proxy\n"
+               "    provider: openai\n"
+               "    service: OpenAI\n"
+               "    mode: test\n"
+               "    base_url: http://127.0.0.1:%d/openai\n"
+               "    allow_private_network: true\n"
+               "    secrets: { api_key: vault:openai_api_key }\n"
+               "    options: { listen: \"127.0.0.1:%d\", prices: \"practice 1.00 2.00\", "
+               "prices_date: \"%s\" }\n"
+               "    why: { pattern: call, because: \"to practise\" }\n",
+               port, door, today);
 }
 
 static char *configuration(const struct sandbox_options *options)
@@ -207,7 +211,10 @@ static char *configuration(const struct sandbox_options *options)
     int gateway = sandbox_free_port(options->gateway_port ? options->gateway_port : 8080),
         port = sandbox_free_port(options->port ? options->port : 12111);
     struct buf out = BUF_NULL;
+    char today[TEXT_TIME_SIZE];
 
+    text_time(clock_wall_us(), today);
+    today[strlen("2026-01-31")] = 0;
     buf_format(&out,
                "# Made by `signalbox up --sandbox`: everything here is for practice.\n"
                "data: ./data\n"
@@ -219,9 +226,9 @@ static char *configuration(const struct sandbox_options *options)
     add_payment(&out, port, options->poll_every);
     add_email(&out, port);
     add_messaging(&out, port, gateway);
-    add_ai(&out, port);
+    add_ai(&out, port, today);
     add_maps(&out, port);
-    add_proxy(&out, port, sandbox_free_port(options->port ? 0 : 8091));
+    add_proxy(&out, port, sandbox_free_port(options->port ? 0 : 8091), today);
     char *text = mem_text(buf_str(&out));
     buf_fini(&out);
     return text;

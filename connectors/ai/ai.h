@@ -13,6 +13,12 @@ extern const struct sb_failure_mode openai_failures[], anthropic_failures[];
 /* The options that every provider has. */
 #define ASK_OPTIONS                                                                      \
     {"model", SB_TEXT, NULL, false, "the model where a request names none"},             \
+        {"prices_date", SB_TEXT, NULL, false,                                            \
+         "the day on which `prices` was compared with the provider's, YYYY-MM-DD: it "   \
+         "stands with every cost"},                                                      \
+        {"call_cost_max", SB_INT, NULL, false,                                           \
+         "millionths of a US dollar: a request that could cost more is refused before "  \
+         "the call; the budget reserves it"},                                            \
     {                                                                                    \
         "prices", SB_TEXT, NULL, false,                                                  \
             "US dollars for a million tokens, by model: MODEL INPUT OUTPUT [CACHED], "   \
@@ -39,8 +45,10 @@ const char *ask_model(const struct sb_event *event);
 /* Note in the outcome which model used how many tokens, and what that costs. */
 void ask_used(const struct sb_event *event, const struct sb_tokens *usage,
               struct sb_outcome *outcome);
-/* The most it can cost, before the call: a token is at least a byte of what is sent, and
- * at most `max_tokens` come back.  Nothing where that is open or the model has no price.
- */
+/* An estimate where the answer counts no tokens: the most it can have cost.  A token is
+ * at least a byte of the text that is sent, and at most `max_tokens` come back.  Nothing
+ * where that is open, where there is more than text, or where the model has no price. */
 void ask_price(const struct sb_event *event, struct sb_outcome *outcome);
+/* The option call_cost_max. */
+void ask_price_most(const struct sb_event *options, struct sb_outcome *outcome);
 #endif

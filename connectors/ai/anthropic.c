@@ -205,6 +205,7 @@ const struct sb_operation anthropic_operations[] = {
      SB_BRANCHES(chat_request, chat_succeeded, chat_failed),
      .repeat = SB_REPEAT_SAFE,
      .price = ask_price,
+     .price_most = ask_price_most,
      .price_text = "by the tokens used and the model, from options.prices; longer texts "
                    "cost more, so it grows with the text and not with the calls alone",
      .example = "{\"model\":\"claude-3-5-haiku-latest\",\"messages\":[{\"role\":\"user\","

@@ -17,6 +17,77 @@ enum {
     MODELS_MAX = 1000,     /* of a list; further ones are counted and left out */
 };
 
+/* --- what it can cost --- */
+
+/* Is the content of every message a text, or parts of the type text?  Of an image the
+ * bytes do not tell the tokens. */
+static bool is_all_text(const struct sb_json *messages)
+{
+    for (size_t i = 0; i < sb_count(messages, ""); i++) {
+        const struct sb_json *content = sb_at(sb_element(messages, i), "content");
+        for (size_t j = 0; !sb_text(content, "") && j < sb_count(content, ""); j++) {
+            const char *type = sb_text(sb_element(content, j), "type");
+            if (!type || strcmp(type, "text") != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* The bound on the answer: Anthropic's has one in any case. False: there is none. */
+static bool max_output(const struct sb_event *event, int64_t *ret)
+{
+    if (sb_int(sb_data(event), "max_tokens", ret))
+        return true;
+    if (strcmp(sb_provider(event), "anthropic") != 0)
+        return false;
+    *ret = sb_option_int(event, "max_tokens");
+    return true;
+}
+
+/* Millionths of a US dollar; -1: there is no bound, *ret_why says why. */
+static int64_t cost_most(const struct sb_event *event, const char **ret_why)
+{
+    const struct sb_json *data = sb_data(event);
+    const char *wrong = NULL;
+    struct sb_tokens most = {0};
+    size_t bytes;
+
+    sb_raw(event, &bytes);
+    most.input = (int64_t)bytes;
+    *ret_why = "its model is not in options.prices";
+    if (sb_has(data, "messages") && !max_output(event, &most.output))
+        *ret_why = "it has no max_tokens";
+    else if (!is_all_text(sb_at(data, "messages")))
+        *ret_why = "there is more than text in messages";
+    else
+        return sb_token_cost(sb_option(event, "prices"), ask_model(event), &most, &wrong);
+    return -1;
+}
+
+static enum sb_verdict check_cost(const struct sb_event *event,
+                                  struct sb_outcome *outcome)
+{
+    int64_t max = sb_option_int(event, "call_cost_max");
+    const char *why;
+
+    if (!sb_option(event, "call_cost_max"))
+        return SB_DONE;
+    int64_t cost = cost_most(event, &why);
+    if (cost < 0)
+        return sb_fail(outcome,
+                       "what this request can cost has no bound: %s; the integration %s "
+                       "has one (options.call_cost_max)",
+                       why, sb_integration(event));
+    return cost <= max
+               ? SB_DONE
+               : sb_fail(outcome,
+                         "this request can cost %lld millionths of a US dollar, and "
+                         "options.call_cost_max of the integration %s is %lld: fewer "
+                         "max_tokens, a shorter text or another model",
+                         (long long)cost, sb_integration(event), (long long)max);
+}
+
 /* --- what is asked --- */
 
 const char *ask_model(const struct sb_event *event)
@@ -34,6 +105,19 @@ static enum sb_verdict check_object(const struct sb_json *data, const char *cons
     const char *stranger = sb_stranger(data, names);
     return stranger ? sb_fail(outcome, "\"%s\" is not a member of this request", stranger)
                     : SB_DONE;
+}
+
+/* YYYY-MM-DD, or not there. */
+static bool is_date(const char *text)
+{
+    static const char form[] = "0000-00-00";
+
+    if (text && strlen(text) != strlen(form))
+        return false;
+    for (size_t i = 0; text && form[i]; i++)
+        if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+            return false;
+    return true;
 }
 
 static enum sb_verdict check_model(const struct sb_event *event,
@@ -55,6 +139,11 @@ static enum sb_verdict check_model(const struct sb_event *event,
             "OUTPUT [CACHED], US dollars for a million tokens with at most 6 "
             "digits behind the point",
             sb_integration(event), (int)strcspn(wrong, ",\n"), wrong);
+    if (!is_date(sb_option(event, "prices_date")))
+        return sb_fail(outcome,
+                       "options.prices_date of the integration %s must be a day, "
+                       "YYYY-MM-DD",
+                       sb_integration(event));
     return SB_DONE;
 }
 
@@ -102,7 +191,7 @@ enum sb_verdict ask_check_chat(const struct sb_event *event, struct sb_outcome *
     if (sb_has(data, "temperature") && (!sb_number(data, "temperature", &temperature) ||
                                         temperature < 0 || temperature > 2))
         return sb_fail(outcome, "temperature must be a number from 0 to 2");
-    return SB_DONE;
+    return check_cost(event, outcome);
 }
 
 enum sb_verdict ask_check_embed(const struct sb_event *event, struct sb_outcome *outcome)
@@ -121,7 +210,7 @@ enum sb_verdict ask_check_embed(const struct sb_event *event, struct sb_outcome 
     if (!(text && *text) && (n == 0 || n > INPUTS_MAX))
         return sb_fail(outcome, "input must be a text, or a list of 1 to %d texts",
                        INPUTS_MAX);
-    return SB_DONE;
+    return check_cost(event, outcome);
 }
 
 void ask_put(struct sb_json *body, const char *as, const struct sb_json *data,
@@ -170,23 +259,23 @@ void ask_used(const struct sb_event *event, const struct sb_tokens *usage,
     sb_put_int(of, "output_tokens", usage->output);
     if (usage->cached > 0)
         sb_put_int(of, "cached_tokens", usage->cached);
-    if (cost >= 0)
-        sb_cost(outcome, SB_ACTUAL, "USD", cost);
+    if (cost < 0)
+        return;
+    sb_cost(outcome, SB_ACTUAL, "USD", cost);
+    sb_put_text(sb_result(outcome), "prices_date", sb_option(event, "prices_date"));
 }
 
 void ask_price(const struct sb_event *event, struct sb_outcome *outcome)
 {
-    const char *wrong = NULL;
-    struct sb_tokens most = {0};
-    size_t bytes;
-    bool is_chat = sb_has(sb_data(event), "messages");
+    const char *unbounded;
+    int64_t cost = cost_most(event, &unbounded);
 
-    sb_raw(event, &bytes);
-    most.input = (int64_t)bytes;
-    if (is_chat && !sb_int(sb_data(event), "max_tokens", &most.output))
-        return;
-    int64_t cost =
-        sb_token_cost(sb_option(event, "prices"), ask_model(event), &most, &wrong);
     if (cost >= 0)
         sb_cost(outcome, SB_ESTIMATED, "USD", cost);
+}
+
+void ask_price_most(const struct sb_event *options, struct sb_outcome *outcome)
+{
+    if (sb_option(options, "call_cost_max"))
+        sb_cost(outcome, SB_ESTIMATED, "USD", sb_option_int(options, "call_cost_max"));
 }

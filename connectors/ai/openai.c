@@ -169,6 +169,7 @@ const struct sb_operation openai_operations[] = {
      SB_BRANCHES(chat_request, chat_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = ask_price,
+     .price_most = ask_price_most,
      .price_text = "by the tokens used and the model, from options.prices; longer texts "
                    "cost more, so it grows with the text and not with the calls alone",
      .example = "{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":"
@@ -187,6 +188,7 @@ const struct sb_operation openai_operations[] = {
      SB_BRANCHES(embed_request, embed_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = ask_price,
+     .price_most = ask_price_most,
      .price_text = "by the tokens used and the model, from options.prices; longer texts "
                    "cost more, so it grows with the text and not with the calls alone",
      .example = "{\"model\":\"text-embedding-3-small\",\"input\":\"a text\"}",

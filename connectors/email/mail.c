@@ -234,13 +234,24 @@ const char *mail_from(const struct sb_event *event)
 
 /* --- what all providers' outcomes share --- */
 
-void mail_price(const struct sb_event *event, struct sb_outcome *outcome)
+static void price(const struct sb_event *event, size_t recipients,
+                  struct sb_outcome *outcome)
 {
     int64_t each = sb_option_int(event, "price_each"), sum;
 
     if (sb_option(event, "price_each") &&
-        !__builtin_mul_overflow(each, (int64_t)mail_recipients(sb_data(event)), &sum))
+        !__builtin_mul_overflow(each, (int64_t)recipients, &sum))
         sb_cost(outcome, SB_ESTIMATED, sb_option(event, "price_currency"), sum);
+}
+
+void mail_price(const struct sb_event *event, struct sb_outcome *outcome)
+{
+    price(event, mail_recipients(sb_data(event)), outcome);
+}
+
+void mail_price_most(const struct sb_event *options, struct sb_outcome *outcome)
+{
+    price(options, MAIL_RECIPIENTS_MAX, outcome);
 }
 
 void mail_sent(const struct sb_event *event, const char *message_id,

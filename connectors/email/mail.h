@@ -37,6 +37,8 @@ size_t mail_recipients(const struct sb_json *data);
 /* The estimate of the options price_each and price_currency, per recipient; nothing where
  * the configuration gives no price. */
 void mail_price(const struct sb_event *event, struct sb_outcome *outcome);
+/* The same for as many recipients as one mail may have. */
+void mail_price_most(const struct sb_event *options, struct sb_outcome *outcome);
 /* What every success says: provider, the provider's id of the message (may be NULL), how
  * many recipients it was accepted for. */
 void mail_sent(const struct sb_event *event, const char *message_id,

@@ -122,7 +122,7 @@ static enum sb_verdict send_failed(const struct sb_event *event,
 const struct sb_operation resend_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_KEYED, .key_lifetime_s = KEY_LIFETIME_S, .price = mail_price,
-     .example = EMAIL_EXAMPLE,
+     .price_most = mail_price_most, .example = EMAIL_EXAMPLE,
      .price_text = "per mail accepted, in tiers of a monthly plan: ten times the mails "
                    "are another tier, and above a tier each mail is charged by itself",
      .example_answer = "{\"id\":\"49a3999c-0ce1-4ea6-ab68-afcd6dc2e794\"}",

@@ -185,7 +185,8 @@ static enum sb_verdict check_succeeded(const struct sb_event *event,
 
 const struct sb_operation sendgrid_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
-     .repeat = SB_REPEAT_NEVER, .price = mail_price, .example = EMAIL_EXAMPLE,
+     .repeat = SB_REPEAT_NEVER, .price = mail_price, .price_most = mail_price_most,
+     .example = EMAIL_EXAMPLE,
      .price_text =
          "per mail accepted and recipient, in tiers of a monthly plan: ten times the "
          "mails are another tier, and above a tier each mail is charged by itself",

@@ -207,7 +207,7 @@ static enum sb_verdict send_failed(const struct sb_event *event,
 
 const struct sb_operation smtp_operations[] = {
     {EMAIL_SEND, SB_BRANCHES(send_request, send_succeeded, send_failed),
-     .repeat = SB_REPEAT_NEVER, .price = mail_price,
+     .repeat = SB_REPEAT_NEVER, .price = mail_price, .price_most = mail_price_most,
      .price_text = "none on a server of one's own, whatever the traffic; a relay charges "
                    "by its plan",
      .timeout_ms = TIMEOUT_MS,

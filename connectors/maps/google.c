@@ -199,6 +199,7 @@ const struct sb_operation google_operations[] = {
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
      .price = price,
+     .price_most = price,
      .price_text = "per call, from options.call_price; Google's list has a free share "
                    "each month and gets cheaper in steps, which the estimate leaves out",
      .example = "{\"address\":\"1 High St, London\"}",
@@ -213,6 +214,7 @@ const struct sb_operation google_operations[] = {
      SB_BRANCHES(reverse_request, place_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = price,
+     .price_most = price,
      .price_text = "per call, from options.call_price; Google's list has a free share "
                    "each month and gets cheaper in steps, which the estimate leaves out",
      .example = "{\"lat\":51.5,\"lng\":-0.12}",
@@ -226,6 +228,7 @@ const struct sb_operation google_operations[] = {
      SB_BRANCHES(route_request, route_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .price = price,
+     .price_most = price,
      .price_text = "per call, from options.call_price; Google's list has a free share "
                    "each month and gets cheaper in steps, which the estimate leaves out",
      .example = "{\"origin\":\"1 High St, London\",\"destination\":{\"lat\":51.6,\"lng\":"

@@ -19,6 +19,8 @@ enum sb_verdict text_check(const struct sb_event *event, size_t max,
  * else 153 a part; 70 and 67 where a character is not in it (3GPP TS 23.038, 6.2.1;
  * 23.040, 9.2.3.24.1). */
 unsigned text_segments(const char *text);
+/* The most that any text of so many characters takes. */
+unsigned text_segments_max(size_t length);
 /* Characters (code points) of a UTF-8 text. */
 size_t text_length(const char *text);
 #endif

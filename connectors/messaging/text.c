@@ -78,6 +78,13 @@ static unsigned septets(uint32_t point)
     return is_in(extended, point) ? 2 : 0;
 }
 
+unsigned text_segments_max(size_t length)
+{
+    size_t units = 2 * length;
+
+    return units <= UCS2_ALONE ? 1 : (unsigned)((units + UCS2_PART - 1) / UCS2_PART);
+}
+
 unsigned text_segments(const char *text)
 {
     size_t gsm = 0, ucs2 = 0;

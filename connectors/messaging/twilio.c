@@ -187,6 +187,12 @@ static void send_price(const struct sb_event *event, struct sb_outcome *outcome)
         estimate(event, text_segments(text), outcome);
 }
 
+/* The longest text, of characters that are two UTF-16 units each. */
+static void send_price_most(const struct sb_event *options, struct sb_outcome *outcome)
+{
+    estimate(options, text_segments_max(TEXT_MAX), outcome);
+}
+
 const struct sb_operation twilio_operations[] = {
     {.name = "send",
      .summary = "Send an SMS",
@@ -195,6 +201,7 @@ const struct sb_operation twilio_operations[] = {
      SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_NEVER,
      .price = send_price,
+     .price_most = send_price_most,
      .price_text =
          "per part of a message (160 characters, 70 where one is not in the GSM "
          "alphabet), by country; told by Twilio only later",

@@ -393,6 +393,10 @@ struct sb_operation {
         const char *currency;
         int64_t millionths;
     } price_max;
+    /* The same where options decide it: called at the start with an event that has
+     * options and no data; calls sb_cost(outcome, SB_ESTIMATED, ...), or nothing where
+     * there is no bound. NULL: price_max. */
+    void (*price_most)(const struct sb_event *options, struct sb_outcome *outcome);
     const char *price_text; /* the price in words, for the document */
     const char *degrade;    /* what an application does when it fails */
     const char *test;       /* how it is tried without harm */

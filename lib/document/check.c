@@ -13,7 +13,10 @@
 #include "lib/config/config.h"
 #include "lib/document/section.h"
 
-enum { WHAT_SIZE = 600 };
+enum {
+    WHAT_SIZE = 600,
+    PRICES_AGE_MAX_DAYS = 180, /* providers change them about twice a year */
+};
 
 struct checking {
     const struct document *document;
@@ -319,10 +322,35 @@ static void check_budget(struct checking *c, const struct seen_cost *cost)
         day, cost->operation, text, most);
 }
 
+/* A list of token prices that nobody has compared with the provider's for half a year, or
+ * of which nobody can tell. */
+static void check_price_list(struct checking *c)
+{
+    const struct config_integration *in = c->document->integration;
+    const char *date = model_option(in, "prices_date");
+    uint64_t days = 0;
+
+    if (!model_option(in, "prices"))
+        return;
+    _free_ char *where = in_file(c, date ? "options.prices_date" : "options.prices");
+    if (!date)
+        say(c, "cost", where,
+            "nobody can tell how old `prices` are: compare them with the provider's and "
+            "set `options.prices_date`");
+    else if (!model_age_days(date, c->now_us, &days))
+        say(c, "cost", where, "`%s` is no day; expected YYYY-MM-DD", date);
+    else if (days > PRICES_AGE_MAX_DAYS)
+        say(c, "cost", where,
+            "`prices` are %llu days old (%s), more than %d: compare them with the "
+            "provider's and set `prices_date`",
+            (unsigned long long)days, date, PRICES_AGE_MAX_DAYS);
+}
+
 static void check_costs(struct checking *c)
 {
     const struct seen *seen = c->document->seen;
 
+    check_price_list(c);
     for (size_t i = 0; seen && i < seen->n_costs; i++) {
         if (!*seen->costs[i].currency)
             continue;

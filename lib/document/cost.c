@@ -9,6 +9,7 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/money.h"
+#include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "lib/document/section.h"
 #include "lib/document/traffic.h"
@@ -31,6 +32,25 @@ bool model_price(const struct document *document, const char *operation, uint64_
     *ret_micros = js_int(max, "micros", 0);
     snprintf(ret_currency, 4, "%s", js_text(max, "currency", ""));
     *ret_from = "the connector's";
+    return true;
+}
+
+const char *model_option(const struct config_integration *integration, const char *name)
+{
+    for (size_t i = 0; i < integration->n_options; i++)
+        if (strcmp(integration->option_names[i], name) == 0)
+            return integration->option_values[i];
+    return NULL;
+}
+
+bool model_age_days(const char *date, uint64_t at_us, uint64_t *ret_days)
+{
+    _free_ char *time = mem_format("%sT00:00:00Z", date);
+    uint64_t since_us;
+
+    if (!text_parse_time(time, &since_us))
+        return false;
+    *ret_days = at_us > since_us ? (at_us - since_us) / (UINT64_C(86400) * 1000000) : 0;
     return true;
 }
 
@@ -180,6 +200,32 @@ static void by_model(const struct view *v, struct page *page)
                     "amount for a call, and this table.");
 }
 
+/* Prices of tokens are a list of the operator's, which somebody has to look after. */
+static void price_list(const struct view *v, struct page *page)
+{
+    const struct config_integration *in = v->document->integration;
+    const char *date = model_option(in, "prices_date");
+    uint64_t days;
+
+    if (!model_option(in, "prices"))
+        return;
+    if (!date)
+        page_item(page,
+                  "Prices are those of `options.prices`, of no day that is known: set "
+                  "`options.prices_date` when they are compared with the provider's.");
+    else if (v->document->seen && model_age_days(date, priced_at(v->document), &days))
+        page_item(page,
+                  "Prices are those of `options.prices` as of %s, %llu %s before the end "
+                  "of the log; each cost in the log has this day beside it "
+                  "(`prices_date`).",
+                  date, (unsigned long long)days, days == 1 ? "day" : "days");
+    else
+        page_item(page,
+                  "Prices are those of `options.prices` as of %s; each cost in the log "
+                  "has this day beside it (`prices_date`).",
+                  date);
+}
+
 static void limits(const struct view *v, struct page *page)
 {
     const struct config_integration *in = v->document->integration;
@@ -219,5 +265,6 @@ void cost_section(const struct view *v, struct page *page)
         growth(v, page);
     else
         by_model(v, page);
+    price_list(v, page);
     limits(v, page);
 }

@@ -154,14 +154,6 @@ static bool is_scheduled(const struct config_integration *in, const char *operat
     return false;
 }
 
-static bool has_option(const struct config_integration *in, const char *name)
-{
-    for (size_t i = 0; i < in->n_options; i++)
-        if (strcmp(in->option_names[i], name) == 0)
-            return true;
-    return false;
-}
-
 /* Lost webhooks: what becomes of them. */
 static void repair(const struct view *v, struct page *page)
 {
@@ -173,7 +165,7 @@ static void repair(const struct view *v, struct page *page)
         const char *name = js_text(o, "name", "?"), *finds = js_text(o, "finds", NULL);
         if (!finds)
             continue;
-        if (strcmp(finds, "always") != 0 && !has_option(in, finds))
+        if (strcmp(finds, "always") != 0 && !model_option(in, finds))
             page_text(page,
                       "Webhooks that got lost stay lost: the poll `%s` finds them only "
                       "with the option `%s`.",

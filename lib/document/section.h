@@ -42,6 +42,12 @@ const char *text_or(const char *text, const char *otherwise);
 bool model_price(const struct document *document, const char *operation, uint64_t at_us,
                  int64_t *ret_micros, char ret_currency[4], const char **ret_from);
 
+/* The value of an option as configured; NULL: it is not. */
+const char *model_option(const struct config_integration *integration, const char *name);
+/* A price list of a day (YYYY-MM-DD) is so many days old at a time. False: that is no
+ * day. */
+bool model_age_days(const char *date, uint64_t at_us, uint64_t *ret_days);
+
 /* The failures that signalbox itself makes of an integration, and what becomes of them.
  */
 struct own_failure {

@@ -111,7 +111,7 @@ static int start_host(struct process *p, const struct config_integration *c, cha
 
     if (is_program)
         p->workers = command_workers(p->run->loop, p->run->config, c, &p->integration);
-    manifest_write(the_connector, p->integration.provider, /* indent= */ 0, &manifest);
+    manifest_write_for(&p->integration, &manifest);
     const struct peer_options peer = {.role = "connector",
                                       .name = c->name,
                                       .key = secrets_get(p->run->secrets, "bus"),

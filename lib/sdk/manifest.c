@@ -178,6 +178,27 @@ static const char *repeat_name(enum sb_repeat repeat)
     return names[repeat];
 }
 
+static void put_price_max(struct json *operation, const char *currency,
+                          int64_t millionths)
+{
+    struct json *max = js_set_text(js_object(), "currency", currency);
+
+    js_set(operation, "price_max", js_set_int(max, "micros", millionths));
+}
+
+/* What the integration's options make of it. */
+static void put_price_most(struct json *operation, const struct sb_operation *o,
+                           const struct integration *of)
+{
+    const struct sb_event options = {.integration = of};
+    struct sb_outcome outcome = {.integration = of};
+
+    o->price_most(&options, &outcome);
+    if (outcome.has_cost)
+        put_price_max(operation, outcome.currency, outcome.cost);
+    free(outcome.mistake); /* an amount that is none: as if it had said nothing */
+}
+
 static struct json *operation(const struct sb_operation *o)
 {
     struct json *out = js_object();
@@ -195,12 +216,10 @@ static struct json *operation(const struct sb_operation *o)
         js_set_int(js_set_bool(out, "lookup", true), "lookup_after_s", o->lookup_after_s);
     js_set_text(out, "degrade", o->degrade);
     js_set_text(out, "price", o->price_text);
-    if (o->price)
+    if (o->price || o->price_most)
         js_set_bool(out, "has_price", true);
-    if (o->price_max.currency) {
-        struct json *max = js_set_text(js_object(), "currency", o->price_max.currency);
-        js_set(out, "price_max", js_set_int(max, "micros", o->price_max.millionths));
-    }
+    if (o->price_max.currency)
+        put_price_max(out, o->price_max.currency, o->price_max.millionths);
     js_set_text(out, "test", o->test);
     js_set(out, "example", example(o->example));
     js_set(out, "example_answer", example(o->example_answer));
@@ -269,13 +288,23 @@ static struct json *failure(const struct sb_failure_mode *f)
         js_set(out, key, list_);                                                         \
     } while (0)
 
-static void put_tables(struct json *out, const struct sb_provider *tables)
+/* `of`: an integration whose options are known; NULL: the tables alone. */
+static void put_tables(struct json *out, const struct sb_provider *tables,
+                       const struct integration *of)
 {
+    struct json *list = js_array();
+
     js_set_text(out, "base_url", tables->base_url);
     js_set_text(out, "service", tables->service);
     js_set_text(out, "limits", tables->limits);
     js_set_text(out, "webhook_secret", tables->webhook_secret);
-    ROWS(out, "operations", sb_operation, tables->operations, name, operation);
+    for (const struct sb_operation *o = tables->operations; o && o->name; o++) {
+        struct json *row = operation(o);
+        if (of && o->price_most)
+            put_price_most(row, o, of);
+        js_push(list, row);
+    }
+    js_set(out, "operations", list);
     ROWS(out, "webhooks", sb_webhook, tables->webhooks, event, webhook);
     ROWS(out, "options", sb_option, tables->options, name, option);
     ROWS(out, "secrets", sb_secret, tables->secrets, name, secret);
@@ -289,14 +318,15 @@ static struct json *all_providers(const struct sb_connector *c)
     for (const struct sb_provider *p = c->providers; p && p->name; p++) {
         const struct sb_provider tables = provider_tables(c, p);
         struct json *row = js_set_text(js_object(), "name", p->name);
-        put_tables(row, &tables);
+        put_tables(row, &tables, /* of= */ NULL);
         js_push(list, row);
     }
     return list;
 }
 
-void manifest_write(const struct sb_connector *c, const struct sb_provider *provider,
-                    int indent, struct buf *to)
+static void write_manifest(const struct sb_connector *c,
+                           const struct sb_provider *provider,
+                           const struct integration *of, int indent, struct buf *to)
 {
     const struct sb_provider tables = provider_tables(c, provider);
     struct json *out = js_object(), *types = js_array();
@@ -308,13 +338,25 @@ void manifest_write(const struct sb_connector *c, const struct sb_provider *prov
         js_set_text(out, "provider", provider->name);
     else
         js_set(out, "providers", all_providers(c));
-    put_tables(out, &tables);
+    put_tables(out, &tables, of);
     for (const char *const *t = c->publishes; t && *t; t++)
         js_push(types, js_from_text(*t, strlen(*t)));
     js_set(out, "publishes", types);
     js_set_text(out, "tests", c->tests);
     js_write(out, indent, to);
     js_free(out);
+}
+
+void manifest_write(const struct sb_connector *c, const struct sb_provider *provider,
+                    int indent, struct buf *to)
+{
+    write_manifest(c, provider, /* of= */ NULL, indent, to);
+}
+
+void manifest_write_for(const struct integration *integration, struct buf *to)
+{
+    write_manifest(integration->connector, integration->provider, integration,
+                   /* indent= */ 0, to);
 }
 
 /* --- against an integration --- */

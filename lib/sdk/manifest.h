@@ -21,6 +21,8 @@ bool manifest_check(const struct sb_connector *connector, struct buf *errors);
  * with NULL, the connector's own and under `providers` those of each. */
 void manifest_write(const struct sb_connector *connector,
                     const struct sb_provider *provider, int indent, struct buf *out);
+/* As it is for the integration: with the highest prices that its options make. */
+void manifest_write_for(const struct integration *integration, struct buf *out);
 /* Do the integration's options and secrets fit the tables? One line per error, without
  * any value of a secret. */
 bool manifest_fits(const struct integration *integration, struct buf *errors);

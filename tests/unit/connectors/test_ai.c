@@ -53,6 +53,22 @@ static const struct integration openai = OPENAI(1, values), modelled = OPENAI(2,
                                 mispriced = OPENAI(1, odd);
 static const struct integration anthropic = ANTHROPIC(1), bearer = ANTHROPIC(3);
 
+static char *bound_names[] = {(char[]){"prices"}, (char[]){"call_cost_max"},
+                              (char[]){"prices_date"}};
+static char *bound_values[] = {(char[]){"m1 2.50 10"}, (char[]){"1000"},
+                               (char[]){"2026-11-25"}};
+static char *undated[] = {(char[]){"m1 2.50 10"}, (char[]){"1000"},
+                          (char[]){"25.11.2026"}};
+#define BOUNDED(number, list)                                                            \
+    {                                                                                    \
+        .connector = &ai, .provider = &providers[number], .name = "bounded",             \
+        .base_url = "https://api.example.com", .secret = secret,                         \
+        .option_names = bound_names, .option_values = (list), .n_options = 3             \
+    }
+static const struct integration bounded = BOUNDED(0, bound_values),
+                                bounded_claude = BOUNDED(1, bound_values),
+                                misdated = BOUNDED(0, undated);
+
 static void the_tables_are_right_and_fit_an_integration(void **state)
 {
     (void)state;
@@ -342,6 +358,63 @@ static void a_cost_is_exact_and_wrong_prices_are_pointed_at(void **state)
     }
 }
 
+static void a_call_that_could_cost_more_than_is_allowed_is_not_made(void **state)
+{
+    (void)state;
+    static const struct trial_refusal cases[] = {
+        {"{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],"
+         "\"max_tokens\":90}",
+         "can cost 1085 millionths"}, /* 74 bytes and 90 tokens: 185 + 900 */
+        {"{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+         "no bound: it has no max_tokens"},
+        {"{\"model\":\"other\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],"
+         "\"max_tokens\":1}",
+         "no bound: its model is not in options.prices"},
+        {"{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+         "\"image_url\"}]}],\"max_tokens\":1}",
+         "no bound: there is more than text"},
+    };
+    /* Anthropic's has its own bound of 1,024 tokens */
+    static const struct trial_refusal claude = {
+        "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+        "can cost 10"};
+    static const struct trial_refusal date = {HELLO, "prices_date of the integration"};
+    struct call *cheap = deliver(
+        &bounded,
+        (struct delivery){.type = CHAT,
+                          .data = "{\"model\":\"m1\",\"messages\":[{\"role\":\"user\","
+                                  "\"content\":\"hi\"}],\"max_tokens\":80}"});
+
+    assert_true(call_begin(cheap, NOW_US)); /* 185 + 800 */
+    call_free(cheap);
+    trial_refusals(&bounded, CHAT, cases, COUNT(cases));
+    trial_refusals(&bounded_claude, CHAT, &claude, 1);
+    trial_refusals(&misdated, CHAT, &date, 1);
+    assert_int_equal(trial_price_most(&bounded, "chat", "USD"), 1000);
+    assert_int_equal(trial_price_most(&openai, "chat", "USD"), -1);
+}
+
+static void the_day_of_the_prices_stands_with_the_cost(void **state)
+{
+    (void)state;
+    static const char body[] =
+        "{\"choices\":[{\"message\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":2,"
+        "\"completion_tokens\":1}}";
+    static const char data[] =
+        "{\"model\":\"m1\",\"max_tokens\":9,\"messages\":[{\"role\":"
+        "\"user\",\"content\":\"hi\"}]}";
+    struct call *dated = trial_answered(&bounded, CHAT, data,
+                                        (struct http_call){.status = 200, .body = body});
+    struct call *plain = trial_answered(&openai, CHAT, data,
+                                        (struct http_call){.status = 200, .body = body});
+
+    assert_string_equal(trial_said(dated, "prices_date"), "2026-11-25");
+    assert_int_equal(call_outcome(dated)->cost, 15);
+    assert_null(js_get(call_outcome(plain)->data, "prices_date"));
+    call_free(dated);
+    call_free(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_success_has_the_text_the_tokens_and_their_cost),
         cmocka_unit_test(an_embedding_has_a_vector_for_each_text),
         cmocka_unit_test(a_cost_is_exact_and_wrong_prices_are_pointed_at),
+        cmocka_unit_test(a_call_that_could_cost_more_than_is_allowed_is_not_made),
+        cmocka_unit_test(the_day_of_the_prices_stands_with_the_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -553,6 +553,13 @@ static void a_key_is_checked_without_a_mail(void **state)
     trial_answers(&sendgrid, "email.check.requested", "{}", cases, COUNT(cases), KEY);
 }
 
+static void the_most_a_mail_costs_is_for_a_hundred_recipients(void **state)
+{
+    (void)state;
+    assert_int_equal(trial_price_most(&priced, "send", "USD"), 40000);
+    assert_int_equal(trial_price_most(&sendgrid, "send", "USD"), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -575,6 +582,7 @@ int main(void)
         cmocka_unit_test(resends_events_become_the_domains),
         cmocka_unit_test(a_key_is_checked_without_a_mail),
         cmocka_unit_test(what_is_no_event_of_the_provider_fails),
+        cmocka_unit_test(the_most_a_mail_costs_is_for_a_hundred_recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

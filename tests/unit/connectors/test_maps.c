@@ -246,6 +246,13 @@ static void a_way_has_its_length_and_its_time(void **state)
     call_free(call);
 }
 
+static void the_most_a_call_costs_is_its_price(void **state)
+{
+    (void)state;
+    assert_int_equal(trial_price_most(&google, "route", "USD"), 5000);
+    assert_int_equal(trial_price_most(&nominatim, "geocode", "USD"), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +264,7 @@ int main(void)
         cmocka_unit_test(nominatims_answers_have_their_results),
         cmocka_unit_test(a_place_has_its_degrees_as_numbers_and_its_price),
         cmocka_unit_test(a_way_has_its_length_and_its_time),
+        cmocka_unit_test(the_most_a_call_costs_is_its_price),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,6 +331,16 @@ static void a_token_is_checked_without_a_message(void **state)
     trial_answers(&slack, "messaging.check.requested", "{}", cases, COUNT(cases), KEY);
 }
 
+static void the_most_a_message_costs_is_for_the_longest_text(void **state)
+{
+    (void)state;
+    /* 1,600 characters of two units each, 67 units a part */
+    assert_int_equal(text_segments_max(1600), 48);
+    assert_int_equal(text_segments_max(35), 1);
+    assert_int_equal(trial_price_most(&priced, "send", "USD"), 48 * 7900);
+    assert_int_equal(trial_price_most(&twilio, "send", "USD"), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +355,7 @@ int main(void)
         cmocka_unit_test(an_sms_costs_what_twilio_says_or_else_its_parts),
         cmocka_unit_test(a_token_is_checked_without_a_message),
         cmocka_unit_test(twilios_callbacks_become_the_domains_events),
+        cmocka_unit_test(the_most_a_message_costs_is_for_the_longest_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

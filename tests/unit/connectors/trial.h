@@ -27,6 +27,29 @@ struct trial_answer {
     const char *fragment;
 };
 
+/* The most that one call of `operation` costs under the integration's options, by its
+ * manifest; -1: it does not say. */
+static inline int64_t trial_price_most(const struct integration *integration,
+                                       const char *operation, const char *currency)
+{
+    struct buf text = BUF_NULL;
+    char error[100];
+    int64_t most = -1;
+
+    manifest_write_for(integration, &text);
+    struct json *manifest =
+        js_parse((const char *)text.bytes, text.len, error, sizeof(error));
+    const struct json *list = js_get(manifest, "operations");
+    assert_true(js_count(list) > 0);
+    for (size_t i = 0; i < js_count(list); i++)
+        if (strcmp(js_text(js_at(list, i), "name", ""), operation) == 0 &&
+            strcmp(js_text(js_at(list, i), "price_max.currency", ""), currency) == 0)
+            most = js_int(js_at(list, i), "price_max.micros", -1);
+    js_free(manifest);
+    buf_fini(&text);
+    return most;
+}
+
 /* The request that an event of `type` leads to: method, URL and body. */
 static inline void trial_request(const struct integration *integration, const char *type,
                                  const char *data, const char *method, const char *url,

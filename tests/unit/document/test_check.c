@@ -222,6 +222,39 @@ static void a_cost_beyond_the_model_or_the_budget_is_found(void **state)
     case_close(&w);
 }
 
+static void a_price_list_that_is_old_or_of_no_day_is_found(void **state)
+{
+    (void)state;
+    char *names[] = {(char[]){"prices"}, (char[]){"prices_date"}};
+    char *values[] = {(char[]){"m 1 2"}, (char[]){"2026-01-01"}};
+    struct case_world w;
+
+    open_case(&w, 0, case_manifest);
+    struct config_integration *in =
+        (struct config_integration *)(uintptr_t)w.document.integration;
+    in->option_names = names;
+    in->option_values = values;
+    in->n_options = 2;
+    case_tested(&w, 3, 0); /* options are a part of what was tested */
+    w.is_known = true;
+    w.secret.created_us = CASE_START_US + 180 * CASE_DAY_US; /* not what this is about */
+    finds(&w, 180, "");
+    finds(&w, 181,
+          "cost @:5: `prices` are 181 days old (2026-01-01), more than 180: compare them "
+          "with the provider's and set `prices_date`\n");
+    values[1] = (char[]){"January"};
+    case_tested(&w, 3, 0);
+    finds(&w, 180, "cost @:5: `January` is no day; expected YYYY-MM-DD\n");
+    in->n_options = 1;
+    case_tested(&w, 3, 0);
+    finds(&w, 180,
+          "cost @:5: nobody can tell how old `prices` are: compare them with the "
+          "provider's and set `options.prices_date`\n");
+    in->n_options = 0;
+    in->option_names = in->option_values = NULL;
+    case_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_failed_outcome_that_nobody_takes_is_found),
         cmocka_unit_test(a_test_that_is_missing_old_or_bad_is_found),
         cmocka_unit_test(a_cost_beyond_the_model_or_the_budget_is_found),
+        cmocka_unit_test(a_price_list_that_is_old_or_of_no_day_is_found),
     };
 
     return cmocka_run_group_tests(tests, write_file, remove_file);
