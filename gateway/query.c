@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "gateway/audit.h"
+#include "gateway/binary.h"
 #include "gateway/cloudevent.h"
 #include "gateway/gateway.h"
 #include "gateway/problem.h"
@@ -42,26 +43,13 @@ struct queries {
 
 /* --- from the log --- */
 
-static struct ledger *open_log(struct gateway *gateway, struct http_request *request)
+struct ledger *query_ledger(struct gateway *gateway, struct http_request *request)
 {
     char error[256];
     struct ledger *ledger = gateway_ledger(gateway, error, sizeof(error));
     if (!ledger)
         problem_reply(request, ERR_unavailable, "there is no log yet", 0);
     return ledger;
-}
-
-/* One event in the form that was asked for. */
-struct one {
-    bool is_cloudevent;
-    struct json *json;
-};
-
-static bool take_row(void *user, const struct ledger_row *row)
-{
-    struct one *one = user;
-    one->json = one->is_cloudevent ? query_cloudevent(row) : ledger_row_json(row);
-    return false;
 }
 
 struct json *query_cloudevent(const struct ledger_row *row)
@@ -76,24 +64,64 @@ struct json *query_cloudevent(const struct ledger_row *row)
     return js_set_text(event, "errormsg", row->error_msg);
 }
 
+/* One event in the form that was asked for; answered from inside, while its bytes are
+ * there. */
+struct one {
+    struct http_request *request;
+    bool is_binary, is_answered;
+};
+
+static void reply_structured(struct http_request *request, const struct ledger_row *row)
+{
+    if (cloudevent_is_accepted(request, CLOUDEVENT_JSON))
+        answer_as(request, 200, CLOUDEVENT_JSON, query_cloudevent(row), NULL);
+    else
+        answer_json(request, 200, ledger_row_json(row), NULL);
+}
+
+static void reply_binary(struct http_request *request, const struct ledger_row *row)
+{
+    struct json *event = query_cloudevent(row);
+    if (!binary_reply(request, event, record_data(row->record), row->record->data_len))
+        problem_reply(request, ERR_event_too_large,
+                      "its attributes are more than headers may hold; ask for "
+                      "application/cloudevents+json",
+                      0);
+    js_free(event);
+}
+
+static bool take_row(void *user, const struct ledger_row *row)
+{
+    struct one *one = user;
+    one->is_answered = true;
+    if (one->is_binary)
+        reply_binary(one->request, row);
+    else
+        reply_structured(one->request, row);
+    return false;
+}
+
 void query_event(struct gateway *gateway, struct http_request *request,
                  const char *const *params)
 {
-    struct one one = {.is_cloudevent = cloudevent_is_accepted(request, CLOUDEVENT_JSON)};
-    struct ledger *ledger = open_log(gateway, request);
+    const char *mode = http_query(request, "mode");
+    struct one one = {.request = request, .is_binary = mode && !strcmp(mode, "binary")};
+    if (mode && !one.is_binary && strcmp(mode, "structured") != 0) {
+        problem_reply(request, ERR_bad_request, "mode is structured or binary", 0);
+        return;
+    }
+    struct ledger *ledger = query_ledger(gateway, request);
     if (!ledger)
         return;
-    if (ledger_find(ledger, params[0], take_row, &one) && one.json)
-        answer_as(request, 200, one.is_cloudevent ? CLOUDEVENT_JSON : "application/json",
-                  one.json, NULL);
-    else
+    ledger_find(ledger, params[0], take_row, &one);
+    if (!one.is_answered)
         problem_reply(request, ERR_not_found, "no event has this id", 0);
 }
 
 void query_trace(struct gateway *gateway, struct http_request *request,
                  const char *const *params)
 {
-    struct ledger *ledger = open_log(gateway, request);
+    struct ledger *ledger = query_ledger(gateway, request);
     if (!ledger)
         return;
     struct json *trace = ledger_trace(ledger, params[0]);
@@ -176,37 +204,6 @@ const char *query_filter(struct gateway *gateway, struct http_request *request,
         return "limit is a number from 1 to 10000";
     f->limit = n;
     return NULL;
-}
-
-static bool add_row(void *user, const struct ledger_row *row)
-{
-    js_push(user, ledger_row_json(row));
-    return true;
-}
-
-void query_log(struct gateway *gateway, struct http_request *request,
-               const char *const *params)
-{
-    (void)params;
-    struct ledger_filter filter;
-    const char *why = query_filter(gateway, request, &filter);
-    if (why) {
-        problem_reply(request, ERR_bad_request, why, 0);
-        return;
-    }
-    struct ledger *ledger = open_log(gateway, request);
-    if (!ledger)
-        return;
-    _free_ char *cursor = NULL;
-    struct json *events = js_array();
-    if (ledger_query(ledger, &filter, add_row, events, &cursor) < 0) {
-        js_free(events);
-        problem_reply(request, ERR_bad_request, ledger_error(ledger), 0);
-        return;
-    }
-    struct json *body = js_set(js_object(), "events", events);
-    js_set_text(body, "cursor", cursor);
-    answer_json(request, 200, body, NULL);
 }
 
 /* --- the audit --- */

@@ -42,6 +42,8 @@ void query_ask(struct gateway *gateway, struct http_request *request, uint64_t w
  * from the address. NULL, or what is wrong; texts are borrowed from the request. */
 const char *query_filter(struct gateway *gateway, struct http_request *request,
                          struct ledger_filter *ret_filter);
+/* The log; NULL after having answered that there is none yet. */
+struct ledger *query_ledger(struct gateway *gateway, struct http_request *request);
 /* A row as a CloudEvent, with its present status. */
 struct json *query_cloudevent(const struct ledger_row *row);
 
@@ -49,8 +51,6 @@ void query_event(struct gateway *gateway, struct http_request *request,
                  const char *const *params);
 void query_trace(struct gateway *gateway, struct http_request *request,
                  const char *const *params);
-void query_log(struct gateway *gateway, struct http_request *request,
-               const char *const *params);
 void query_audit(struct gateway *gateway, struct http_request *request,
                  const char *const *params);
 void query_status(struct gateway *gateway, struct http_request *request,

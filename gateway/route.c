@@ -13,6 +13,7 @@
 #include "gateway/gateway.h"
 #include "gateway/group.h"
 #include "gateway/integration.h"
+#include "gateway/listing.h"
 #include "gateway/metrics.h"
 #include "gateway/openapi.h"
 #include "gateway/problem.h"
@@ -47,14 +48,14 @@ static const struct route routes[] = {
     {"POST", "/v1/events", SCOPE_PUBLISH, event_publish, "", false},
     {"POST", "/v1/calls/*/*", SCOPE_CALL, call_start, "wait deadline integration key ",
      false},
-    {"GET", "/v1/events/*", SCOPE_READ, query_event, "", false},
+    {"GET", "/v1/events/*", SCOPE_READ, query_event, "mode ", false},
     {"GET", "/v1/events/*/trace", SCOPE_READ, query_trace, "", false},
     {"GET", "/v1/groups/*/next", SCOPE_READ | SCOPE_PUBLISH, group_next,
      "wait max visibility ", true},
     {"POST", "/v1/groups/*/results", SCOPE_READ | SCOPE_PUBLISH, group_results, "",
      false},
-    {"GET", "/v1/log", SCOPE_READ, query_log, FILTER "cause since until limit cursor ",
-     false},
+    {"GET", "/v1/log", SCOPE_READ, listing_handle,
+     FILTER "cause since until limit cursor ", false},
     {"GET", "/v1/stream", SCOPE_READ, stream_start, FILTER, false},
     {"GET", "/v1/audit", SCOPE_READ, query_audit, "", false},
     {"GET", "/v1/status", SCOPE_READ, query_status, "", false},

@@ -41,6 +41,33 @@ def test_what_was_sent_is_read(shared, sent):
     assert got["id"] == event_id and {name: got.get(name) for name in sent} == sent
 
 
+def test_binary_mode_gives_the_bytes_and_each_attribute_as_a_header(shared):
+    event_id, raw = secrets.token_hex(6), b'{ "n" : 1.00 }\n'
+    sent = {"ce-specversion": "1.0", "ce-id": event_id, "ce-source": "shop", "ce-type": "order.placed", "ce-subject": "a%20%22b%22%E2%82%AC", "ce-size": "3",
+            "Content-Type": "application/vnd.api+json; v=2"}
+    assert shared.api("POST", "/v1/events", raw, sent)[0] == 202
+    status, headers, body = shared.api("GET", f"/v1/events/{event_id}?mode=binary")
+    assert (status, body) == (200, raw)
+    assert {name: headers[name] for name in sent} == sent and (headers["ce-kind"], headers["ce-status"]) == ("fact", "Success")
+    assert shared.api("GET", f"/v1/events/{event_id}?mode=both")[0] == 400
+    assert publish(shared, id=event_id + "-long", subject="x" * 20000)[0] == 202
+    assert shared.api("GET", f"/v1/events/{event_id}-long?mode=binary")[0] == 413
+
+
+def test_the_log_is_a_batch_of_cloudevents_where_asked(shared):
+    key, ids = secrets.token_hex(6), []
+    for n in range(5):
+        ids += publish(shared, partitionkey=key, data=n)[1]["ids"]
+    target, found = f"/v1/log?limit=2&key={key}&type=order.%3E", []
+    while target:
+        status, headers, body = shared.api("GET", target, headers={"Accept": "application/cloudevents-batch+json"})
+        assert (status, headers["Content-Type"]) == (200, "application/cloudevents-batch+json")
+        found = [event["id"] for event in json.loads(body)] + found
+        link = headers.get("Link")
+        target = link.removeprefix("<").removesuffix('>; rel="next"') if link else None
+    assert found == ids
+
+
 def test_json_in_base64_is_json(shared):
     event_id = secrets.token_hex(6)
     assert publish(shared, id=event_id, datacontenttype="application/json", data_base64=base64.b64encode(b'{"a": 1}').decode())[0] == 202
