@@ -13,30 +13,25 @@
 
 #include "lib/base/log.h"
 #include "lib/http/crypto.h"
+#include "lib/vault/secretfile.h"
 
 enum { TOKEN_TEXT = TOKEN_TEXT_SIZE - 1, FILE_MAX = 256 };
 
 /* 0, 1 when the file is there already, -1 with a reason. */
 static int make_file(const char *path, char *error, size_t error_size)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == EEXIST)
+    char line[TOKEN_TEXT + 2], why[512];
+    struct stat st;
+
+    if (lstat(path, &st) == 0)
         return 1;
-    char line[TOKEN_TEXT + 2];
     token_make(line);
     memcpy(line + TOKEN_TEXT, "\n", 2);
-    bool ok =
-        fd >= 0 && write(fd, line, TOKEN_TEXT + 1) == TOKEN_TEXT + 1 && fsync(fd) == 0;
-    int why = errno;
+    bool ok = secretfile_create(path, line, TOKEN_TEXT + 1, why, sizeof(why));
     crypto_wipe(line, sizeof(line));
-    if (fd >= 0)
-        close(fd);
-    if (ok)
-        return 0;
-    if (fd >= 0)
-        unlink(path);
-    snprintf(error, error_size, "cannot make the token file %s: %s", path, strerror(why));
-    return -1;
+    if (!ok)
+        snprintf(error, error_size, "cannot make the token file %s", why);
+    return ok ? 0 : -1;
 }
 
 static int open_checked(const char *path, char *error, size_t error_size)

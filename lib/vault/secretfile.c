@@ -112,8 +112,9 @@ static bool failed(const char *path, char *error, size_t error_size)
     return false;
 }
 
-bool secretfile_create(const char *path, const void *bytes, size_t n, char *error,
-                       size_t error_size)
+/* A file that was not there, written and synced; its name is not durable yet. */
+static bool write_new(const char *path, const void *bytes, size_t n, char *error,
+                      size_t error_size)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -125,9 +126,21 @@ bool secretfile_create(const char *path, const void *bytes, size_t n, char *erro
     close(fd);
     if (!good)
         (void)unlink(path); /* half a secret is worse than none */
-    else if (!sync_directory(path))
-        good = failed(path, error, error_size);
     return good;
+}
+
+bool secretfile_create(const char *path, const void *bytes, size_t n, char *error,
+                       size_t error_size)
+{
+    /* of this process: another one may be at the same */
+    _free_ char *temporary = mem_format("%s.new.%ld", path, (long)getpid());
+
+    if (!write_new(temporary, bytes, n, error, error_size))
+        return false;
+    /* The name comes when all of it is there, and never in place of another file. */
+    bool good = link(temporary, path) == 0 || failed(path, error, error_size);
+    (void)unlink(temporary); /* what stays of it is a second name */
+    return good && (sync_directory(path) || failed(path, error, error_size));
 }
 
 bool secretfile_replace(const char *path, const void *bytes, size_t n, char *error,
@@ -136,7 +149,7 @@ bool secretfile_replace(const char *path, const void *bytes, size_t n, char *err
     _free_ char *temporary = mem_format("%s.new", path);
 
     (void)unlink(temporary); /* left by a process that died; usually there is none */
-    if (!secretfile_create(temporary, bytes, n, error, error_size))
+    if (!write_new(temporary, bytes, n, error, error_size))
         return false;
     if (rename(temporary, path) != 0) {
         failed(path, error, error_size);

@@ -14,7 +14,7 @@ enum { SECRET_SIZE_MAX = 8 << 10 };
 bool secretfile_read(const char *path, struct buf *out, char *error, size_t error_size);
 /* The same for a file of at most size_max bytes. */
 bool secretfile_read_large(const char *path, size_t size_max, struct buf *out, char *error, size_t error_size);
-/* Write a new file, mode 0600, and make file and name durable; fails when there is one. */
+/* Write a new file, mode 0600, whole or not at all, and make file and name durable; fails when there is one. */
 bool secretfile_create(const char *path, const void *bytes, size_t n, char *error, size_t error_size);
 /* Replace the file whole or not at all: a temporary one beside it is written, synced and renamed. */
 bool secretfile_replace(const char *path, const void *bytes, size_t n, char *error, size_t error_size);
