@@ -216,7 +216,10 @@ static void drop_unlisted(struct core *core, struct session *session,
 }
 
 /* What the peer still holds is its own again if nobody settled or took it, or another of
- * its key, meanwhile; the rest is `lost`. */
+ * its key, meanwhile; the rest is `lost`. So is what was given back and is about to begin
+ * anew (CELL_FRESH): left with the peer, its START would read as an attempt of the
+ * peer's.
+ */
 static void reclaim(struct core *core, struct session *session, const struct greeting *h,
                     struct buf *lost)
 {
@@ -233,7 +236,7 @@ static void reclaim(struct core *core, struct session *session, const struct gre
         bool is_mine =
             cell && cell->state == CELL_INFLIGHT && cell->session == session->index;
         if (r && !is_mine && (cell->state == CELL_OPEN || cell->state == CELL_WAITING) &&
-            group_takes(core, session->group, r) &&
+            !(cell->flags & CELL_FRESH) && group_takes(core, session->group, r) &&
             lane_take(session->group, cell, r->key_hash)) {
             gate_reclaimed(core, session->group, (struct position){p.block, p.index}, r);
             cell_give(session->group, session, cell, r);
