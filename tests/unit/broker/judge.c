@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "proto/attrs.h"
 #include "proto/control.h"
 
 static void broke(struct judge *judge, const char *what)
@@ -59,7 +60,8 @@ static void add(struct judge *judge, enum judge_group group, struct position pos
 /* The client numbers what it publishes, in time_us. */
 static void check_published(struct judge *judge, const struct record *r)
 {
-    bool is_request = r->kind == RECORD_REQUEST && !(r->flags & RECORD_SCHEDULED);
+    bool is_request =
+        r->kind == RECORD_REQUEST && !(r->flags & (RECORD_SCHEDULED | RECORD_PROVIDERS));
 
     if (!is_request && !type_is(r, "order.", ""))
         return;
@@ -117,9 +119,40 @@ static void on_start(struct judge *judge, const struct record *r)
         event->is_begun = event->is_fresh = true;
 }
 
+/* Everything that came with an outcome is filed behind it, or counted in it. */
+static void check_owed(struct judge *judge)
+{
+    if (judge->owed)
+        broke(judge, "what was found is neither filed nor counted as known");
+    judge->owed = 0;
+}
+
+/* An event's data is its number, an outcome's how many came with it. */
+static void check_providers(struct judge *judge, const struct record *r)
+{
+    int number = r->data_len == 1 ? *record_data(r) - '0' : -1;
+    int64_t known = 0;
+
+    if (r->kind == RECORD_OUTCOME && number >= 0) {
+        attrs_find_int(record_attrs(r), r->attr_len, ATTR_KNOWN, &known);
+        judge->owed = number - known;
+        memcpy(judge->owing, r->cause, 16);
+    }
+    if (!(r->flags & RECORD_PROVIDERS) || number < 0 || number > 9)
+        return;
+    if (judge->told[number]++)
+        broke(judge, "one event of the provider's is there twice");
+    if ((r->flags & RECORD_FOUND) && memcmp(judge->owing, r->cause, 16) != 0)
+        broke(judge, "what was found stands away from its outcome");
+    judge->owed -= (r->flags & RECORD_FOUND) != 0;
+}
+
 static void on_event(struct judge *judge, struct position position,
                      const struct record *r)
 {
+    if (!(r->flags & RECORD_FOUND))
+        check_owed(judge);
+    check_providers(judge, r);
     if (r->kind == RECORD_OUTCOME)
         settle(judge, find(judge, JUDGE_HANDLER, r->cause_block, r->cause_index));
     check_published(judge, r);
@@ -146,6 +179,7 @@ void judge_block(struct judge *judge, const struct block *block)
         else if (r->kind == RECORD_START)
             on_start(judge, r);
     }
+    check_owed(judge);
 }
 
 /* --- deliveries --- */

@@ -34,6 +34,9 @@ struct judge {
     size_t n, cap;
     uint64_t blocks;    /* heard */
     uint64_t published; /* the number of the newest of the client's */
+    uint8_t told[10];   /* how often the log has a provider's event, by its number */
+    int64_t owed;       /* found with the outcome before, and not accounted for yet */
+    uint8_t owing[16];  /* the cause of that outcome */
     const char *broken; /* NULL: nothing */
 };
 

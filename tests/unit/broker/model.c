@@ -19,7 +19,9 @@ enum {
     HELD_MAX = 256,
     UNANSWERED_MAX = 32,
     CONNECTORS = 2,
-    PEERS = 4,
+    OTHERS = 4, /* of the peers below, all but the gateway */
+    PEERS = 5,
+    PROVIDERS_EVENTS = 8,
     REQUESTS_MAX = 4096,
     CREDIT = 16, /* of a session */
 };
@@ -49,7 +51,8 @@ struct mpeer {
 
 struct model {
     struct world world;
-    struct mpeer peers[PEERS]; /* 0,1 connectors; 2 client; 3 consumer */
+    struct mpeer peers[PEERS]; /* 0,1 connectors; 2 client; 3 consumer; 4 gateway */
+    bool finds; /* webhooks come, and outcomes bring along what a poll found */
     uint64_t next_address, next_pid;
     uint8_t acked[REQUESTS_MAX][16];
     size_t n_acked;
@@ -385,6 +388,61 @@ static void publish(struct model *model, unsigned how)
     submit(model, p, u);
 }
 
+/* A provider's event of a small set comes as a webhook. Its data is its number. */
+static void hook(struct model *model, unsigned how)
+{
+    struct control_idempotency key = {.body_hash = 1,
+                                      .expires_us = model->world.wall_us * 2};
+    struct mpeer *p = &model->peers[OTHERS];
+    struct unanswered *u = model->finds ? next_batch(p, false) : NULL;
+    char text[] = "evt_0", *number = &text[4];
+    uint8_t name[16], id[16];
+
+    if (!u)
+        return;
+    *number = (char)('0' + how % PROVIDERS_EVENTS);
+    u->count = 1;
+    hash_pair(PROVIDER_SCOPE "stripe", text, strlen(text), name);
+    id_derive("hook", model->seed++, id);
+    record_add(&u->records, &(struct record_parts){.kind = RECORD_IDEMPOTENCY,
+                                                   .id = name,
+                                                   .data = &key,
+                                                   .data_len = sizeof(key)});
+    record_add(&u->records,
+               &(struct record_parts){.kind = RECORD_FACT,
+                                      .flags = RECORD_WEBHOOK,
+                                      .type = "stripe.checkout.session.completed",
+                                      .id = id,
+                                      .data = number,
+                                      .data_len = 1});
+    submit(model, p, u);
+}
+
+/* The same as a poll finds them: behind their outcome. */
+static void add_found(struct model *model, const uint8_t cause[16], unsigned first,
+                      unsigned n, struct buf *out)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char text[] = "evt_0", *number = &text[4];
+        struct buf attrs = BUF_NULL;
+        uint8_t id[16];
+        *number = (char)('0' + (first + 3 * i) % PROVIDERS_EVENTS);
+        id_derive("found", model->seed++, id);
+        attrs_begin(&attrs);
+        attrs_text(&attrs, ATTR_IDEMPOTENCY_KEY, text);
+        record_add(out,
+                   &(struct record_parts){.kind = RECORD_FACT,
+                                          .type = "stripe.checkout.session.completed",
+                                          .id = id,
+                                          .cause = cause,
+                                          .attrs = attrs.bytes,
+                                          .attr_len = attrs.len,
+                                          .data = number,
+                                          .data_len = 1});
+        buf_fini(&attrs);
+    }
+}
+
 static void add_settlement(struct model *model, struct mpeer *p, size_t i, unsigned how,
                            struct buf *out)
 {
@@ -405,6 +463,8 @@ static void add_settlement(struct model *model, struct mpeer *p, size_t i, unsig
         record_add(out, &parts);
     } else if (strcmp(p->role, "connector") == 0) {
         bool ok = how % 4 != 2;
+        unsigned found = ok && model->finds ? how >> 3 & 3 : 0;
+        char number = (char)('0' + found);
         struct record_parts parts = {.kind = RECORD_OUTCOME,
                                      .status = ok ? STATUS_SUCCESS : STATUS_FAILED,
                                      .error_class = ok ? CLASS_none : CLASS_permanent,
@@ -412,8 +472,11 @@ static void add_settlement(struct model *model, struct mpeer *p, size_t i, unsig
                                      .type = ok ? "payment.charge.succeeded"
                                                 : "payment.charge.failed",
                                      .cause = p->held_id[i],
-                                     .settles = {at->block, at->index}};
+                                     .settles = {at->block, at->index},
+                                     .data = &number,
+                                     .data_len = found > 0};
         record_add(out, &parts);
+        add_found(model, p->held_id[i], how >> 5 ^ (unsigned)i, found, out);
     } else {
         struct control_ack ack = {
             .block = at->block, .first = at->index, .count = 1, .result = STATUS_SUCCESS};
@@ -519,13 +582,14 @@ static void step(struct model *model, uint8_t op, uint8_t how)
         reborn(model, &model->peers[how % 4 == 2 ? 3 : how % 2]);
         break;
     case 11:
-        core_gone(model->world.core, model->peers[how % PEERS].address);
-        join(model, &model->peers[how % PEERS]);
+        core_gone(model->world.core, model->peers[how % OTHERS].address);
+        join(model, &model->peers[how % OTHERS]);
         break;
     case 12:
         world_advance(&model->world, waits[how % 5]);
         join(model, &model->peers[2]); /* away for longer than CORE_PRODUCERS_IDLE_S it
                                           would have to be another process */
+        join(model, &model->peers[OTHERS]);
         break;
     case 13:
         crash(model);
@@ -539,6 +603,7 @@ static void step(struct model *model, uint8_t op, uint8_t how)
         break;
     default:
         garbage(model, how);
+        hook(model, how);
     }
     hear_all(model);
     check_credit(model);
@@ -641,6 +706,7 @@ static void configure(struct model *model, uint8_t how)
         model->integration.prices = prices;
         model->integration.n_prices = 1;
     }
+    model->finds = how & 64;
     model->judge.handler = integration_hash("stripe");
     model->config = (struct core_config){.gateway_key = "g",
                                          .integrations = &model->integration,
@@ -657,6 +723,7 @@ static void begin(struct model *model, uint8_t how, struct world_fault *fault)
         {.role = "connector", .name = "stripe", .key = "k", .group = "stripe"},
         {.role = "client", .name = "app"},
         {.role = "client", .name = "biller", .group = "billing"},
+        {.role = "gateway", .name = "gateway", .key = "g"},
     };
 
     configure(model, how);

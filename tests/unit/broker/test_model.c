@@ -79,6 +79,13 @@ static void who_swaps_two_events_of_a_key_is_caught(void **state)
     a_planted_fault_is_caught(&(struct world_fault){.kind = FAULT_SWAPS, .every = 100});
 }
 
+static void who_mistakes_an_event_of_the_providers_for_another_is_caught(void **state)
+{
+    (void)state;
+    a_planted_fault_is_caught(
+        &(struct world_fault){.kind = FAULT_MISTAKES, .every = 100});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +93,7 @@ int main(void)
         cmocka_unit_test(who_acknowledges_before_the_commit_is_caught),
         cmocka_unit_test(who_drops_every_thousandth_event_is_caught),
         cmocka_unit_test(who_swaps_two_events_of_a_key_is_caught),
+        cmocka_unit_test(who_mistakes_an_event_of_the_providers_for_another_is_caught),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

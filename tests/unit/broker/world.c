@@ -256,12 +256,41 @@ static void alter_batch(struct world_fault *fault, const struct message *m,
     altered->flags = m->flags;
 }
 
+/* The same frame, with some ids of provider's events misread. */
+static void misread(struct world_fault *fault, const struct buf *frame, struct buf *out)
+{
+    const char *why;
+
+    buf_add(out, frame->bytes, frame->len);
+    const struct message *m = (const struct message *)out->bytes;
+    uint8_t *body = (uint8_t *)(uintptr_t)message_body(m);
+    for (size_t at = 0; at < m->body_len;) {
+        struct record *r =
+            (struct record *)(uintptr_t)record_check(body + at, m->body_len - at, &why);
+        if (!r)
+            return;
+        uint8_t *attrs = (uint8_t *)(uintptr_t)record_attrs(r);
+        uint8_t *key = memmem(attrs, r->attr_len, "evt_", 4);
+        if (r->kind == RECORD_IDEMPOTENCY && is_turn(fault))
+            r->id[15] ^= 1;
+        else if (r->kind == RECORD_FACT && key && is_turn(fault))
+            *key = 'x';
+        at += r->len;
+    }
+}
+
 static bool alter(struct world_fault *fault, const struct buf *frame, struct buf *out)
 {
     const char *why;
     const struct message *m = message_check(frame->bytes, frame->len, &why);
 
-    if (fault->kind == FAULT_ACKS_EARLY || !m || m->type != MSG_PUBLISH ||
+    if (m && fault->kind == FAULT_MISTAKES &&
+        (m->type == MSG_PUBLISH || m->type == MSG_RESULT)) {
+        misread(fault, frame, out);
+        return true;
+    }
+    if (fault->kind == FAULT_MISTAKES || fault->kind == FAULT_ACKS_EARLY || !m ||
+        m->type != MSG_PUBLISH ||
         record_count(message_body(m), m->body_len, &(size_t){0}, &why) < 1)
         return false;
     alter_batch(fault, m, out);

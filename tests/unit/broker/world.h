@@ -22,6 +22,7 @@ enum world_fault_kind {
     FAULT_ACKS_EARLY, /* takes blocks for committed that are only on their way */
     FAULT_DROPS,      /* every n-th event that is published is not stored */
     FAULT_SWAPS,      /* every n-th pair of events of one key in a batch changes places */
+    FAULT_MISTAKES,   /* every n-th id of a provider's event is taken for another one */
 };
 struct world_fault {
     enum world_fault_kind kind;
@@ -48,7 +49,7 @@ struct world {
     void (*on_send)(void *user, const struct message *frame);
     void *user;
     struct world_fault *fault; /* NULL: none */
-    size_t n_said; /* to the operator */
+    size_t n_said;             /* to the operator */
     char said[300];
 };
 
