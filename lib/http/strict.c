@@ -48,6 +48,24 @@ static bool has_control(const char *text)
     return false;
 }
 
+/* RFC 9110, 7.2, without what no host's name has in practice. Empty where the target needs
+ * none. */
+static bool is_host(const char *text)
+{
+    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                        "-._~%:[]") == strlen(text);
+}
+
+/* Of RFC 9112, 3.2, what two readers may cut differently: a fragment, and bytes that have
+ * to be written as %XX. */
+static bool is_target(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < '!' || *c > '~' || *c == '#')
+            return false;
+    return !strstr(text, "%00");
+}
+
 static void check_framing(struct head *head, const char *name, const char *value)
 {
     if (!strcasecmp(name, "Content-Length")) {
@@ -61,6 +79,8 @@ static void check_framing(struct head *head, const char *name, const char *value
             head->why = "a transfer encoding other than chunked";
     } else if (!strcasecmp(name, "Host")) {
         head->hosts++;
+        if (!is_host(value))
+            head->why = "Host is not a host and a port";
     }
 }
 
@@ -100,8 +120,8 @@ const char *strict_check(struct MHD_Connection *connection, const char *method,
         return "the protocol version is not HTTP/1.1 or 1.0";
     if (!is_token(method, strlen(method)))
         return "the method is not a token";
-    if (strstr(target, "%00") || has_control(target))
-        return "the target holds a NUL or a control character";
+    if (!is_target(target))
+        return "the target holds what must be written as %XX, or a fragment";
     if ((uintptr_t)version - (uintptr_t)method != strlen(method) + strlen(target) + 2)
         return "the request line is not three words with a space between";
     struct head head = {.expected = version + strlen(version) + 2};
