@@ -2,17 +2,23 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* twilio - SMS through Twilio's API of 2010-04-01, and its status callbacks
  *
- * There is no idempotency key.  A price is told only later, so the cost is estimated from
- * the number of parts; the price of one is an option, because it depends on the country.
- */
+ * There is no idempotency key.  Where an answer was lost, the account's list of messages
+ * is asked for one with this recipient, sender and text that was made since the request
+ * came: the list knows no more of whose it is.  A price is told only later, so the cost
+ * is estimated from the number of parts; the price of one is an option, because it
+ * depends on the country. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "messaging.h"
 
 enum {
     TEXT_MAX = 1600,        /* characters; Twilio refuses more (21617) */
     NUMBER_DIGITS_MAX = 15, /* E.164 */
+    LISTED_MAX = 100,       /* messages to the recipient that a lookup looks through */
+    LOOKUP_AFTER_S = 20,    /* a message is in the list as soon as it is made; a call that
+                               was given up may still be on its way */
 };
 
 const struct sb_option twilio_options[] = {
@@ -51,25 +57,37 @@ static bool is_number(const char *text)
     return n >= 2 && n <= NUMBER_DIGITS_MAX && !digits[1 + n];
 }
 
+static void call_messages(const struct sb_event *event, struct sb_request *request,
+                          const char *method)
+{
+    const char *account = sb_option(event, "account_sid"),
+               *key = sb_option(event, "api_key_sid");
+
+    sb_call(request, method, "/2010-04-01/Accounts");
+    sb_segment(request, account);
+    sb_segment(request, "Messages.json");
+    sb_basic(request, key ? key : account, "auth_token");
+    sb_field(request, "To", sb_text(sb_data(event), "to"));
+}
+
+static bool is_service(const char *from)
+{
+    return strncmp(from, "MG", 2) == 0;
+}
+
 static enum sb_verdict send_request(const struct sb_event *event,
                                     struct sb_request *request,
                                     struct sb_outcome *outcome)
 {
     const struct sb_json *data = sb_data(event);
-    const char *account = sb_option(event, "account_sid"),
-               *key = sb_option(event, "api_key_sid"), *from = sb_option(event, "from");
-    bool is_service = strncmp(from, "MG", 2) == 0;
+    const char *from = sb_option(event, "from");
 
     if (text_check(event, TEXT_MAX, outcome) != SB_DONE)
         return SB_FAILED;
     if (!is_number(sb_text(data, "to")))
         return sb_fail(outcome, "to must be a number like +15551234567 (E.164)");
-    sb_call(request, "POST", "/2010-04-01/Accounts");
-    sb_segment(request, account);
-    sb_segment(request, "Messages.json");
-    sb_basic(request, key ? key : account, "auth_token");
-    sb_field(request, "To", sb_text(data, "to"));
-    sb_field(request, is_service ? "MessagingServiceSid" : "From", from);
+    call_messages(event, request, "POST");
+    sb_field(request, is_service(from) ? "MessagingServiceSid" : "From", from);
     sb_field(request, "Body", sb_text(data, "text"));
     sb_field(request, "StatusCallback", sb_option(event, "status_callback"));
     return SB_DONE;
@@ -124,11 +142,11 @@ static void put_cost(const struct sb_event *event, const struct sb_json *message
         estimate(event, n, outcome);
 }
 
-static enum sb_verdict send_succeeded(const struct sb_event *event,
-                                      const struct sb_answer *answer,
-                                      struct sb_outcome *outcome)
+/* What a message means: the same from the answer to it and from a lookup. */
+static enum sb_verdict message_outcome(const struct sb_event *event,
+                                       const struct sb_json *message,
+                                       struct sb_outcome *outcome)
 {
-    const struct sb_json *message = sb_answer_json(answer);
     const char *sid = sb_text(message, "sid"), *status = sb_text(message, "status");
     struct sb_json *result = sb_result(outcome);
     int64_t code = 0;
@@ -147,6 +165,91 @@ static enum sb_verdict send_succeeded(const struct sb_event *event,
     put_cost(event, message, outcome);
     return SB_DONE;
 }
+
+static enum sb_verdict send_succeeded(const struct sb_event *event,
+                                      const struct sb_answer *answer,
+                                      struct sb_outcome *outcome)
+{
+    return message_outcome(event, sb_answer_json(answer), outcome);
+}
+
+/* --- did it happen? --- */
+
+static enum sb_verdict send_lookup(const struct sb_event *event,
+                                   struct sb_request *request, struct sb_outcome *outcome)
+{
+    const char *from = sb_option(event, "from");
+
+    (void)outcome;
+    call_messages(event, request, "GET");
+    sb_field(request, "From", is_service(from) ? NULL : from);
+    sb_field_int(request, "PageSize", LISTED_MAX);
+    return SB_DONE;
+}
+
+/* "Wed, 25 Nov 2026 21:00:00 +0000" in seconds since 1970; 0 when it is no such time. */
+static int64_t made_at_s(const struct sb_json *message)
+{
+    const char *text = sb_text(message, "date_created");
+    struct tm tm = {0};
+    const char *end = text ? strptime(text, "%a, %d %b %Y %H:%M:%S +0000", &tm) : NULL;
+
+    return end && !*end ? (int64_t)timegm(&tm) : 0;
+}
+
+/* The account's own words may stand before ours ("Sent from your Twilio trial account
+ * -"). */
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = text ? strlen(text) : 0, m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static bool is_ours(const struct sb_event *event, const struct sb_json *message)
+{
+    const char *from = sb_option(event, "from"),
+               *service = sb_text(message, "messaging_service_sid");
+
+    return ends_with(sb_text(message, "body"), sb_text(sb_data(event), "text")) &&
+           (!is_service(from) || (service && strcmp(service, from) == 0));
+}
+
+/* Of the messages to this recipient, those since the request came. The page has the
+ * newest ones: it tells when it reaches back so far, or has all there are. */
+static enum sb_verdict send_found(const struct sb_event *event,
+                                  const struct sb_answer *answer,
+                                  struct sb_outcome *outcome)
+{
+    const struct sb_json *list = sb_at(sb_answer_json(answer), "messages"), *ours = NULL;
+    int64_t since_s = (int64_t)(sb_time_us(event) / 1000000);
+    size_t n = sb_count(list, "");
+    bool has_older = n < LISTED_MAX;
+
+    if (sb_status(answer) != 200 || !list || sb_is_object(list, ""))
+        return sb_default(outcome, "Twilio's list of messages answered %u",
+                          sb_status(answer));
+    for (size_t i = 0; i < n; i++) {
+        const struct sb_json *message = sb_element(list, i);
+        int64_t at_s = made_at_s(message);
+        if (at_s == 0)
+            return sb_unknown(outcome, "Twilio's list has a message without a date");
+        has_older |= at_s < since_s;
+        if (at_s < since_s || !is_ours(event, message))
+            continue;
+        if (ours)
+            return sb_unknown(outcome, "Twilio has several messages with this text");
+        ours = message;
+    }
+    if (ours)
+        return message_outcome(event, ours, outcome);
+    return has_older
+               ? sb_absent(outcome)
+               : sb_unknown(outcome, "Twilio has %d newer messages to the recipient",
+                            LISTED_MAX);
+}
+
+/* --- what it says when it does not --- */
 
 static enum sb_verdict refused(const struct sb_answer *answer, struct sb_outcome *outcome)
 {
@@ -199,6 +302,9 @@ const struct sb_operation twilio_operations[] = {
      .transition = "message: written -> accepted for delivery",
      .transition_failed = "message: written -> not sent",
      SB_BRANCHES(send_request, send_succeeded, send_failed),
+     .lookup_request = send_lookup,
+     .lookup_answer = send_found,
+     .lookup_after_s = LOOKUP_AFTER_S,
      .repeat = SB_REPEAT_NEVER,
      .price = send_price,
      .price_most = send_price_most,
@@ -252,9 +358,9 @@ const struct sb_failure_mode twilio_failures[] = {
      "set account_sid and the secret auth_token, then redrive what failed"},
     {"rate limit", "a retry: Twilio's rate limit is reached",
      "tried again after a pause"},
-    {"answer lost", "unknown: the call was sent and no answer could be used",
-     "never sent again by itself: look into Twilio's message log and resolve"},
-    {"Twilio broken", "unknown: Twilio answered 500", "as with a lost answer"},
+    {"answer lost, Twilio broken", "Success or a retry after a lookup; else unknown",
+     "Twilio's list is asked for a message with this recipient, sender and text: it is "
+     "there, or it is sent again; where the list does not tell, look and resolve"},
     {"not delivered", "an event messaging.failed", "`code` says why"},
     {"Twilio down", "exhausted, with the last answer",
      "what it certainly did not take was tried again until attempts or deadline ended; "

@@ -4,12 +4,14 @@
  *
  * Any account is taken with the auth token.  Twilio's magic numbers mean what they mean
  * there (see `numbers`); +15005550010 is not delivered.  Status callbacks go to the
- * sandbox's webhook address, and only for messages that name a StatusCallback.  A
- * message's effect is counted under its number and text. */
+ * sandbox's webhook address, and only for messages that name a StatusCallback.  The list
+ * of messages goes by To and From.  A message's effect is counted under its number and
+ * text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "lib/base/form.h"
 #include "lib/base/json.h"
@@ -21,7 +23,18 @@
 
 #define ACCOUNTS    "/2010-04-01/Accounts/"
 #define UNDELIVERED "+15005550010"
-enum { SEGMENT = 160, TEXT_MAX = 1600 };
+enum {
+    SEGMENT = 160,
+    TEXT_MAX = 1600,
+    LISTED_MAX = 1000, /* newest messages that are listed; older ones are forgotten */
+    PAGE = 50,         /* messages of a list where PageSize says nothing */
+};
+
+struct twilio {
+    struct account *account;
+    struct json *messages[LISTED_MAX]; /* a ring: number n stands at n % LISTED_MAX */
+    uint64_t n;                        /* made so far */
+};
 
 /* Twilio's test numbers and what a message to them, or from them, is refused with. */
 static const struct {
@@ -75,7 +88,7 @@ static void refuse(unsigned status, struct provider_answer *answer)
 
 /* --- who calls --- */
 
-static bool is_allowed(const struct account *twilio, const struct provider_call *call)
+static bool is_allowed(const struct account *account, const struct provider_call *call)
 {
     const char *value = provider_call_header(call, "Authorization");
     struct buf plain = BUF_NULL;
@@ -85,7 +98,7 @@ static bool is_allowed(const struct account *twilio, const struct provider_call 
         text_parse_base64(value + 6, strlen(value + 6), &plain)) {
         const char *colon = strchr(buf_str(&plain), ':');
         is_good = colon && colon[1] &&
-                  (!twilio->api_key || strcmp(colon + 1, twilio->api_key) == 0);
+                  (!account->api_key || strcmp(colon + 1, account->api_key) == 0);
     }
     buf_fini(&plain);
     return is_good;
@@ -158,8 +171,8 @@ static void callback_body(struct buf *out, const char *account, const char *sid,
     put_field(out, "To", to);
 }
 
-static void tell(struct account *twilio, const char *account, const char *sid,
-                 const struct form *form)
+static void tell(const struct provider_options *options, const char *account,
+                 const char *sid, const struct form *form)
 {
     const char *to = form_get(form, "To"), *from = form_get(form, "From");
     const char *const statuses[] = {"sent", strcmp(to, UNDELIVERED) == 0 ? "undelivered"
@@ -169,7 +182,7 @@ static void tell(struct account *twilio, const char *account, const char *sid,
         struct provider_event event = {.body = BUF_NULL};
         provider_id("EV", 32, event.id);
         callback_body(&event.body, account, sid, statuses[i], to, from ? from : "");
-        twilio->options.on_event(twilio->options.user, &event);
+        options->on_event(options->user, &event);
         buf_fini(&event.body);
     }
 }
@@ -180,11 +193,17 @@ static void set_null(struct json *object, const char *name)
 }
 
 static struct json *message_json(const char *account, const char *sid,
-                                 const struct form *form)
+                                 const struct form *form, uint64_t now_us)
 {
     struct json *body = js_set_text(js_object(), "sid", sid);
     const char *text = form_get(form, "Body");
-    char segments[24];
+    time_t now = (time_t)(now_us / 1000000);
+    char segments[24], date[40];
+    struct tm tm;
+
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S +0000", gmtime_r(&now, &tm));
+    js_set_text(body, "date_created", date);
+    js_set_text(body, "messaging_service_sid", form_get(form, "MessagingServiceSid"));
 
     snprintf(segments, sizeof(segments), "%zu", (strlen(text) + SEGMENT - 1) / SEGMENT);
     js_set_text(body, "account_sid", account);
@@ -202,39 +221,101 @@ static struct json *message_json(const char *account, const char *sid,
     return body;
 }
 
-static void send_message(struct account *twilio, const char *account,
-                         const struct form *form, struct provider_answer *answer)
+static void send_message(struct twilio *twilio, const struct provider_call *call,
+                         const char *account, const struct form *form,
+                         struct provider_answer *answer)
 {
+    const struct provider_options *options = &twilio->account->options;
+    struct json **place = &twilio->messages[twilio->n % LISTED_MAX];
     _free_ char *effect =
         mem_format("%s %s", form_get(form, "To"), form_get(form, "Body"));
     char sid[PROVIDER_ID_SIZE];
 
-    if (!effects_add(&twilio->effects, effect)) {
+    if (!effects_add(&twilio->account->effects, effect)) {
         no(answer, 503, 20503, "The sandbox is full; start it again.");
         return;
     }
     provider_id("SM", 32, sid);
-    provider_answer(answer, 201, message_json(account, sid, form));
-    if (twilio->options.on_event && form_get(form, "StatusCallback"))
-        tell(twilio, account, sid, form);
+    js_free(*place);
+    *place = message_json(account, sid, form, call->now_us);
+    twilio->n++;
+    provider_answer(answer, 201, js_copy(*place));
+    if (options->on_event && form_get(form, "StatusCallback"))
+        tell(options, account, sid, form);
+}
+
+static bool is_wanted(const struct json *message, const struct form *query)
+{
+    const char *to = form_get(query, "To"), *from = form_get(query, "From");
+
+    return (!to || strcmp(to, js_text(message, "to", "")) == 0) &&
+           (!from || strcmp(from, js_text(message, "from", "")) == 0);
+}
+
+/* Newest first, by To and From; one page. */
+static void list_messages(const struct twilio *twilio, const struct form *query,
+                          struct provider_answer *answer)
+{
+    const char *size = form_get(query, "PageSize");
+    struct json *list = js_array(), *body = js_object();
+    uint64_t left = size ? strtoull(size, NULL, 10) : PAGE,
+             oldest = twilio->n > LISTED_MAX ? twilio->n - LISTED_MAX : 0;
+
+    js_set_int(js_set_int(body, "page", 0), "page_size", (int64_t)left);
+    for (uint64_t i = twilio->n; left && i-- > oldest;) {
+        const struct json *message = twilio->messages[i % LISTED_MAX];
+        if (!is_wanted(message, query))
+            continue;
+        js_push(list, js_copy(message));
+        left--;
+    }
+    provider_answer(answer, 200, js_set(body, "messages", list));
 }
 
 static void call_row(void *state, const struct provider_call *call,
                      struct provider_answer *answer)
 {
-    struct account *twilio = state;
+    struct twilio *twilio = state;
     _free_ char *account = account_in(call->path);
     struct form form = FORM_NULL;
+    bool is_get = strcmp(call->method, "GET") == 0;
+    const char *text = is_get ? call->query ? call->query : "" : call->body;
+    size_t n = is_get ? strlen(text) : call->body_len;
 
-    if (!is_allowed(twilio, call))
+    if (!is_allowed(twilio->account, call))
         no(answer, 401, 20003, "Authenticate");
-    else if (!account || strcmp(call->method, "POST") != 0)
+    else if (!account || (!is_get && strcmp(call->method, "POST") != 0))
         no(answer, 404, 20404, "The requested resource was not found");
-    else if (!form_read(&form, call->body, call->body_len))
+    else if (!form_read(&form, text, n))
         no(answer, 400, 20001, "Too many parameters");
+    else if (is_get)
+        list_messages(twilio, &form, answer);
     else if (message_ok(&form, answer))
-        send_message(twilio, account, &form, answer);
+        send_message(twilio, call, account, &form, answer);
     form_fini(&form);
+}
+
+static void *open_row(const struct provider_options *options)
+{
+    struct twilio *twilio = mem_alloc(sizeof(*twilio));
+
+    twilio->account = account_open(options);
+    return twilio;
+}
+
+static void close_row(void *state)
+{
+    struct twilio *twilio = state;
+
+    account_close(twilio->account);
+    for (size_t i = 0; i < LISTED_MAX; i++)
+        js_free(twilio->messages[i]);
+    free(twilio);
+}
+
+static struct json *effects(const void *state)
+{
+    return account_effects(((const struct twilio *)state)->account);
 }
 
 /* --- webhooks --- */
@@ -284,10 +365,10 @@ const struct provider twilio_row = {
     .webhook_type = "application/x-www-form-urlencoded",
     .agent = "TwilioProxy/1.1",
     .signs_with_key = true,
-    .open = account_open,
-    .close = account_close,
+    .open = open_row,
+    .close = close_row,
     .call = call_row,
-    .effects = account_effects,
+    .effects = effects,
     .refuse = refuse,
     .make_event = make_event,
     .sign = sign,

@@ -51,5 +51,6 @@ int main(void)
 
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
         refused += print_request(&inputs[i]);
+    refused += print_lookup(&inputs[1]);
     return refused ? 1 : 0;
 }

@@ -57,10 +57,10 @@ def query_of(request, operation, spec):
     """A query as an object, and the schema that its parameters make. The key is a matter of `security`."""
     parameters = [spec["components"]["parameters"][one["$ref"].rsplit("/", 1)[1]] if "$ref" in one else one for one in operation["parameters"]]
     known = {one["name"]: one["schema"] for one in parameters if one["in"] == "query"}
-    schema = {"properties": known, "additionalProperties": False, "required": [one["name"] for one in parameters if one.get("required")]}
+    schema = {"properties": known, "additionalProperties": False, "required": [one["name"] for one in parameters if one.get("required") and one["in"] == "query"]}
     value = dict(parse_qsl(urlsplit(request["url"]).query, True, True))
-    assert value.pop("key") == "AIza0123456789"
-    return {name: [float(x) for x in text.split(",")] if known.get(name, {}).get("type") == "array" else text
+    assert value.pop("key", None) == ("AIza0123456789" if request["spec"] == "gmaps" else None)
+    return {name: [float(x) for x in text.split(",")] if known.get(name, {}).get("type") == "array" else typed(name, text, schema)
             for name, text in value.items()}, schema
 
 

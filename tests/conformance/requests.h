@@ -15,7 +15,7 @@ struct input {
     const char *type, *data;
 };
 
-static inline int print_request(const struct input *input)
+static inline int print_call(const struct input *input, bool in_doubt)
 {
     struct buf record = BUF_NULL, line = BUF_NULL;
     const uint8_t id[16] = {1};
@@ -28,7 +28,7 @@ static inline int print_request(const struct input *input)
                                                .data = input->data,
                                                .data_len = strlen(input->data)});
     struct call *call = call_new(input->integration, (const struct record *)record.bytes,
-                                 (struct position){1, 0}, 0, 1, false);
+                                 (struct position){1, 0}, 0, 1, in_doubt);
     bool is_made = call_begin(call, 0);
     if (is_made) {
         call_http(call, &http);
@@ -45,4 +45,15 @@ static inline int print_request(const struct input *input)
     buf_fini(&record);
     buf_fini(&line);
     return is_made ? 0 : 1;
+}
+
+static inline int print_request(const struct input *input)
+{
+    return print_call(input, /* in_doubt= */ false);
+}
+
+/* What is asked where an earlier delivery may have had its effect. */
+static inline int print_lookup(const struct input *input)
+{
+    return print_call(input, /* in_doubt= */ true);
 }

@@ -441,7 +441,8 @@ class Practice:
 
     def __enter__(self):
         self.up = start([program("signalbox"), "up", "--sandbox", "--dir", str(self.directory / "sandbox")], None,
-                        self.directory / "up.err", stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+                        self.directory / "up.err", stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                        env={**os.environ, "SIGNALBOX_LOOKUP_AFTER_MS": "200"})  # the practice providers have nothing on its way
         line = self.up.stdout.readline()
         assert "signalbox is up" in line, (self.directory / "up.err").read_text()
         self.config = self.directory / "sandbox/signalbox.yaml"

@@ -247,13 +247,110 @@ static void twilios_answers_have_their_results(void **state)
         {{.status = 500},
          CALL_FAILED,
          CLASS_unknown,
-         "Twilio answered 500; it may have been done, and is not sent again"},
+         "Twilio answered 500; it was looked up, which did not tell"},
         {{.status = 503}, CALL_RETRY, CLASS_none, "answered 503"},
         {{.result = HTTP_NO_ANSWER, .error = "cut"}, CALL_FAILED, CLASS_unknown, "cut"},
         {{.result = HTTP_NOT_SENT, .error = "no"}, CALL_RETRY, CLASS_none, "not sent"},
     };
 
     trial_answers(&twilio, SEND, TO_TWILIO, cases, COUNT(cases), KEY);
+}
+
+#define AT(s)     "\"date_created\":\"Tue, 14 Nov 2023 22:13:" s " +0000\""
+#define OURS      "\"sid\":\"SM1\",\"status\":\"sent\",\"body\":\"hello\""
+#define LIST(all) "{\"messages\":[" all "]}"
+
+/* NOW_US is 22:13:20. */
+static void where_an_answer_was_lost_twilios_list_tells(void **state)
+{
+    (void)state;
+    static const struct trial_answer cases[] = {
+        {{.status = 200, .body = LIST("{" OURS "," AT("20") "}")},
+         CALL_SUCCESS,
+         CLASS_none,
+         ""},
+        {{.status = 200,
+          .body = LIST("{\"sid\":\"SM2\",\"status\":\"sent\",\"body\":\"another\"," AT(
+              "21") "},{\"sid\":\"SM1\",\"status\":\"sent\",\"body\":\"Sent from your "
+                    "Twilio trial account - hello\"," AT("20") "}")},
+         CALL_SUCCESS,
+         CLASS_none,
+         ""},
+        {{.status = 200,
+          .body = LIST("{\"sid\":\"SM1\",\"status\":\"failed\",\"error_code\":30008,"
+                       "\"body\":\"hello\"," AT("20") "}")},
+         CALL_FAILED,
+         CLASS_permanent,
+         "could not send it (30008)"},
+        /* it was made before the request came */
+        {{.status = 200, .body = LIST("{" OURS "," AT("19") "}")},
+         CALL_RETRY,
+         CLASS_none,
+         "a lookup found that it had not happened"},
+        {{.status = 200, .body = LIST("")},
+         CALL_RETRY,
+         CLASS_none,
+         "a lookup found that it had not happened"},
+        {{.status = 200, .body = LIST("{" OURS "," AT("20") "},{" OURS "," AT("25") "}")},
+         CALL_FAILED,
+         CLASS_unknown,
+         "several messages with this text"},
+        {{.status = 200, .body = LIST("{" OURS "}")},
+         CALL_FAILED,
+         CLASS_unknown,
+         "without a date"},
+        {{.status = 200, .body = LIST("{" OURS ",\"date_created\":\"yesterday\"}")},
+         CALL_FAILED,
+         CLASS_unknown,
+         "without a date"},
+        {{.status = 403}, CALL_FAILED, CLASS_unknown, "answered 403"},
+        {{.status = 200, .body = "<html>"}, CALL_FAILED, CLASS_unknown, "answered 200"},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct call *call =
+            deliver(&twilio, (struct delivery){.type = SEND, .data = TO_TWILIO});
+        struct http_call_options o;
+        assert_true(call_begin(call, NOW_US));
+        assert_true(call_end(
+            call, &(struct http_call){.result = HTTP_NO_ANSWER, .error = "cut"}, NOW_US));
+        call_http(call, &o);
+        assert_string_equal(o.method, "GET");
+        assert_string_equal(o.url, "https://api.twilio.com/2010-04-01/Accounts/" ACCOUNT
+                                   "/Messages.json?To=%2B15551234567&From=%2B15005550006&"
+                                   "PageSize=100");
+        assert_false(call_end(call, &cases[i].answer, NOW_US));
+        if (call_result(call) != cases[i].result || call_class(call) != cases[i].class ||
+            !strstr(call_message(call), cases[i].fragment))
+            fail_msg("case %zu: %d %s %s", i, call_result(call),
+                     class_name(call_class(call)), call_message(call));
+        if (call_result(call) == CALL_SUCCESS)
+            assert_string_equal(js_text(call_outcome(call)->data, "message_id", ""),
+                                "SM1");
+        call_free(call);
+    }
+}
+
+static void a_list_that_does_not_reach_back_does_not_tell(void **state)
+{
+    (void)state;
+    struct buf list = BUF_NULL;
+    struct call *call =
+        deliver(&twilio, (struct delivery){.type = SEND, .data = TO_TWILIO});
+
+    for (int i = 0; i < 100; i++)
+        buf_format(&list,
+                   "%s{\"sid\":\"SM%d\",\"status\":\"sent\",\"body\":\"x\"," AT("30") "}",
+                   i ? "," : "{\"messages\":[", i);
+    buf_text(&list, "]}");
+    assert_true(call_begin(call, NOW_US));
+    assert_true(call_end(call, &(struct http_call){.status = 500}, NOW_US));
+    assert_false(call_end(
+        call, &(struct http_call){.status = 200, .body = buf_str(&list)}, NOW_US));
+    assert_int_equal(call_class(call), CLASS_unknown);
+    assert_non_null(strstr(call_message(call), "100 newer messages"));
+    call_free(call);
+    buf_fini(&list);
 }
 
 static void an_sms_costs_what_twilio_says_or_else_its_parts(void **state)
@@ -352,6 +449,8 @@ int main(void)
         cmocka_unit_test(an_sms_is_counted_in_parts_as_networks_do),
         cmocka_unit_test(slacks_answers_have_their_results),
         cmocka_unit_test(twilios_answers_have_their_results),
+        cmocka_unit_test(where_an_answer_was_lost_twilios_list_tells),
+        cmocka_unit_test(a_list_that_does_not_reach_back_does_not_tell),
         cmocka_unit_test(an_sms_costs_what_twilio_says_or_else_its_parts),
         cmocka_unit_test(a_token_is_checked_without_a_message),
         cmocka_unit_test(twilios_callbacks_become_the_domains_events),

@@ -493,6 +493,56 @@ static void events_that_the_provider_does_not_have_are_not_made(void **state)
     }
 }
 
+/* Of the messages that were made, those to and from whom is asked, newest first. */
+static void twilios_list_has_what_was_sent(void **state)
+{
+    (void)state;
+    static const char *const sent[] = {
+        "To=%2B15551234567&From=%2B15005550006&Body=one",
+        "To=%2B15551234568&From=%2B15005550006&Body=two",
+        "To=%2B15551234567&From=%2B15005550006&Body=three"};
+    static const struct {
+        const char *query, *first;
+        size_t n;
+    } cases[] = {
+        {"To=%2B15551234567", "three", 2},
+        {"To=%2B15551234568&From=%2B15005550006", "two", 1},
+        {"From=%2B15005550007", "", 0},
+        {"PageSize=1", "three", 1},
+        {NULL, "three", 3},
+    };
+    void *twilio = twilio_row.open(&(struct provider_options){.api_key = NULL});
+    struct headers headers = {BASIC, FORM, NULL};
+
+    for (size_t i = 0; i < COUNT(sent); i++) {
+        struct provider_answer answer =
+            ask(&twilio_row, twilio, MESSAGES, headers, sent[i]);
+        buf_fini(&answer.body);
+    }
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct provider_answer answer = {.status = 0};
+        char error[64];
+        twilio_row.call(twilio,
+                        &(struct provider_call){.method = "GET",
+                                                .path = MESSAGES,
+                                                .query = cases[i].query,
+                                                .header = header,
+                                                .user = &headers,
+                                                .now_us = NOW_US},
+                        &answer);
+        struct json *body =
+            js_parse(buf_str(&answer.body), answer.body.len, error, sizeof(error));
+        assert_int_equal(js_count(js_get(body, "messages")), cases[i].n);
+        assert_string_equal(js_text(body, "messages.0.body", ""), cases[i].first);
+        if (cases[i].n)
+            assert_string_equal(js_text(body, "messages.0.date_created", ""),
+                                "Tue, 14 Nov 2023 22:13:20 +0000");
+        js_free(body);
+        buf_fini(&answer.body);
+    }
+    twilio_row.close(twilio);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +550,7 @@ int main(void)
         cmocka_unit_test(a_refusal_looks_like_the_providers),
         cmocka_unit_test(a_key_is_answered_once_and_kept_to_its_mail),
         cmocka_unit_test(a_mail_sent_twice_is_counted_twice),
+        cmocka_unit_test(twilios_list_has_what_was_sent),
         cmocka_unit_test(recipients_decide_what_becomes_of_a_mail),
         cmocka_unit_test(the_gateway_takes_what_is_signed_and_nothing_else),
         cmocka_unit_test(events_that_the_provider_does_not_have_are_not_made),
