@@ -127,19 +127,18 @@ void child_set_listener(struct child *child, int fd)
 /* --- starting --- */
 
 /* The secrets as a descriptor of anonymous memory: no file, no pipe to fill while nobody
- * reads. */
+ * reads. -1 and errno when there is none to be had. */
 static int secrets_fd(const struct child *child)
 {
     size_t n = strlen(child->secrets);
     int fd = memfd_create("secrets", MFD_CLOEXEC);
 
-    if (fd < 0 || write(fd, child->secrets, n) != (ssize_t)n ||
-        lseek(fd, 0, SEEK_SET) != 0) {
-        log_say(FATAL, "no descriptor for the secrets of %s: %s", child->name,
-                strerror(errno));
-        exit(1); /* the children are told by the kernel */
-    }
-    return fd;
+    if (fd < 0)
+        return -1;
+    if (write(fd, child->secrets, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 /* Between fork and exec: system calls only. */
@@ -183,6 +182,7 @@ static void on_ready(void *user, uint32_t events)
     child->on_ready(child->user, child);
 }
 
+/* child->pid is what fork() said; -1 where it did not come to that. */
 static void exec_child(struct child *child, int ready)
 {
     char secrets_text[16], ready_text[16], listen_text[16], *argv[ARGS_MAX + 8];
@@ -191,6 +191,9 @@ static void exec_child(struct child *child, int ready)
     size_t n = 0;
     pid_t parent = getpid();
 
+    child->pid = -1;
+    if (secrets < 0)
+        return;
     snprintf(secrets_text, sizeof(secrets_text), "%d", secrets);
     snprintf(ready_text, sizeof(ready_text), "%d", ready);
     argv[n++] = child->program;

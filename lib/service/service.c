@@ -20,6 +20,7 @@
 #include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "lib/loop/loop.h"
+#include "lib/service/descriptors.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -34,7 +35,6 @@ enum {
     STOP_MAX_S =
         15, /* from the request to stop until the process is killed by its own alarm */
     OPTIONS_MAX = 32,
-    FILES_WANTED = 65536, /* open descriptors */
 };
 
 /* The options of every process. */
@@ -182,18 +182,13 @@ const char *service_option(const struct service_run *run, const char *name)
 static void harden(const struct life *life)
 {
     const struct rlimit none = {0, 0};
-    struct rlimit files;
 
     /* LeakSanitizer must trace its own process, which an undumpable one forbids. */
 #ifndef SANITIZED
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail with these values */
 #endif
     (void)setrlimit(RLIMIT_CORE, &none); /* lowering is always allowed */
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_WANTED) {
-        /* ZeroMQ aborts the process when it runs out; as many as we may have, then */
-        files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
+    descriptors_raise();
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(077);
     if (life->secrets_fd >= 0 || life->ready_fd >= 0) {
@@ -298,6 +293,7 @@ static int serve(struct life *life)
     run->loop = loop_new();
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
         loop_signal(run->loop, signals[i], take_signal, life);
+    struct descriptors *descriptors = descriptors_watch(run->loop);
     int status = service->start(run, error, sizeof(error));
     if (status) {
         log_say(FATAL, "%s", error);
@@ -307,6 +303,7 @@ static int serve(struct life *life)
         if (service->finish)
             service->finish(run);
     }
+    descriptors_unwatch(descriptors);
     loop_free(run->loop);
     run->loop = NULL;
     return status;
