@@ -79,8 +79,13 @@ static void run(const char *log_dir, int fd, bool is_background)
     if (!ledger || ledger_audit(ledger, &audit, NULL, NULL) != 0)
         _exit(1);
     struct buf text = {0};
-    js_write(audit_json(&audit), 0, &text);
-    _exit(write(STDOUT_FILENO, text.bytes, text.len) == (ssize_t)text.len ? 0 : 1);
+    struct json *result = audit_json(&audit);
+    js_write(result, 0, &text);
+    js_free(result);
+    ledger_close(ledger);
+    bool good = write(STDOUT_FILENO, text.bytes, text.len) == (ssize_t)text.len;
+    buf_fini(&text);
+    _exit(good ? 0 : 1);
 }
 
 static void end(struct audits *audits)
