@@ -6,13 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/scheme.h"
 #include "gateway/token.h"
 
 struct config;
 struct hold;
 struct audits;
 struct certificates;
+struct endpoint;
 struct http_request;
 struct metrics;
 struct http_server;
@@ -33,31 +33,6 @@ struct subscriptions;
 /* What an unanswered request waits with: the first member of whatever http_user() is. */
 struct pending {
     struct http_request *request; /* NULL once the server has taken it back */
-};
-
-/* Refusals of the current minute that were told, and those that were only counted. */
-struct refusals {
-    uint32_t told, untold;
-    char why[256]; /* of the last one that was only counted */
-};
-
-/* A webhook address. */
-struct endpoint {
-    const char *path, *integration_name;
-    char *scope;   /* of its idempotency keys: those of the integration */
-    char *urls[2]; /* of a scheme that signs it: what the sender may have signed */
-    uint32_t integration;
-    const struct scheme *scheme;
-    struct scheme_key *keys;
-    size_t n_keys;
-    struct used_mark *used;     /* of each key: when it was said to have matched */
-    const char *const *origins; /* of each key, the secrets' */
-    char *use;                  /* "webhook.PATH" */
-    uint64_t tolerance_s;
-    struct scheme *own_row;                /* of an `hmac:`; scheme points to it */
-    bool confirms;                         /* subscriptions of SNS */
-    struct refusals refusals[2];           /* before verification, after it */
-    uint64_t accepted, refused, not_taken; /* requests since the start */
 };
 
 struct gateway {

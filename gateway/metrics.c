@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gateway/audit.h"
+#include "gateway/endpoint.h"
 #include "gateway/gateway.h"
 #include "gateway/hold.h"
 #include "gateway/query.h"

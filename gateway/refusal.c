@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/endpoint.h"
 #include "gateway/gateway.h"
 #include "gateway/hold.h"
 #include "lib/base/buf.h"

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/endpoint.h"
 #include "gateway/gateway.h"
 #include "gateway/hold.h"
 #include "gateway/refusal.h"
