@@ -135,17 +135,17 @@ bool cli_duration(const char *option, const char *text, uint64_t *ret_us)
 
 bool cli_time(const char *option, const char *text, uint64_t *ret_time_us)
 {
-    uint64_t ago, now = clock_wall_us();
+    uint64_t us, now = clock_wall_us();
 
-    if (text_parse_time(text, ret_time_us))
-        return true;
-    if (text_parse_duration(text, &ago)) {
-        *ret_time_us = ago < now ? now - ago : 0;
-        return true;
+    if (text_parse_duration(text, &us)) {
+        us = us < now ? now - us : 0;
+    } else if (!text_parse_time(text, &us)) {
+        cli_fail(CLI_USAGE, "%s: `%s` is no time; expected 2026-01-31T12:00:00Z or 1h",
+                 option, text);
+        return false;
     }
-    cli_fail(CLI_USAGE, "%s: `%s` is no time; expected 2026-01-31T12:00:00Z or 1h",
-             option, text);
-    return false;
+    *ret_time_us = us ? us : 1; /* 0 would be no bound */
+    return true;
 }
 
 bool cli_number(const char *option, const char *text, uint64_t min, uint64_t max,

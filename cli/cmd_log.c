@@ -87,7 +87,7 @@ static bool parse(const struct options *o, struct ledger_filter *filter)
         return false;
     filter->limit = (size_t)limit;
     filter->records = o->records != NULL;
-    return true;
+    return reading_filter_fits(filter);
 }
 
 /* log verify | export | import FILE */

@@ -186,7 +186,8 @@ int cmd_redrive(struct cli *cli, int argc, char **argv)
 
     if (n < 0 || (error_class && !reading_class(error_class, &filter.error_class)) ||
         (since && !cli_time("--since", since, &filter.since_us)) ||
-        (until && !cli_time("--until", until, &filter.until_us)))
+        (until && !cli_time("--until", until, &filter.until_us)) ||
+        !reading_filter_fits(&filter))
         return CLI_USAGE;
     bool has_filter = filter.type || filter.service || filter.integration || filter.key ||
                       error_class || since || until;

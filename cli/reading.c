@@ -42,3 +42,17 @@ bool reading_class(const char *text, int *ret)
     buf_fini(&list);
     return false;
 }
+
+bool reading_filter_fits(const struct ledger_filter *filter)
+{
+    if (filter->type && !text_is_pattern(filter->type))
+        cli_fail(CLI_USAGE,
+                 "--type: `%s` is neither a type nor a pattern; `*` stands for one "
+                 "segment, `>` at the end for the rest",
+                 filter->type);
+    else if (filter->since_us && filter->until_us && filter->since_us >= filter->until_us)
+        cli_fail(CLI_USAGE, "--since is not before --until: nothing lies between");
+    else
+        return true;
+    return false;
+}

@@ -12,3 +12,7 @@ struct ledger;
 struct ledger *reading_open(struct cli *cli, int *ret_status);
 /* A failure's class by name; false after having said which there are. */
 bool reading_class(const char *text, int *ret);
+struct ledger_filter;
+/* Can anything fit this filter: is its type a pattern, and `since` before `until`? False
+ * after having said why not. */
+bool reading_filter_fits(const struct ledger_filter *filter);

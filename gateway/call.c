@@ -240,6 +240,13 @@ static void on_committed(void *user, const struct hold_result *result)
     gateway_note_refusal(call->calls->gateway, result->error);
     if (!call->pending.request) {
         call_free(call);
+    } else if (result->error == ERR_deadline_too_short) {
+        /* It lay ahead when the call came: the time went by here, the broker being away.
+         */
+        problem_reply(
+            call->pending.request, ERR_unavailable,
+            "its deadline passed before it could be committed; nothing was done", 0);
+        call_free(call);
     } else if (result->error) {
         problem_reply(call->pending.request, result->error, result->detail,
                       result->retry_after_ms);
@@ -261,6 +268,17 @@ static void on_committed(void *user, const struct hold_result *result)
 }
 
 /* --- starting --- */
+
+/* How long its caller waits. Where no attempt may start any more when the wait is over,
+ * the broker's word on that is worth CALL_VERDICT_US more: 202 would say that it runs. */
+static uint64_t patience_us(const struct gateway *gateway, const struct call_request *r)
+{
+    uint64_t now_us = loop_wall_us(gateway->loop);
+    uint64_t left_us = r->deadline_us > now_us ? r->deadline_us - now_us : 0;
+    bool is_over = r->wait_us && r->deadline_us && left_us <= r->wait_us;
+    return is_over && left_us + CALL_VERDICT_US > r->wait_us ? left_us + CALL_VERDICT_US
+                                                             : r->wait_us;
+}
 
 static unsigned submit(struct gateway *gateway, struct call *call,
                        const struct call_request *asked)
@@ -289,7 +307,7 @@ void call_start(struct gateway *gateway, struct http_request *request,
     call->pending.request = request;
     call->calls = gateway->calls;
     call->wait_us = asked.wait_us;
-    call->until_us = loop_steady_us(gateway->loop) + asked.wait_us;
+    call->until_us = loop_steady_us(gateway->loop) + patience_us(gateway, &asked);
     id_new(loop_wall_us(gateway->loop), call->id);
     error = submit(gateway, call, &asked);
     if (!error) {

@@ -12,7 +12,10 @@ struct buf;
 struct gateway;
 struct http_request;
 
-enum { CALL_WAIT_MAX_US = 300 * 1000 * 1000 };
+enum {
+    CALL_WAIT_MAX_US = 300 * 1000 * 1000,
+    CALL_VERDICT_US = 500 * 1000, /* until the broker has said that a deadline passed */
+};
 
 /* Texts and data are borrowed from the HTTP request. */
 struct call_request {

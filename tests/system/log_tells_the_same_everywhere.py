@@ -104,3 +104,12 @@ def test_a_trace_and_the_cost_of_a_call(system):
     assert "outcome payment.charge.succeeded Success, attempts 1" in story
     lines = [json.loads(line) for line in system.cli("cost", "--by", "operation", "--json").stdout.splitlines()]
     assert sum(line["calls"] for line in lines if line["operation"] == "payment.charge") == 1, lines
+
+
+def test_a_filter_that_nothing_can_fit_is_refused_not_answered_with_nothing(tmp_path):
+    (tmp_path / "signalbox.yaml").write_text("data: ./data\nrun: ./run\n")
+    for command in ("log", "redrive"):
+        for wrong, said in ((["--type", "a..b"], "neither a type nor a pattern"), (["--type", "pay.>.x"], "neither a type nor a pattern"),
+                            (["--since", "1h", "--until", "2h"], "nothing lies between"), (["--until", "1970-01-01T00:00:00Z", "--since", "1h"], "nothing lies between")):
+            done = subprocess.run([harness.program("signalbox"), command, *wrong, "-c", tmp_path / "signalbox.yaml"], capture_output=True, text=True)
+            assert done.returncode == 2 and said in done.stderr, (command, wrong, done)

@@ -126,6 +126,22 @@ static void call_that_still_runs_is_202_with_its_address(void **state)
     give_outcome(box, box->peer.batch, STATUS_SUCCESS, "{}"); /* late: nobody waits */
 }
 
+/* The deadline is the wait: what comes of it is known a moment later. */
+static void call_whose_deadline_passed_is_told_the_brokers_word_on_it(void **state)
+{
+    struct box *box = *state;
+    int fd = call(box, "/v1/calls/payment/charge?wait=100ms", AUTH, "{}");
+    uint64_t from_us = clock_steady_us();
+    while (clock_steady_us() < from_us + 200000)
+        loop_turn(box->gateway.loop, 5);
+    give_outcome(box, box->peer.batch, STATUS_FAILED, "{}");
+    _answer_ struct answer answer = hear(box, fd, 1000);
+    assert_int_equal(answer.status, 502);
+    fd = call(box, "/v1/calls/payment/charge?wait=100ms", AUTH, "{}");
+    _answer_ struct answer runs = hear(box, fd, 2000);
+    assert_int_equal(runs.status, 202);
+}
+
 static void same_key_waits_for_the_first_ones_outcome(void **state)
 {
     struct box *box = *state;
@@ -155,6 +171,8 @@ static void refusals_of_the_broker_reach_the_caller(void **state)
         const char *detail;
         int status;
     } cases[] = {
+        {ERR_deadline_too_short, /* it lay ahead when the call came */
+         "its deadline passed before it could be committed; nothing was done", 503},
         {ERR_no_handler, "no connector handles maps.geocode", 404},
         {ERR_ambiguous_integration, "event 0: maps.geocode could go to a, b", 409},
         {ERR_log_full, "full", 507},
@@ -393,6 +411,7 @@ int main(void)
         TEST(call_is_answered_with_its_outcome),
         TEST(failed_call_is_502_with_class_and_reason),
         TEST(call_that_still_runs_is_202_with_its_address),
+        TEST(call_whose_deadline_passed_is_told_the_brokers_word_on_it),
         TEST(same_key_waits_for_the_first_ones_outcome),
         TEST(refusals_of_the_broker_reach_the_caller),
         TEST(calls_that_make_no_sense_are_400),
