@@ -7,8 +7,8 @@
 #include "sandbox/rows.h"
 
 const struct provider *const providers[] = {
-    &stripe_row, &sendgrid_row,  &resend_row, &slack_row,     &twilio_row,
-    &openai_row, &anthropic_row, &google_row, &nominatim_row, NULL,
+    &stripe_row,    &sendgrid_row, &resend_row,    &slack_row, &twilio_row, &openai_row,
+    &anthropic_row, &google_row,   &nominatim_row, &oauth_row, NULL,
 };
 
 const struct provider *provider_find(const char *name)

@@ -5,4 +5,4 @@
 #include "sandbox/provider.h"
 
 extern const struct provider stripe_row, sendgrid_row, resend_row, slack_row, twilio_row,
-    openai_row, anthropic_row, google_row, nominatim_row;
+    openai_row, anthropic_row, google_row, nominatim_row, oauth_row;

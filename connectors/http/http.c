@@ -22,6 +22,9 @@ static const struct sb_option options[] = {
     {"token_url", SB_TEXT, NULL, false,
      "with auth: oauth2, where access tokens are (client credentials)"},
     {"scope", SB_TEXT, NULL, false, "with auth: oauth2, the scope that is asked for"},
+    {"token_auth", SB_TEXT, "client_secret_basic", false,
+     "with auth: oauth2, how the client says who it is: client_secret_basic (in the "
+     "header) or client_secret_post (in the body)"},
     {"poll_path", SB_TEXT, NULL, false, "the list that `poll` asks for"},
     {"poll_items", SB_TEXT, NULL, false,
      "where the items are in the answer (data.orders); left out: the answer is the list"},

@@ -109,9 +109,24 @@ static bool by_oauth(const struct sb_event *event, struct sb_request *request,
 {
     if (!needs(event, "token_url", outcome))
         return false;
-    sb_oauth(request, sb_option(event, "token_url"), "client_id", "client_secret",
-             sb_option(event, "scope"));
-    return true;
+    static const struct {
+        const char *name;
+        void (*fn)(struct sb_request *, const char *, const char *, const char *,
+                   const char *);
+    } ways[] = {{"client_secret_basic", sb_oauth}, {"client_secret_post", sb_oauth_post}};
+    const char *wanted = sb_option(event, "token_auth");
+
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+        if (strcmp(ways[i].name, wanted) == 0) {
+            ways[i].fn(request, sb_option(event, "token_url"), "client_id",
+                       "client_secret", sb_option(event, "scope"));
+            return true;
+        }
+    sb_fail(outcome,
+            "the option token_auth of the integration %s is %.40s; expected "
+            "client_secret_basic or client_secret_post",
+            sb_integration(event), wanted);
+    return false;
 }
 
 bool http_credential(const struct sb_event *event, struct sb_request *request,

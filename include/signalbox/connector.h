@@ -208,6 +208,10 @@ void sb_secret_query(struct sb_request *request, const char *name, const char *s
  * service answers 401. However many calls want it, it is asked for once. */
 void sb_oauth(struct sb_request *request, const char *token_url, const char *id_secret,
               const char *secret_secret, const char *scope);
+/* The same, for services that want id and secret in the body of the request for a token
+ * (client_secret_post) and not in its header (client_secret_basic). */
+void sb_oauth_post(struct sb_request *request, const char *token_url,
+                   const char *id_secret, const char *secret_secret, const char *scope);
 
 /* Fields: in the body as application/x-www-form-urlencoded, in the query with GET, HEAD
  * and DELETE.  Brackets in `name` nest ("shipping[address][line1]"), all else is

@@ -50,7 +50,8 @@ static bool is_same_text(const char *a, const char *b)
 static bool is_same(const struct credential *a, const struct credential *b)
 {
     return is_same_text(a->token_url, b->token_url) && is_same_text(a->id, b->id) &&
-           is_same_text(a->secret, b->secret) && is_same_text(a->scope, b->scope);
+           is_same_text(a->secret, b->secret) && is_same_text(a->scope, b->scope) &&
+           a->is_in_body == b->is_in_body;
 }
 
 static void holding_free(struct holding *c)
@@ -100,7 +101,8 @@ static struct holding *get(struct oauth *oauth, const struct credential *spec)
     c = mem_alloc(sizeof(*c));
     c->oauth = oauth;
     c->spec = (struct credential){mem_text(spec->token_url), mem_text(spec->id),
-                                  mem_text(spec->secret), mem_text(spec->scope)};
+                                  mem_text(spec->secret), mem_text(spec->scope),
+                                  spec->is_in_body};
     c->next = oauth->all;
     oauth->all = c;
     return c;
@@ -168,9 +170,10 @@ static void on_done(void *user, const struct http_call *http)
     size_t n;
     const char *body = http_call_body(http, &n);
     enum http_result result = http_call_result(http);
+
+    js_wipe(true); /* a token is in it */
     struct json *answer =
         result == HTTP_ANSWERED ? js_parse(body, n, error, sizeof(error)) : NULL;
-
     c->http = NULL;
     if (result != HTTP_ANSWERED) {
         snprintf(why, sizeof(why), "no access token: %.100s: %s", c->spec.token_url,
@@ -191,6 +194,7 @@ static void on_done(void *user, const struct http_call *http)
         keep(c, answer);
     }
     js_free(answer);
+    js_wipe(false);
 }
 
 /* Id and secret are form-encoded before they are joined (RFC 6749, 2.3.1). */
@@ -210,30 +214,43 @@ static char *authorization(const struct credential *spec)
     return value;
 }
 
+/* The fields with the secret in them come last, and into room that is there: what is
+ * moved is not wiped. */
+static void write_body(const struct credential *spec, struct buf *body)
+{
+    form_field(body, "grant_type", "client_credentials");
+    if (spec->scope)
+        form_field(body, "scope", spec->scope);
+    if (!spec->is_in_body)
+        return;
+    buf_reserve(body, 3 * (strlen(spec->id) + strlen(spec->secret)) + 64);
+    form_field(body, "client_id", spec->id);
+    form_field(body, "client_secret", spec->secret);
+}
+
 static void fetch(struct holding *c)
 {
-    char *credentials = authorization(&c->spec);
+    char *credentials = c->spec.is_in_body ? NULL : authorization(&c->spec);
     struct buf body = BUF_NULL;
     const struct http_field headers[] = {
-        {"Authorization", credentials},
         {"Content-Type", "application/x-www-form-urlencoded"},
-        {"Accept", "application/json"}};
+        {"Accept", "application/json"},
+        {"Authorization", credentials}};
 
-    form_field(&body, "grant_type", "client_credentials");
-    if (c->spec.scope)
-        form_field(&body, "scope", c->spec.scope);
-    c->http = http_client_call(c->oauth->http,
-                               &(struct http_call_options){.method = "POST",
-                                                           .url = c->spec.token_url,
-                                                           .headers = headers,
-                                                           .n_headers = 3,
-                                                           .body = body.bytes,
-                                                           .body_len = body.len,
-                                                           .timeout_us = OAUTH_TIMEOUT_US,
-                                                           .answer_max = OAUTH_ANSWER_MAX,
-                                                           .on_done = on_done,
-                                                           .user = c});
+    write_body(&c->spec, &body);
+    c->http = http_client_call(
+        c->oauth->http, &(struct http_call_options){.method = "POST",
+                                                    .url = c->spec.token_url,
+                                                    .headers = headers,
+                                                    .n_headers = credentials ? 3 : 2,
+                                                    .body = body.bytes,
+                                                    .body_len = body.len,
+                                                    .timeout_us = OAUTH_TIMEOUT_US,
+                                                    .answer_max = OAUTH_ANSWER_MAX,
+                                                    .on_done = on_done,
+                                                    .user = c});
     mem_free_secret(credentials);
+    explicit_bzero(body.bytes, body.len);
     buf_fini(&body);
 }
 

@@ -158,8 +158,9 @@ void sb_secret_query(struct sb_request *request, const char *field, const char *
         form_field(&request->query, field, value);
 }
 
-void sb_oauth(struct sb_request *request, const char *token_url, const char *id_secret,
-              const char *secret_secret, const char *scope)
+static void oauth(struct sb_request *request, const char *token_url,
+                  const char *id_secret, const char *secret_secret, const char *scope,
+                  bool is_in_body)
 {
     const char *id = request_secret(request, id_secret),
                *password = request_secret(request, secret_secret);
@@ -168,7 +169,19 @@ void sb_oauth(struct sb_request *request, const char *token_url, const char *id_
         return;
     credential_fini(&request->oauth);
     request->oauth = (struct credential){mem_text(token_url), mem_text(id),
-                                         mem_text(password), mem_text(scope)};
+                                         mem_text(password), mem_text(scope), is_in_body};
+}
+
+void sb_oauth(struct sb_request *request, const char *token_url, const char *id_secret,
+              const char *secret_secret, const char *scope)
+{
+    oauth(request, token_url, id_secret, secret_secret, scope, /* is_in_body= */ false);
+}
+
+void sb_oauth_post(struct sb_request *request, const char *token_url,
+                   const char *id_secret, const char *secret_secret, const char *scope)
+{
+    oauth(request, token_url, id_secret, secret_secret, scope, /* is_in_body= */ true);
 }
 
 static void basic(struct sb_request *request, const char *user, const char *password)

@@ -39,8 +39,9 @@ static void on_request(void *user, struct http_request *r)
     const char *body = http_body(r, &n);
 
     box->asked++;
+    const char *authorization = http_header(r, "Authorization");
     snprintf(box->authorization, sizeof(box->authorization), "%s",
-             http_header(r, "Authorization"));
+             authorization ? authorization : "(null)");
     snprintf(box->body, sizeof(box->body), "%.*s", (int)n, body);
     http_reply(r, &(struct http_reply){.status = box->status,
                                        .content_type = "application/json",
@@ -75,7 +76,7 @@ static int open_box(void **state)
     box->oauth = oauth_new(box->loop, box->http);
     box->credential = (struct credential){
         mem_format("http://127.0.0.1:%u/token", http_server_port(box->server)),
-        mem_text("me:1"), mem_text("s e"), mem_text("a b")};
+        mem_text("me:1"), mem_text("s e"), mem_text("a b"), false};
     box->status = 200;
     box->answer =
         "{\"access_token\":\"one\",\"token_type\":\"Bearer\",\"expires_in\":3600}";
@@ -119,6 +120,20 @@ static void a_token_is_asked_for_as_the_standard_says(void **state)
     assert_string_equal(box->authorization, "Basic bWUlM0ExOnMlMjBl"); /* me%3A1:s%20e */
     assert_string_equal(box->body, "grant_type=client_credentials&scope=a%20b");
     assert_string_equal(oauth_known(box->oauth, &box->credential), "one");
+}
+
+static void or_with_id_and_secret_in_the_body(void **state)
+{
+    struct box *box = *state;
+
+    box->credential.is_in_body = true;
+    get(box);
+    assert_string_equal(box->token, "one");
+    assert_string_equal(box->authorization, "(null)");
+    assert_string_equal(box->body, "grant_type=client_credentials&scope=a%20b&"
+                                   "client_id=me%3A1&client_secret=s%20e");
+    box->credential.is_in_body = false; /* that is another credential */
+    assert_null(oauth_known(box->oauth, &box->credential));
 }
 
 static void however_many_want_it_one_request_is_made(void **state)
@@ -222,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOXED(a_token_is_asked_for_as_the_standard_says),
+        BOXED(or_with_id_and_secret_in_the_body),
         BOXED(however_many_want_it_one_request_is_made),
         BOXED(another_scope_is_another_token),
         BOXED(a_refused_token_is_forgotten_but_not_a_newer_one),
