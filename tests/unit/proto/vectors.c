@@ -22,6 +22,8 @@ static const uint8_t first_id[16] = {0x01, 0x9b, 0x76, 0xda, 0xa8, 0x00, 0x7a, 0
                                      0x8d, 0xef, 0,    0,    0,    0,    0,    1};
 static const uint8_t second_id[16] = {0x01, 0x9b, 0x76, 0xda, 0xa8, 0x01, 0x7a, 0xbc,
                                       0x8d, 0xef, 0,    0,    0,    0,    0,    2};
+static const uint8_t third_id[16] = {0x01, 0x9b, 0x76, 0xda, 0xa8,
+                                     0x02, 0x7a, 0xbc, 0x8d, 0xef};
 static const uint8_t instance[16] = {1, 2,  3,  4,  5,  6,  7,  8,
                                      9, 10, 11, 12, 13, 14, 15, 16};
 
@@ -396,6 +398,35 @@ static void result(struct buf *out)
     fact(out);
 }
 
+/* What a poll found: behind its outcome, with its cause, under the provider's id. */
+static void found(struct buf *out)
+{
+    struct buf attrs = BUF_NULL;
+
+    add_text(out,
+             (struct record_parts){.kind = RECORD_OUTCOME,
+                                   .status = STATUS_SUCCESS,
+                                   .flags = RECORD_JSON,
+                                   .attempt = 1,
+                                   .type = "payment.events.succeeded",
+                                   .id = second_id,
+                                   .cause = first_id,
+                                   .settles = {7, 2}},
+             "{\"found\":1}");
+    attrs_begin(&attrs);
+    attrs_text(&attrs, ATTR_IDEMPOTENCY_KEY, "evt_1");
+    add_text(out,
+             (struct record_parts){.kind = RECORD_FACT,
+                                   .flags = RECORD_JSON,
+                                   .type = "stripe.checkout.session.completed",
+                                   .id = third_id,
+                                   .cause = first_id,
+                                   .attrs = attrs.bytes,
+                                   .attr_len = attrs.len},
+             "{\"id\":\"evt_1\"}");
+    buf_fini(&attrs);
+}
+
 static void answers(struct buf *out)
 {
     ack(out);
@@ -495,6 +526,7 @@ static const struct vector {
     {"CREDIT", credit, IS_FRAME, MSG_CREDIT, 0, 0, 0},
     {"DELIVER", delivery, IS_FRAME, MSG_DELIVER, 0, 2, 0},
     {"RESULT", result, IS_FRAME, MSG_RESULT, 0, 2, 6},
+    {"RESULT_with_what_was_found", found, IS_FRAME, MSG_RESULT, 0, 2, 8},
     {"RESULT_of_a_consumer", answers, IS_FRAME, MSG_RESULT, 0, 0, 7},
     {"SETTLED", nothing, IS_FRAME, MSG_SETTLED, 0, 0, 6},
     {"WAIT", one_position, IS_FRAME, MSG_WAIT, 0, 0, 11},
