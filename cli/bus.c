@@ -132,7 +132,7 @@ static void set_attrs(struct json *o, const struct record *outcome)
 {
     static const enum attr texts[] = {ATTR_SERVICE, ATTR_ERROR_MSG, ATTR_CURRENCY,
                                       ATTR_COST_KIND};
-    int64_t cost;
+    int64_t cost, known;
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         _free_ char *text =
@@ -141,6 +141,8 @@ static void set_attrs(struct json *o, const struct record *outcome)
     }
     if (attrs_find_int(record_attrs(outcome), outcome->attr_len, ATTR_COST, &cost))
         js_set_int(o, "cost", cost);
+    if (attrs_find_int(record_attrs(outcome), outcome->attr_len, ATTR_KNOWN, &known))
+        js_set_int(o, "known", known);
 }
 
 static void set_data(struct json *o, const struct record *outcome)

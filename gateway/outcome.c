@@ -23,9 +23,12 @@ static void set_attrs(struct json *body, const struct record *outcome)
             attrs_copy_text(record_attrs(outcome), outcome->attr_len, texts[i]);
         js_set_text(body, attr_name(texts[i]), text);
     }
-    int64_t cost;
-    if (attrs_find_int(record_attrs(outcome), outcome->attr_len, ATTR_COST, &cost))
-        js_set_int(body, "cost", cost);
+    const enum attr numbers[] = {ATTR_COST, ATTR_KNOWN};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        int64_t number;
+        if (attrs_find_int(record_attrs(outcome), outcome->attr_len, numbers[i], &number))
+            js_set_int(body, attr_name(numbers[i]), number);
+    }
 }
 
 static void set_data(struct json *body, const struct record *outcome)

@@ -96,7 +96,7 @@ struct page {
     size_t n;
     bool is_backwards; /* file the newest first, for the next page is older */
     const char *last;  /* the id of the last one that was taken; NULL: none */
-    size_t taken, filed;
+    size_t taken, found;
 };
 
 /* As many as the outcome has room for. */
@@ -110,7 +110,7 @@ static void file_events(const struct sb_event *run, struct page *page,
         if (is_filed(run, event)) {
             if (!sb_found(outcome, id, sb_text(event, "type"), event))
                 return;
-            page->filed++;
+            page->found++;
         }
         page->last = id;
         page->taken++;
@@ -160,7 +160,7 @@ enum sb_verdict events_succeeded(const struct sb_event *event,
     page.is_backwards = place.since && *place.newest;
     file_events(event, &page, outcome);
     sb_put_int(result, "count", (int64_t)page.n);
-    sb_put_int(result, "filed", (int64_t)page.filed);
+    sb_put_int(result, "found", (int64_t)page.found);
     for (size_t i = page.n; i-- > 0;) /* oldest first, as they happened */
         list_event(sb_element(list, i), sb_append(result, "events"));
     sb_bool(json, "has_more", &has_more);

@@ -45,7 +45,9 @@ def poll(system, **data):
     """The outcome of a run, as the log has it."""
     status, answer = system.call("payment.events", data)
     assert status == 200, answer
-    return json.loads(system.cli("trace", answer["id"], "--json").stdout)
+    trace = json.loads(system.cli("trace", answer["id"], "--json").stdout)
+    assert trace["outcome"].get("known") == answer.get("known")
+    return trace
 
 
 def lose(system, n, kind="checkout.session.completed"):
@@ -91,7 +93,7 @@ def test_what_was_sent_while_nobody_listened_comes_once(system):
     assert [event["status"] for event in events] == [0] * 5  # lost
     system.start()
     trace = poll(system)
-    assert trace["outcome"]["data"]["filed"] == 5 and "known" not in trace["outcome"]
+    assert trace["outcome"]["data"]["found"] == 5 and "known" not in trace["outcome"]
     settled(system, events[:3])
     are_once(system, [event["event"] for event in events[:3]])
     for domain in ("payment.refunded", "payment.succeeded"):
@@ -133,7 +135,7 @@ def test_a_webhook_after_the_poll_is_answered_with_the_event_there_is(system):
 
 def test_what_the_connector_does_not_know_is_filed_only_where_asked_for(system):
     lose(system, 1, "customer.created")
-    assert poll(system)["outcome"]["data"]["filed"] == 0
+    assert poll(system)["outcome"]["data"]["found"] == 0
     config = system.home / "signalbox.yaml"
     config.write_text(config.read_text().replace("    limits:", "    options: { events_filed: all }\n    limits:"))
     system.cli("reload")

@@ -601,7 +601,7 @@ static void what_a_webhook_would_have_brought_is_filed_as_it_would_have_been(voi
     struct call *call = polled(&plain, "{\"cursor\":\"evt_0\"}", THREE);
     const struct sb_outcome *o = call_outcome(call);
     assert_int_equal(o->n_facts, 2);
-    assert_int_equal(js_int(o->data, "filed", -1), 2);
+    assert_int_equal(js_int(o->data, "found", -1), 2);
     assert_string_equal(o->facts[0].type, "stripe.checkout.session.completed");
     assert_string_equal(o->facts[0].event_id, "evt_1");
     assert_string_equal(buf_str(&o->facts[0].text),
