@@ -480,12 +480,16 @@ static int door_open(struct service_run *run, const struct integration *integrat
         return 2;
     }
     door.wait_us = (uint64_t)sb_option_int(&any, "wait_ms") * 1000;
-    if (!guard_read(&door.guard, &any, run, error, error_size))
+    if (!guard_read(&door.guard, &any, run, error, error_size) ||
+        !guard_read_tls(&door.guard, integration, loop_wall_us(run->loop), error,
+                        error_size))
         return 2;
     door.server = http_server_new(
         run->loop,
         &(struct http_server_options){.address = door.guard.address,
                                       .port = door.guard.port,
+                                      .tls_cert = door.guard.certificate,
+                                      .tls_key = door.guard.key,
                                       .body_max = (size_t)sb_option_int(&any, "max_body"),
                                       .bodies_max = DOOR_BODIES_MAX,
                                       .connections_max = DOOR_PASSAGES_MAX,

@@ -15,6 +15,7 @@
 #include "lib/config/config.h"
 #include "lib/http/crypto.h"
 #include "lib/http/server.h"
+#include "lib/sdk/call.h"
 #include "lib/service/service.h"
 
 /* --- where --- */
@@ -76,6 +77,29 @@ bool guard_read(struct guard *guard, const struct sb_event *options,
                  "integrations.%s.options.listen: expected a loopback address, or "
                  "access: token: whoever reaches it uses the credential",
                  name);
+    else
+        return true;
+    return false;
+}
+
+bool guard_read_tls(struct guard *guard, const struct integration *integration,
+                    uint64_t now_us, char *error, size_t error_size)
+{
+    void *user = integration->secret_user;
+    const char *name = integration->name;
+    char why[200];
+
+    guard->certificate = integration->secret(user, GUARD_CERTIFICATE);
+    guard->key = integration->secret(user, GUARD_KEY);
+    if (!guard->certificate != !guard->key)
+        snprintf(error, error_size,
+                 "integrations.%s.secrets: " GUARD_CERTIFICATE " and " GUARD_KEY
+                 " are given together, or neither",
+                 name);
+    else if (guard->key && !crypto_certificate_fits(guard->certificate, guard->key,
+                                                    now_us, why, sizeof(why)))
+        snprintf(error, error_size, "integrations.%s.secrets." GUARD_CERTIFICATE ": %s",
+                 name, why);
     else
         return true;
     return false;

@@ -12,6 +12,7 @@
 #include "lib/http/server.h"
 #include "lib/sdk/call.h"
 #include "proxy/door.h"
+#include "proxy/guard.h"
 #include "proxy/passage.h"
 #include "proxy/rules.h"
 
@@ -211,6 +212,10 @@ static const struct sb_secret secrets[] = {
      "make a second key at the provider, `signalbox secret rotate`, then revoke the "
      "first",
      false},
+    {GUARD_CERTIFICATE,
+     "the certificate of the door, PEM, the leaf first: applications then use https://",
+     "put the new one in its place together with its key, `signalbox reload`", true},
+    {GUARD_KEY, "the key of tls_certificate, PEM", "as tls_certificate", true},
     {.name = NULL},
 };
 

@@ -5,10 +5,12 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
 
 import harness
+import mailserver
 import models
 import pytest
 
@@ -30,11 +32,11 @@ def stanza(name, port, upstream, provider="openai", more="", limits="timeout: 20
 
 
 class World:
-    def __init__(self, directory, answers, upstream=None, **more):
+    def __init__(self, directory, answers, upstream=None, files=None, **more):
         self.provider = models.Provider(answers)
         self.port = harness.free_port()
         self.system = harness.System(directory, integrations=stanza("models", self.port, upstream or self.provider.port, **more),
-                                     secrets={"proxy_key": KEY})
+                                     secrets={"proxy_key": KEY, **(files or {})})
 
     def __enter__(self):
         self.provider.__enter__()
@@ -284,3 +286,40 @@ def test_without_tokens_it_listens_on_loopback_only(tmp_path):
                              {"bus": "x", "api_key": KEY}, tmp_path / "open.err")
         assert done.wait(20) == 2
         assert "expected a loopback address, or access: token" in (tmp_path / "open.err").read_text()
+
+
+def certificate(directory):
+    """{file: PEM} of a door on this machine."""
+    directory.mkdir()
+    mailserver.certificate(directory)
+    return {"door_cert": (directory / "cert.pem").read_text(), "door_key": (directory / "key.pem").read_text()}
+
+
+def over_tls(world, directory):
+    """(the answer's status, the certificate that was shown) of a call that trusts this certificate alone."""
+    context = ssl.create_default_context(cafile=directory / "cert.pem")
+    connection = http.client.HTTPSConnection("127.0.0.1", world.port, timeout=20, context=context)
+    with contextlib.closing(connection):
+        connection.request("POST", "/v1/chat/completions", b"{}", {"Content-Type": "application/json"})
+        shown = connection.sock.getpeercert(binary_form=True)
+        return connection.getresponse().status, shown
+
+
+def test_with_a_certificate_the_door_speaks_tls_and_takes_a_renewed_one(tmp_path):
+    files = certificate(tmp_path / "first")
+    with World(tmp_path, {"/v1/chat/completions": chat}, files=files,
+               secret="proxy_key, tls_certificate: file:door_cert, tls_key: file:door_key") as world:
+        status, first = over_tls(world, tmp_path / "first")
+        assert status == 200
+        with pytest.raises((OSError, http.client.HTTPException)):
+            world.ask()  # in the clear
+        for name, text in certificate(tmp_path / "second").items():
+            (world.system.home / name).write_text(text)
+        world.system.cli("reload")
+
+        def renewed():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return over_tls(world, tmp_path / "second")
+        status, second = harness.wait_for("the renewed certificate is shown", renewed)
+        assert status == 200 and second != first
+        assert files["door_key"].splitlines()[1] not in world.system.said()
