@@ -163,6 +163,41 @@ static void a_result_says_nothing_that_may_not_be_published(void **state)
     close_fixture(&f);
 }
 
+/* A far connector whose entry narrows what it says files what its poll finds only where
+ * the entry has the integration's types. */
+static void what_a_far_poll_finds_is_within_its_rights(void **state)
+{
+    static const char *const narrow[] = {"payment.>"}, *const wide[] = {"stripe.>"};
+    static const struct {
+        const char *const *publish;
+        const char *code;
+    } cases[] = {
+        {narrow, "forbidden"},
+        {wide, "bad_frame"}, /* it may; but there is no outcome that it came with */
+        {NULL, "bad_frame"},
+    };
+    struct record_parts hook = {.kind = RECORD_FACT,
+                                .type = "stripe.checkout.session.completed"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct core_peer far = {.name = "stripe-host",
+                                      .is_connector = true,
+                                      .integration = "stripe",
+                                      .publish = cases[i].publish,
+                                      .n_publish = cases[i].publish ? 1 : 0};
+        struct core_config config = with_peers;
+        struct fixture f;
+        config.peers = &far;
+        config.n_peers = 1;
+        open_with(&f, &config);
+        join_as(&f, OTHER, "stripe-host", "connector", "stripe");
+        result(&f, OTHER, &hook);
+        expect_refused(&f, OTHER, cases[i].code);
+        close_fixture(&f);
+    }
+}
+
 static void it_neither_administers_nor_observes_unless_it_may(void **state)
 {
     const struct wire_position from = {.block = 1};
@@ -351,6 +386,7 @@ int main(void)
         cmocka_unit_test(it_publishes_what_its_entry_names_and_nothing_else),
         cmocka_unit_test(it_takes_the_groups_its_entry_names),
         cmocka_unit_test(a_result_says_nothing_that_may_not_be_published),
+        cmocka_unit_test(what_a_far_poll_finds_is_within_its_rights),
         cmocka_unit_test(it_neither_administers_nor_observes_unless_it_may),
         cmocka_unit_test(it_waits_for_what_it_could_have_asked),
         cmocka_unit_test(who_learned_an_instance_does_not_get_its_session),
