@@ -341,6 +341,11 @@ enum child_state child_state(const struct child *child)
     return child->state;
 }
 
+bool child_is(const struct child *child, pid_t pid)
+{
+    return child->pid == pid;
+}
+
 bool child_is_running(const struct child *child)
 {
     return child->pid > 0;

@@ -60,6 +60,7 @@ void child_reap(struct child *child);
 
 const char *child_name(const struct child *child);
 enum child_state child_state(const struct child *child);
+bool child_is(const struct child *child, pid_t pid);
 bool child_is_running(const struct child *child);
 /* Ended unasked, before it ever served, so often in a row. */
 unsigned child_early_ends(const struct child *child);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/up/child.h"
@@ -339,10 +340,26 @@ void supervisor_stop(struct supervisor *s)
     stop_next(s);
 }
 
+/* As the first process of a container `up` also gets what others leave behind: the
+ * programs of a connector that was killed. */
+static void reap_orphans(struct supervisor *s)
+{
+    siginfo_t ended = {0};
+
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid) {
+        for (size_t i = 0; i < s->n; i++)
+            if (child_is(s->members[i]->child, ended.si_pid))
+                return; /* it ended just now, and has a signal of its own coming */
+        (void)waitpid(ended.si_pid, NULL, WNOHANG); /* it is there, as was just seen */
+        ended.si_pid = 0;
+    }
+}
+
 void supervisor_reap(struct supervisor *s)
 {
     for (size_t i = 0; i < s->n; i++)
         child_reap(s->members[i]->child);
+    reap_orphans(s);
 }
 
 /* --- reload --- */
