@@ -28,9 +28,11 @@ static const struct sb_connector ai = {
     .version = "1",
     .summary = "signalbox connector: language models (OpenAI and compatible, Anthropic)",
     .providers = providers,
-    .tests = "unit tests of requests and answers without a network; requests are held "
-             "against OpenAI's OpenAPI description; the sandbox answers as the providers "
-             "do, refusals, overload and faults included",
+    .tests =
+        "unit tests of requests and answers without a network; requests are held "
+        "against OpenAI's OpenAPI description and the types of Anthropic's SDKs; the "
+        "sandbox answers as the providers "
+        "do, refusals, overload and faults included",
 };
 
 int main(int argc, char **argv)

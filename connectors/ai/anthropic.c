@@ -95,12 +95,23 @@ static enum sb_verdict models_request(const struct sb_event *event,
                : SB_FAILED;
 }
 
-/* Of the others' 0 to 2 half. */
-static enum sb_verdict check_temperature(const struct sb_json *data,
+/* The API's versions are days; from this one on it has no temperature. */
+#define WITHOUT_TEMPERATURE "2026-10-21"
+
+/* Of the others' 0 to 2 half, or none at all. */
+static enum sb_verdict check_temperature(const struct sb_event *event,
                                          struct sb_outcome *outcome)
 {
+    const struct sb_json *data = sb_data(event);
+    const char *version = sb_option(event, "version");
     double temperature;
 
+    if (sb_has(data, "temperature") && strcmp(version, WITHOUT_TEMPERATURE) >= 0)
+        return sb_fail(outcome,
+                       "Anthropic's API has no temperature from version "
+                       "" WITHOUT_TEMPERATURE " on (options.version of the integration "
+                       "%s is %s): leave it out",
+                       sb_integration(event), version);
     return sb_number(data, "temperature", &temperature) && temperature > 1
                ? sb_fail(outcome, "temperature must be a number from 0 to 1 (Anthropic)")
                : SB_DONE;
@@ -113,7 +124,7 @@ static enum sb_verdict chat_request(const struct sb_event *event,
     const struct sb_json *data = sb_data(event), *messages = sb_at(data, "messages");
 
     if (ask_check_chat(event, outcome) != SB_DONE ||
-        check_temperature(data, outcome) != SB_DONE ||
+        check_temperature(event, outcome) != SB_DONE ||
         check_messages(messages, outcome) != SB_DONE ||
         begin(event, request, "POST", "/v1/messages", outcome) != SB_DONE)
         return SB_FAILED;

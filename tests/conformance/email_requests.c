@@ -20,7 +20,19 @@ static const struct integration sendgrid = {.connector = &email,
                                             .base_url = "https://api.sendgrid.com",
                                             .secret = secret};
 
+static const struct integration resend = {.connector = &email,
+                                          .provider = &providers[1],
+                                          .name = "resend",
+                                          .base_url = "https://api.resend.com",
+                                          .secret = secret};
+
 static const struct input inputs[] = {
+    {&resend, "resend", "email.send.requested",
+     "{\"from\":\"F <f@example.com>\",\"to\":[\"A <a@example.com>\",\"b@example.com\"],"
+     "\"cc\":[\"c@example.com\"],\"bcc\":[\"d@example.com\"],\"reply_to\":\"r@example."
+     "com\",\"subject\":\"\\u00fc\",\"text\":\"T\",\"html\":\"<p>T</p>\",\"attachments\":"
+     "[{\"filename\":\"a.pdf\",\"content\":\"AAEC\",\"content_type\":\"application/pdf\"}"
+     "]}"},
     {&sendgrid, "sendgrid", "email.send.requested",
      "{\"from\":\"f@example.com\",\"to\":[\"a@example.com\"],\"subject\":\"S\",\"text\":"
      "\"T\"}"},

@@ -1,6 +1,6 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* Prints what the maps connector would send to Google. */
+/* Prints what the maps connector would send. */
 #include "tests/conformance/requests.h"
 
 int maps_main(int argc, char **argv);
@@ -25,7 +25,21 @@ static const struct integration google = {.connector = &maps,
                                           .n_options = 2,
                                           .secret = secret};
 
+static char *who_names[] = {(char[]){"user_agent"}};
+static char *who_values[] = {(char[]){"shop/1.0 (ops@example.com)"}};
+static const struct integration nominatim = {.connector = &maps,
+                                             .provider = &providers[1],
+                                             .name = "nominatim",
+                                             .base_url =
+                                                 "https://nominatim.openstreetmap.org",
+                                             .option_names = who_names,
+                                             .option_values = who_values,
+                                             .n_options = 1,
+                                             .secret = secret};
+
 static const struct input inputs[] = {
+    {&nominatim, "nominatim", "maps.geocode.requested", "{\"address\":\"a & \\u00fc\"}"},
+    {&nominatim, "nominatim", "maps.reverse.requested", "{\"lat\":51.5,\"lng\":-0.12}"},
     {&google, "gmaps", "maps.geocode.requested", "{\"address\":\"a & \\u00fc\"}"},
     {&google, "gmaps", "maps.reverse.requested", "{\"lat\":51.5,\"lng\":-0.12}"},
     {&google, "gmaps", "maps.route.requested",

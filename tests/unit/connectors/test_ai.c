@@ -65,6 +65,16 @@ static char *undated[] = {(char[]){"m1 2.50 10"}, (char[]){"1000"},
         .base_url = "https://api.example.com", .secret = secret,                         \
         .option_names = bound_names, .option_values = (list), .n_options = 3             \
     }
+static char *version_names[] = {(char[]){"version"}};
+static char *versions[] = {(char[]){"2026-10-21"}};
+static const struct integration newer = {.connector = &ai,
+                                         .provider = &providers[1],
+                                         .name = "newer",
+                                         .base_url = "https://api.anthropic.com",
+                                         .secret = secret,
+                                         .option_names = version_names,
+                                         .option_values = versions,
+                                         .n_options = 1};
 static const struct integration bounded = BOUNDED(0, bound_values),
                                 bounded_claude = BOUNDED(1, bound_values),
                                 misdated = BOUNDED(0, undated);
@@ -199,7 +209,11 @@ static void bad_input_fails_before_any_call_and_names_the_member(void **state)
     trial_refusals(&anthropic, CHAT, chats, COUNT(chats));
     trial_refusals(&anthropic, CHAT, roles, COUNT(roles));
     trial_refusals(&openai, EMBED, embeds, COUNT(embeds));
+    static const struct trial_refusal temperature = {
+        HELLO, "no temperature from version 2026-10-21 on"};
+
     trial_refusals(&mispriced, CHAT, &price, 1);
+    trial_refusals(&newer, CHAT, &temperature, 1);
 }
 
 /* --- answers --- */
