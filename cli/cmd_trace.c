@@ -278,6 +278,8 @@ static void print_details(const char *prefix, const struct json *t)
 
     for (size_t i = 0; i < sizeof(details) / sizeof(*details); i++)
         print_detail(prefix, details[i].label, js_text(t, details[i].name, NULL));
+    if (js_bool(t, "weak", false))
+        print_detail(prefix, "weak", "its provider signs too little to prove the body");
     if (js_bool(t, "found", false)) {
         _free_ char *how = mem_format("in the run that is its cause, as %s",
                                       js_text(t, "event_id", "?"));

@@ -71,6 +71,8 @@ static const char *remark(const struct ledger_row *row)
         return row->error_msg ? row->error_msg : row->error_class;
     if (row->is_found)
         return row->unconsumed ? "(found by a poll, unconsumed)" : "(found by a poll)";
+    if (row->is_weak)
+        return row->unconsumed ? "(weak, unconsumed)" : "(weak)";
     return row->unconsumed ? "(unconsumed)" : "";
 }
 

@@ -40,6 +40,7 @@ static const char *const names[ATTR_COUNT] = {
     [ATTR_ENDPOINT] = "endpoint",
     [ATTR_SCHEDULE] = "schedule",
     [ATTR_ACTOR] = "actor",
+    [ATTR_WEAK] = "weak",
 };
 
 /* What is set beside these, here and by whoever lends or streams an event; of the words

@@ -283,6 +283,8 @@ static bool add_event(void *user, const char *event_id, const char *type_tail,
     id_new(loop_wall_us(arrival->gateway->loop), id);
     attrs_begin(&attrs);
     attrs_text(&attrs, ATTR_ENDPOINT, e->path);
+    if (e->scheme->is_weak)
+        attrs_bool(&attrs, ATTR_WEAK, true);
     attrs_text(&attrs, ATTR_TRACEPARENT, header_traceparent(arrival->pending.request));
     attrs_text(&attrs, ATTR_CONTENT_TYPE,
                is_form_body ? "application/x-www-form-urlencoded" : NULL);

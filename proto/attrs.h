@@ -37,13 +37,14 @@ struct buf;
     ATTR(20, ACTOR, "actor", "the person or token that caused it")                        \
     ATTR(21, CALL_KEY, "call_key", "of a redrive: what the service's idempotency key is made of, in place of the id") \
     ATTR(22, CALL_KEY_TIME, "call_key_time", "when that key may have been used first, in microseconds") \
-    ATTR(23, KNOWN, "known", "of an outcome, by the broker: facts that came with it and were not filed, for they had come before")
+    ATTR(23, KNOWN, "known", "of an outcome, by the broker: facts that came with it and were not filed, for they had come before") \
+    ATTR(24, WEAK, "weak", "of a webhook: its provider signs too little, so its body may be anybody's who has seen another")
 
 enum attr {
 #define ATTR(number, name, text, meaning) ATTR_##name = number,
     ATTRS(ATTR)
 #undef ATTR
-    ATTR_COUNT = 24
+    ATTR_COUNT = 25
 };
 
 /* The JSON name of an attribute ("source"), NULL when out of range. */

@@ -108,6 +108,21 @@ static void operations(const struct view *v, struct page *page)
     }
 }
 
+/* Those whose provider signs too little, and why they are taken all the same. */
+static void weak(const struct view *v, struct page *page)
+{
+    const struct config_integration *in = v->document->integration;
+
+    for (size_t i = 0; i < in->n_webhooks; i++)
+        if (in->webhooks[i].accept_weak)
+            page_text(
+                page,
+                "What comes through the endpoint `%s` is `weak`, and stands so in "
+                "the log: scheme `%s` does not prove the body. Accepted because %s.",
+                in->webhooks[i].path, in->webhooks[i].scheme,
+                in->webhooks[i].accept_weak);
+}
+
 static void webhooks(const struct view *v, struct page *page)
 {
     const char *columns[] = {"The service sends",
@@ -211,6 +226,7 @@ void events_section(const struct view *v, struct page *page)
                   "fact with the name `%s.` and the provider's type, for whoever "
                   "takes it. The state transitions are those of its consumers.",
                   d->integration->name);
+    weak(v, page);
     operations(v, page);
     webhooks(v, page);
     facts(v, page);

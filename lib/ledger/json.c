@@ -100,6 +100,8 @@ struct json *ledger_row_json(const struct ledger_row *row)
     js_set_text(o, "datacontenttype", row->datacontenttype);
     js_set_text(o, "traceparent", row->traceparent);
     js_set_text(o, "endpoint", row->endpoint);
+    if (row->is_weak)
+        js_set_bool(o, "weak", true);
     if (row->is_found) {
         js_set_bool(o, "found", true);
         js_set_text(o, "event_id", row->event_id);

@@ -39,6 +39,7 @@ struct ledger_row {
         *source, *subject, *datacontenttype, *traceparent, *cause; /* NULL when absent */
     enum record_status status;
     bool unconsumed; /* a fact that no group takes */
+    bool is_weak;    /* came through a webhook whose provider signs too little */
     bool is_found;   /* by a poll (`cause` is its run), under the provider's id */
     const char *endpoint, *event_id; /* the webhook it came through; the provider's id of
                                         what was found */

@@ -63,6 +63,8 @@ static bool take_attr(void *user, const struct attr_value *v)
         attr_text(m, v);
     else if (v->type == ATTR_IS_INT && v->attr == ATTR_COST)
         m->row.cost_micros = v->number;
+    else if (v->type == ATTR_IS_BOOL && v->attr == ATTR_WEAK)
+        m->row.is_weak = v->number;
     return true;
 }
 

@@ -418,3 +418,22 @@ def test_weak_schemes_are_shown_as_such_and_count_once(world):
     assert world.system.said().count("WEBHOOK_WEAK") == 2
     assert rows["my-postmark"]["last_refused"]["why"].startswith("matches none of 1 secret"), rows["my-postmark"]
     assert "pass" not in world.system.said() and token not in world.system.said()
+
+
+def test_each_event_that_came_through_a_weak_endpoint_says_so_wherever_it_is_shown(world):
+    basic = {"Authorization": "Basic " + base64.b64encode(b"hook:pass").decode()}
+    status, answer = world.post("postmark", json.dumps({"RecordType": "Bounce", "MessageID": secrets.token_hex(4), "ID": 7}).encode(), basic)
+    assert status == 200, answer
+    mine, = json.loads(answer)["ids"]
+    body = body_of("github")
+    headers, = world.ask(world.job("github", body))
+    strong, = json.loads(world.post("github", body, headers)[1])["ids"]
+    rows = {row["id"]: row for row in world.system.log()}
+    assert rows[mine]["weak"] is True and "weak" not in rows[strong]
+    over_http = json.loads(world.system.api("GET", "/v1/log?type=my-postmark.%3E")[2])
+    assert '"weak":true' in json.dumps(over_http, separators=(",", ":"))
+    assert json.loads(world.system.api("GET", f"/v1/events/{mine}")[2])["weak"] is True
+    assert "(weak" in world.system.cli("log", "--type", "my-postmark.>").stdout and "(weak" not in world.system.cli("log", "--type", "my-github.>").stdout
+    assert "signs too little" in world.system.cli("trace", mine).stdout
+    assert "`my-postmark` is `weak`" in world.system.cli("doc", "my-postmark").stdout
+    assert "weak" not in world.system.cli("doc", "my-github").stdout

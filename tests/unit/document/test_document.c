@@ -258,6 +258,36 @@ static void webhooks_alone_are_a_document_too(void **state)
     buf_fini(&out);
 }
 
+static void a_weak_endpoint_is_said_to_be_one_where_its_events_stand(void **state)
+{
+    static const char yaml[] =
+        "integrations:\n"
+        "  mail:\n"
+        "    webhooks:\n"
+        "      - { path: mail, scheme: mailgun, secrets: [vault:mail_hook], accept_weak: "
+        "opens only }\n"
+        "  plain:\n"
+        "    webhooks:\n"
+        "      - { path: plain, scheme: stripe, secrets: [vault:plain_hook] }\n";
+    struct case_world w;
+    struct buf out = BUF_NULL;
+
+    (void)state;
+    case_open(&w, yaml, 0, NULL);
+    write_it(&w, &out);
+    is_in(&out, "What comes through the endpoint `mail` is `weak`, and stands so in the "
+                "log: scheme `mailgun` does not prove the body. Accepted because opens "
+                "only.");
+    is_in(&out, "signs too little; accepted because opens only");
+    case_close(&w);
+    buf_clear(&out);
+    case_open(&w, yaml, 1, NULL);
+    write_it(&w, &out);
+    assert_null(strstr(buf_str(&out), "weak"));
+    case_close(&w);
+    buf_fini(&out);
+}
+
 static void a_manifest_of_several_providers_is_cut_to_the_one(void **state)
 {
     static const char text[] =
@@ -334,6 +364,7 @@ int main(void)
         cmocka_unit_test(what_is_foreign_is_no_markup),
         cmocka_unit_test(a_credential_in_a_file_is_not_said_to_be_the_vaults),
         cmocka_unit_test(webhooks_alone_are_a_document_too),
+        cmocka_unit_test(a_weak_endpoint_is_said_to_be_one_where_its_events_stand),
         cmocka_unit_test(a_manifest_of_several_providers_is_cut_to_the_one),
         cmocka_unit_test(the_index_leads_to_all),
         cmocka_unit_test(behind_a_door_nothing_is_said_to_be_tried_again),

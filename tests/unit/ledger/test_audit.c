@@ -505,6 +505,7 @@ static void trace_tells_by_which_way_an_event_came(void **state)
         memset(ids[i], (int)(i + 2), 16);
     attrs_begin(&hook);
     attrs_text(&hook, ATTR_ENDPOINT, "stripe-eu");
+    attrs_bool(&hook, ATTR_WEAK, true);
     attrs_begin(&found);
     attrs_text(&found, ATTR_IDEMPOTENCY_KEY, "evt_7");
     attrs_begin(&run);
@@ -540,12 +541,14 @@ static void trace_tells_by_which_way_an_event_came(void **state)
     maker_seal(m);
     struct json *t = ledger_trace(maker_ledger(m), maker_id(2));
     assert_string_equal(js_text(t, "endpoint", ""), "stripe-eu");
+    assert_true(js_bool(t, "weak", false));
     assert_null(js_get(t, "found"));
     js_free(t);
     t = ledger_trace(maker_ledger(m), maker_id(4));
     assert_true(js_bool(t, "found", false));
     assert_string_equal(js_text(t, "event_id", ""), "evt_7");
     assert_null(js_get(t, "endpoint"));
+    assert_null(js_get(t, "weak"));
     assert_null(js_get(t, "followed.0.found"));
     js_free(t);
     t = ledger_trace(maker_ledger(m), maker_id(1));
