@@ -20,8 +20,10 @@ static const struct {
 } networks4[] = {
     {0x00000000, 8, ADDRESS_NEVER}, /* "this network"; Linux takes 0.0.0.0 as loopback */
     {0x0a000000, 8, ADDRESS_PRIVATE},  /* 10/8 */
+    {0x646464c8, 32, ADDRESS_NEVER},   /* 100.100.100.200: Alibaba's metadata service */
     {0x64400000, 10, ADDRESS_PRIVATE}, /* 100.64/10, carriers */
     {0x7f000000, 8, ADDRESS_PRIVATE},  /* 127/8 */
+    {0xa83f8110, 32, ADDRESS_NEVER},   /* 168.63.129.16: Azure's, inside every host */
     {0xa9fe0000, 16, ADDRESS_NEVER},   /* 169.254/16: metadata services answer here */
     {0xac100000, 12, ADDRESS_PRIVATE}, /* 172.16/12 */
     {0xc0000000, 24, ADDRESS_NEVER},   /* 192.0.0/24, protocol assignments */
@@ -59,12 +61,14 @@ static const struct {
     {{0x01}, 64, 0, ADDRESS_NEVER},                      /* 100::/64, discard */
     {{0x20, 0x01}, 32, 0, ADDRESS_NEVER},                /* 2001::/32, Teredo */
     {{0x20, 0x01, 0x0d, 0xb8}, 32, 0, ADDRESS_NEVER},    /* documentation */
-    {{0x20, 0x01}, 23, 0, ADDRESS_NEVER}, /* 2001::/23, protocol assignments */
-    {{0x20, 0x02}, 16, 2, ADDRESS_NEVER}, /* 2002:a.b.c.d::, 6to4 */
-    {{0xfc}, 7, 0, ADDRESS_PRIVATE},      /* fc00::/7 */
-    {{0xfe, 0x80}, 10, 0, ADDRESS_NEVER}, /* link-local */
-    {{0xfe, 0xc0}, 10, 0, ADDRESS_NEVER}, /* site-local, deprecated */
-    {{0xff}, 8, 0, ADDRESS_NEVER},        /* multicast */
+    {{0x20, 0x01}, 23, 0, ADDRESS_NEVER},          /* 2001::/23, protocol assignments */
+    {{0x20, 0x02}, 16, 2, ADDRESS_NEVER},          /* 2002:a.b.c.d::, 6to4 */
+    {{0xfd, 0, 0x0e, 0xc2}, 32, 0, ADDRESS_NEVER}, /* fd00:ec2::/32, Amazon's metadata */
+    {{0xfd, 0x20, 0, 0xce}, 32, 0, ADDRESS_NEVER}, /* fd20:ce::/32, Google's metadata */
+    {{0xfc}, 7, 0, ADDRESS_PRIVATE},               /* fc00::/7 */
+    {{0xfe, 0x80}, 10, 0, ADDRESS_NEVER},          /* link-local */
+    {{0xfe, 0xc0}, 10, 0, ADDRESS_NEVER},          /* site-local, deprecated */
+    {{0xff}, 8, 0, ADDRESS_NEVER},                 /* multicast */
 };
 
 static bool within6(const uint8_t *ip, const uint8_t *network, unsigned bits)

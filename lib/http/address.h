@@ -12,8 +12,8 @@ struct sockaddr;
 enum address_class {
     ADDRESS_PUBLIC,  /* anywhere on the internet */
     ADDRESS_PRIVATE, /* loopback, private networks: with allow_private_network only */
-    ADDRESS_NEVER,   /* link-local (cloud metadata), unspecified, multicast, reserved, not
-                        IP */
+    ADDRESS_NEVER, /* link-local and cloud metadata, unspecified, multicast, reserved, not
+                      IP */
 };
 
 enum address_class address_classify(const struct sockaddr *address);

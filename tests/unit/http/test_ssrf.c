@@ -3,6 +3,8 @@
 /* Ways to say "this machine" or "the inside of this network": none of them may bring
  * about a connection.  A listener on every address of the machine counts what comes. */
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,6 +55,9 @@ static const char *const tricks[] = {
     "https://0251.0376.0251.0376:PORT/",
     "https://169.254.43518:PORT/",
     "https://[fd00:ec2::254]:PORT/",
+    "https://[fd20:ce::254]:PORT/computeMetadata/v1/",
+    "https://100.100.100.200:PORT/latest/meta-data/",
+    "https://168.63.129.16:PORT/machine",
     /* networks of one's own, and those of nobody */
     "https://10.0.0.1:PORT/",
     "https://172.16.0.1:PORT/",
@@ -139,6 +144,9 @@ static const char *const never[] = {
     "http://[fe80::1%25lo]:PORT/",
     "http://[::ffff:169.254.169.254]:PORT/",
     "http://[ff02::1]:PORT/",
+    "http://[fd00:ec2::254]:PORT/",
+    "http://[::ffff:168.63.129.16]:PORT/",
+    "http://100.100.100.200:PORT/",
     "ftp://127.0.0.1:PORT/",
     "file:///etc/hostname",
 };
@@ -279,6 +287,106 @@ static void what_is_nobodys_stays_forbidden_with_the_opt_in(void **state)
     close_box(&box);
 }
 
+/* --- names, by a resolver that says what the test wants --- */
+
+/* What rebind.test is now, up to a NULL. */
+static const char *const *answers;
+
+static struct addrinfo *answer(const char *ip, const struct addrinfo *hints,
+                               const char *service)
+{
+    struct addrinfo *one =
+        calloc(1, sizeof(*one) + sizeof(struct sockaddr_in6)); /* freeaddrinfo frees it */
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)(one + 1);
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)(one + 1);
+    in_port_t port = htons((uint16_t)strtoul(service ? service : "0", NULL, 10));
+    bool is_six = strchr(ip, ':') != NULL;
+
+    one->ai_family = is_six ? AF_INET6 : AF_INET;
+    one->ai_socktype = hints ? hints->ai_socktype : SOCK_STREAM;
+    one->ai_addrlen = is_six ? sizeof(*in6) : sizeof(*in);
+    one->ai_addr = (struct sockaddr *)(void *)(one + 1);
+    one->ai_addr->sa_family = (sa_family_t)one->ai_family;
+    if (is_six)
+        in6->sin6_port = port;
+    else
+        in->sin_port = port;
+    assert_int_equal(inet_pton(one->ai_family, ip,
+                               is_six ? (void *)&in6->sin6_addr : (void *)&in->sin_addr),
+                     1);
+    return one;
+}
+
+/* Stands before the C library's, for libcurl too. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *name,
+                                                       const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **ret)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (!name || strcmp(name, "rebind.test") != 0) {
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+        return real(name, service, hints, ret);
+    }
+    struct addrinfo **end = ret;
+    for (const char *const *ip = answers; *ip; ip++) {
+        *end = answer(*ip, hints, service);
+        end = &(*end)->ai_next;
+    }
+    *end = NULL;
+    return 0;
+}
+
+static void a_name_is_judged_by_the_addresses_it_has(void **state)
+{
+    (void)state;
+    static const char *const inside[][4] = {
+        {"127.0.0.1"},
+        {"::1"},
+        {"10.0.0.1", "127.0.0.1"},
+        {"169.254.169.254", "::1", "127.0.0.1"},
+        {"::ffff:127.0.0.1", "64:ff9b::7f00:1"},
+        {"0.0.0.0"},
+        {"203.0.113.1", "127.0.0.1"}, /* nobody's first, then ours */
+    };
+
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+        struct box box;
+        open_box(&box, false);
+        answers = inside[i];
+        try_url(&box, "https://rebind.test:PORT/");
+        if (box.accepted || box.result != HTTP_FORBIDDEN)
+            fail_msg("%s...: %u connections, result %d: %s", inside[i][0], box.accepted,
+                     box.result, box.error);
+        close_box(&box);
+    }
+}
+
+/* The name was good when somebody looked, and is not when it is dialled. */
+static void a_name_that_changes_its_mind_is_judged_when_it_is_dialled(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"127.0.0.1", NULL},
+                             *const metadata[] = {"169.254.169.254", NULL},
+                             *const nowhere[] = {"0.0.0.0", "::", NULL};
+    struct box box;
+
+    open_box(&box, true);
+    answers = good;
+    try_url(&box, "http://rebind.test:PORT/");
+    assert_int_equal(box.accepted, 1); /* so the resolver is the test's indeed */
+    close_box(&box);
+    for (int i = 0; i < 2; i++) {
+        open_box(&box, true);
+        answers = i ? nowhere : metadata;
+        try_url(&box, "http://rebind.test:PORT/");
+        assert_int_equal(box.accepted, 0);
+        assert_int_equal(box.result, HTTP_FORBIDDEN);
+        close_box(&box);
+    }
+}
+
 static void the_listener_notices_what_is_allowed(void **state)
 {
     (void)state;
@@ -299,6 +407,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_trick_brings_about_a_connection),
         cmocka_unit_test(what_is_nobodys_stays_forbidden_with_the_opt_in),
+        cmocka_unit_test(a_name_is_judged_by_the_addresses_it_has),
+        cmocka_unit_test(a_name_that_changes_its_mind_is_judged_when_it_is_dialled),
         cmocka_unit_test(the_listener_notices_what_is_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
