@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 /* The Ed25519 of crypto.h. OpenSSL takes the message in one piece, so the parts are put
  * together first. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -11,16 +9,9 @@
 
 #include "lib/base/buf.h"
 #include "lib/http/crypto.h"
+#include "lib/http/must.h"
 
 enum { SMALL_ORDER_TRIES = 64 /* each finds a key of order 8, the largest, by 1 in 8 */ };
-
-static void must(bool worked)
-{
-    if (!worked) {
-        fprintf(stderr, "crypto: OpenSSL cannot do Ed25519\n");
-        abort();
-    }
-}
 
 static void join(const struct crypto_part *parts, size_t n_parts, struct buf *out)
 {
@@ -68,7 +59,7 @@ static EVP_PKEY *pair_of(const uint8_t seed[CRYPTO_ED25519_SIZE])
 {
     EVP_PKEY *pair =
         EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, CRYPTO_ED25519_SIZE);
-    must(pair != NULL);
+    crypto_must(pair != NULL, "Ed25519");
     return pair;
 }
 
@@ -77,7 +68,9 @@ void crypto_ed25519_public(const uint8_t seed[CRYPTO_ED25519_SIZE],
 {
     size_t n = CRYPTO_ED25519_SIZE;
     EVP_PKEY *pair = pair_of(seed);
-    must(EVP_PKEY_get_raw_public_key(pair, ret_key, &n) == 1 && n == CRYPTO_ED25519_SIZE);
+    crypto_must(EVP_PKEY_get_raw_public_key(pair, ret_key, &n) == 1 &&
+                    n == CRYPTO_ED25519_SIZE,
+                "Ed25519");
     EVP_PKEY_free(pair);
 }
 
@@ -90,9 +83,10 @@ void crypto_ed25519_sign(const uint8_t seed[CRYPTO_ED25519_SIZE],
     EVP_PKEY *pair = pair_of(seed);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     join(parts, n_parts, &text);
-    must(ctx && EVP_DigestSignInit(ctx, NULL, NULL, NULL, pair) == 1 &&
-         EVP_DigestSign(ctx, ret_signature, &n, text.bytes, text.len) == 1 &&
-         n == CRYPTO_ED25519_SIGNATURE_SIZE);
+    crypto_must(ctx && EVP_DigestSignInit(ctx, NULL, NULL, NULL, pair) == 1 &&
+                    EVP_DigestSign(ctx, ret_signature, &n, text.bytes, text.len) == 1 &&
+                    n == CRYPTO_ED25519_SIGNATURE_SIZE,
+                "Ed25519");
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(pair);
     buf_fini(&text);
