@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/connector/facts.h"
 #include "cli/interrupt.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
@@ -156,12 +157,17 @@ static void on_result(struct stand *stand, const struct message *m)
 {
     size_t offset;
     const char *why = NULL;
+    char what[sizeof(stand->problem)];
+    int n = record_count(message_body(m), m->body_len, &offset, &why);
 
-    if (record_count(message_body(m), m->body_len, &offset, &why) < 1)
+    if (n < 1)
         note(stand, "RESULT's records are not well-formed: %s",
              why ? why : "there is none");
     buf_clear(&stand->result);
     buf_add(&stand->result, message_body(m), m->body_len);
+    if (n > 0 && !facts_may_be_said(&stand->result, stand->manifest, stand->name, what,
+                                    sizeof(what)))
+        note(stand, "%s", what);
     stand->result_ref_before = stand->result_ref;
     stand->result_ref = m->ref;
     stand->results++;
