@@ -5,38 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/batch.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/loop/loop.h"
 
-enum { TICK_US = 50 * 1000, SPARES_MAX = 4 };
-
-/* One hold_add. */
-struct entry {
-    hold_fn fn; /* NULL: answered */
-    void *user;
-    size_t offset; /* of its records in the batch */
-    uint32_t first, events;
-    uint64_t since_us;
-};
-
-struct batch {
-    struct batch *next;
-    uint64_t number; /* 0: not sent */
-    struct buf records;
-    struct entry *entries;
-    size_t n, cap;
-    size_t gone; /* entries at the front that were given up before it was sent */
-    uint32_t events;
-};
-
-struct queue {
-    struct batch *first, **last;
-};
+enum { TICK_US = 50 * 1000 };
 
 struct lane {
     bool waits;
-    struct queue ready, sent;
+    struct batch_queue ready, sent;
     struct batch *open; /* collecting; goes behind those that are ready */
     unsigned n_sent;
 };
@@ -46,99 +24,13 @@ struct hold {
     struct hold_bus bus;
     struct lane lanes[2];
     struct loop_timer *flush, *tick;
-    struct batch *spares;
-    unsigned n_spares, n_entries;
-    size_t bytes;
+    struct batch_pool pool;
+    unsigned n_entries;
 };
-
-/* --- batches --- */
-
-static void push(struct queue *queue, struct batch *batch)
-{
-    batch->next = NULL;
-    *queue->last = batch;
-    queue->last = &batch->next;
-}
-
-static void push_front(struct queue *queue, struct batch *batch)
-{
-    batch->next = queue->first;
-    if (!queue->first)
-        queue->last = &batch->next;
-    queue->first = batch;
-}
-
-static struct batch *pop(struct queue *queue)
-{
-    struct batch *batch = queue->first;
-    if (!batch)
-        return NULL;
-    queue->first = batch->next;
-    if (!queue->first)
-        queue->last = &queue->first;
-    batch->next = NULL;
-    return batch;
-}
-
-static struct batch *batch_new(struct hold *hold)
-{
-    struct batch *batch = hold->spares;
-    if (!batch)
-        return mem_alloc(sizeof(*batch));
-    hold->spares = batch->next;
-    hold->n_spares--;
-    batch->next = NULL;
-    return batch;
-}
-
-static void batch_drop(struct batch *batch)
-{
-    buf_fini(&batch->records);
-    free(batch->entries);
-    free(batch);
-}
-
-static void batch_free(struct hold *hold, struct batch *batch)
-{
-    hold->bytes -= batch->records.len;
-    if (hold->n_spares == SPARES_MAX) {
-        batch_drop(batch);
-        return;
-    }
-    buf_clear(&batch->records);
-    batch->n = batch->gone = 0;
-    batch->events = 0;
-    batch->number = 0;
-    batch->next = hold->spares;
-    hold->spares = batch;
-    hold->n_spares++;
-}
-
-static void batch_add(struct hold *hold, struct batch *batch, const struct entry *entry,
-                      const void *records, size_t n)
-{
-    if (batch->n == batch->cap) {
-        batch->cap = batch->cap ? batch->cap * 2 : 64;
-        batch->entries = mem_resize(batch->entries, batch->cap * sizeof(*batch->entries));
-    }
-    struct entry *added = &batch->entries[batch->n++];
-    *added = *entry;
-    added->offset = batch->records.len;
-    added->first = batch->events;
-    batch->events += entry->events;
-    buf_add(&batch->records, records, n);
-    hold->bytes += n;
-}
-
-static size_t entry_len(const struct batch *batch, size_t i)
-{
-    size_t end = i + 1 < batch->n ? batch->entries[i + 1].offset : batch->records.len;
-    return end - batch->entries[i].offset;
-}
 
 /* --- answering --- */
 
-static void answer(struct hold *hold, struct entry *entry,
+static void answer(struct hold *hold, struct batch_entry *entry,
                    const struct hold_result *result)
 {
     hold_fn fn = entry->fn;
@@ -170,7 +62,7 @@ static bool send_batch(struct hold *hold, struct lane *lane, struct batch *batch
                                       batch->records.len - from, lane->waits);
     if (batch->number == 0) /* the window is full */
         return false;
-    push(&lane->sent, batch);
+    batch_push(&lane->sent, batch);
     lane->n_sent++;
     return true;
 }
@@ -178,7 +70,7 @@ static bool send_batch(struct hold *hold, struct lane *lane, struct batch *batch
 static void flush_lane(struct hold *hold, struct lane *lane)
 {
     while (lane->n_sent < HOLD_BATCHES_MAX) {
-        struct batch *batch = pop(&lane->ready);
+        struct batch *batch = batch_pop(&lane->ready);
         if (!batch) {
             batch = lane->open;
             lane->open = NULL;
@@ -186,9 +78,9 @@ static void flush_lane(struct hold *hold, struct lane *lane)
         if (!batch)
             return;
         if (batch->gone == batch->n) {
-            batch_free(hold, batch);
+            batch_free(&hold->pool, batch);
         } else if (!send_batch(hold, lane, batch)) {
-            push_front(&lane->ready, batch);
+            batch_push_front(&lane->ready, batch);
             return;
         }
     }
@@ -206,18 +98,18 @@ static void on_flush(void *user)
 bool hold_add(struct hold *hold, const void *records, size_t n, uint32_t events,
               bool waits, hold_fn fn, void *user)
 {
-    if (hold->bytes + n > HOLD_BYTES_MAX)
+    if (hold->pool.bytes + n > HOLD_BYTES_MAX)
         return false;
     struct lane *lane = &hold->lanes[waits];
     if (lane->open && lane->open->records.len + n > HOLD_BATCH_SIZE) {
-        push(&lane->ready, lane->open);
+        batch_push(&lane->ready, lane->open);
         lane->open = NULL;
     }
     if (!lane->open)
-        lane->open = batch_new(hold);
-    struct entry entry = {
+        lane->open = batch_new(&hold->pool);
+    struct batch_entry entry = {
         .fn = fn, .user = user, .events = events, .since_us = loop_steady_us(hold->loop)};
-    batch_add(hold, lane->open, &entry, records, n);
+    batch_add(&hold->pool, lane->open, &entry, records, n);
     hold->n_entries++;
     if (!loop_timer_is_set(hold->flush))
         loop_timer_in(hold->flush, 0);
@@ -256,14 +148,14 @@ static void expire_lane(struct hold *hold, struct lane *lane, uint64_t now_us)
     for (struct batch *b = lane->ready.first; b; b = b->next)
         expire_unsent(hold, b, now_us);
     while (lane->ready.first && lane->ready.first->gone == lane->ready.first->n)
-        batch_free(hold, pop(&lane->ready));
+        batch_free(&hold->pool, batch_pop(&lane->ready));
     struct batch *open = lane->open;
     if (!open)
         return;
     expire_unsent(hold, open, now_us);
     if (open->gone == open->n) {
         lane->open = NULL;
-        batch_free(hold, open);
+        batch_free(&hold->pool, open);
     }
 }
 
@@ -274,7 +166,7 @@ static void on_tick(void *user)
     expire_lane(hold, &hold->lanes[0], now_us);
     expire_lane(hold, &hold->lanes[1], now_us);
     on_flush(hold);
-    if (hold->bytes > 0)
+    if (hold->pool.bytes > 0)
         loop_timer_in(hold->tick, TICK_US);
 }
 
@@ -288,7 +180,7 @@ void hold_joined(struct hold *hold)
 static struct batch *take_sent(struct hold *hold, uint64_t number, struct lane **ret_lane)
 {
     for (int i = 0; i < 2; i++) {
-        struct queue *sent = &hold->lanes[i].sent;
+        struct batch_queue *sent = &hold->lanes[i].sent;
         for (struct batch **at = &sent->first; *at; at = &(*at)->next) {
             struct batch *batch = *at;
             if (batch->number != number)
@@ -317,7 +209,7 @@ void hold_published(struct hold *hold, uint64_t number, const struct published *
         if (verdicts[i].index < events)
             by_event[verdicts[i].index] = &verdicts[i];
     for (size_t i = batch->gone; i < batch->n; i++) {
-        struct entry *entry = &batch->entries[i];
+        struct batch_entry *entry = &batch->entries[i];
         uint32_t first = entry->first - base;
         struct hold_result result = {.is_place_unknown = published->block == 0,
                                      .batch = number,
@@ -326,7 +218,7 @@ void hold_published(struct hold *hold, uint64_t number, const struct published *
         answer(hold, entry, &result);
     }
     free(by_event);
-    batch_free(hold, batch);
+    batch_free(&hold->pool, batch);
     on_flush(hold);
 }
 
@@ -334,16 +226,16 @@ void hold_published(struct hold *hold, uint64_t number, const struct published *
 static void requeue(struct hold *hold, struct lane *lane, const struct batch *batch,
                     size_t from, size_t to)
 {
-    struct batch *part = batch_new(hold);
+    struct batch *part = batch_new(&hold->pool);
     for (size_t i = from; i < to; i++)
         if (batch->entries[i].fn)
-            batch_add(hold, part, &batch->entries[i],
+            batch_add(&hold->pool, part, &batch->entries[i],
                       batch->records.bytes + batch->entries[i].offset,
-                      entry_len(batch, i));
+                      batch_entry_len(batch, i));
     if (part->n > 0)
-        push_front(&lane->ready, part);
+        batch_push_front(&lane->ready, part);
     else
-        batch_free(hold, part);
+        batch_free(&hold->pool, part);
 }
 
 /* Is it the bus that cannot take anything now, rather than one event that is not taken?
@@ -389,7 +281,7 @@ void hold_refused(struct hold *hold, uint64_t number, unsigned error, const char
                                      .retry_after_ms = retry_after_ms};
         answer_all(hold, batch, &result);
     }
-    batch_free(hold, batch);
+    batch_free(&hold->pool, batch);
     if (!is_passing(error))
         on_flush(hold);
 }
@@ -424,8 +316,8 @@ struct hold *hold_new(struct loop *loop, const struct hold_bus *bus)
     for (int i = 0; i < 2; i++) {
         struct lane *lane = &hold->lanes[i];
         lane->waits = i == 1;
-        lane->ready.last = &lane->ready.first;
-        lane->sent.last = &lane->sent.first;
+        batch_queue_init(&lane->ready);
+        batch_queue_init(&lane->sent);
     }
     hold->flush = loop_timer_new(loop, on_flush, hold);
     hold->tick = loop_timer_new(loop, on_tick, hold);
@@ -439,7 +331,7 @@ static void drop_all(struct hold *hold, struct batch *first)
         struct batch *batch = first;
         first = batch->next;
         answer_all(hold, batch, &result);
-        batch_drop(batch);
+        batch_free(&hold->pool, batch);
     }
 }
 
@@ -452,7 +344,7 @@ void hold_free(struct hold *hold)
         drop_all(hold, hold->lanes[i].sent.first);
         drop_all(hold, hold->lanes[i].open);
     }
-    drop_all(hold, hold->spares);
+    batch_pool_fini(&hold->pool);
     loop_timer_free(hold->flush);
     loop_timer_free(hold->tick);
     free(hold);
