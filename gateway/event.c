@@ -14,6 +14,7 @@
 #include "gateway/key.h"
 #include "gateway/problem.h"
 #include "lib/base/buf.h"
+#include "lib/base/hash.h"
 #include "lib/base/id.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -33,6 +34,7 @@ struct intake {
     char **ids;          /* as given */
     uint8_t (*keys)[16]; /* as stored */
     uint32_t n, cap;
+    size_t total; /* events of the request */
     char why[WHY_SIZE];
 };
 
@@ -41,6 +43,14 @@ static bool is_request(const struct draft *d)
     static const char end[] = ".requested";
     size_t n = strlen(d->type), m = sizeof(end) - 1;
     return n > m && !strcmp(d->type + n - m, end);
+}
+
+/* Under an Idempotency-Key the whole request is to be the same: in a batch that has
+ * become shorter or longer each event is another than before. */
+static uint64_t keyed_hash(const struct intake *in, const struct draft *d)
+{
+    const uint64_t parts[] = {draft_content_hash(d), in->total};
+    return in->total > 1 ? hash64(parts, sizeof(parts)) : parts[0];
 }
 
 /* The default key is (source, id); an Idempotency-Key of the request takes its place,
@@ -59,7 +69,7 @@ static void add_key(struct intake *in, const struct draft *d, const char *given)
     _free_ char *scope =
         mem_format("%s:%s", given ? "token" : "ce", in->gateway->caller->name);
     key_add(in->gateway, &in->records, scope, (const char *)key.bytes, key.len,
-            draft_content_hash(d));
+            given ? keyed_hash(in, d) : draft_content_hash(d));
     buf_fini(&key);
 }
 
@@ -198,6 +208,7 @@ static unsigned read_json(struct intake *in, struct http_request *request, bool 
                            given_key);
     }
     size_t at = 0;
+    in->total = is_batch ? js_count(body) : 1;
     for (size_t i = 0; is_batch && !error && slice_element(raw, &at, &element); i++) {
         struct draft draft = {0};
         bool is_read = draft_read_json(&draft, js_at(body, i), element, request);

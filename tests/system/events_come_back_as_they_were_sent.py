@@ -89,6 +89,20 @@ def test_the_same_again_is_answered_with_the_first_ones_id(shared):
     assert shared.api("GET", f"/v1/events/{second}")[0] == 404
 
 
+def test_a_key_of_a_batch_is_of_the_whole_batch(shared):
+    key = {"Idempotency-Key": secrets.token_hex(8), "Content-Type": "application/cloudevents-batch+json"}
+    batch = [{"specversion": "1.0", "id": secrets.token_hex(6), "source": "shop", "type": "order.placed", "data": n} for n in range(3)]
+
+    def send(events):
+        status, _, body = shared.api("POST", "/v1/events", json.dumps(events).encode(), key)
+        return status, json.loads(body)["ids"]
+    ids = [event["id"] for event in batch]
+    assert send(batch) == send(batch) == (202, ids)
+    assert send(batch[:2]) == (409, [None, None])
+    assert send(batch[:1]) == (409, [None])
+    assert send(batch[::-1])[0] == 409
+
+
 def test_nobody_says_what_this_system_says(shared):
     for name in ("status", "endpoint", "errorclass", "actor", "recordedtime", "lease"):
         status, problem = publish(shared, **{name: "x"})
