@@ -287,11 +287,14 @@ static void on_refused(void *user, uint64_t batch, unsigned error, const char *d
 static const char *take_result(struct group_session *session, const struct result *result,
                                struct buf *records)
 {
+    bool is_sole = true;
     struct lease *lease = result->lease
                               ? leases_find(&session->lent, session->boot, result->lease)
-                              : leases_find_event(&session->lent, result->id);
+                              : leases_find_event(&session->lent, result->id, &is_sole);
     if (!lease)
         return "late";
+    if (!is_sole)
+        return "ambiguous";
     if (result->kind == RESULT_EXTEND) {
         uint64_t us = result->after_us ? result->after_us : GROUP_VISIBILITY_US;
         lease->until_us = now_of(session) +

@@ -75,15 +75,20 @@ struct lease *leases_find(const struct leases *leases, uint64_t boot, const char
     return NULL;
 }
 
-struct lease *leases_find_event(const struct leases *leases, const char *id)
+struct lease *leases_find_event(const struct leases *leases, const char *id,
+                                bool *ret_is_sole)
 {
     uint8_t bytes[16];
+    struct lease *found = NULL;
+    *ret_is_sole = true;
     if (!id_parse(id, bytes))
         id_foreign(id, bytes);
-    for (struct lease *l = leases->last; l; l = l->previous)
-        if (!memcmp(l->record->id, bytes, 16))
-            return l;
-    return NULL;
+    for (struct lease *l = leases->last; l && *ret_is_sole; l = l->previous)
+        if (!memcmp(l->record->id, bytes, 16)) {
+            *ret_is_sole = !found;
+            found = found ? found : l;
+        }
+    return found;
 }
 
 struct lease *leases_find_position(const struct leases *leases, struct position position)

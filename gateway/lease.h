@@ -37,10 +37,11 @@ void leases_push(struct leases *leases, struct lease *lease);
 /* Take it out. */
 void leases_take(struct leases *leases, struct lease *lease);
 void leases_free_all(struct leases *leases);
-/* By text of a lease, or by the event's id (of several the one lent last); NULL when
- * there is none. */
+/* By text of a lease, or by the event's id; NULL when there is none. Ids are unique
+ * within a source: of several events the one lent last, and *ret_is_sole is false. */
 struct lease *leases_find(const struct leases *leases, uint64_t boot, const char *text);
-struct lease *leases_find_event(const struct leases *leases, const char *id);
+struct lease *leases_find_event(const struct leases *leases, const char *id,
+                                bool *ret_is_sole);
 struct lease *leases_find_position(const struct leases *leases, struct position position);
 /* The earliest end of all, UINT64_MAX when there is none. */
 uint64_t leases_due(const struct leases *leases);

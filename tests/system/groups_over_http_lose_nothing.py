@@ -73,6 +73,19 @@ def test_a_group_that_is_none_is_not_found_whoever_asks_and_however(consumers):
     assert say(consumers, {"id": "x", "result": "ack"}) == ["late"]
 
 
+def test_an_id_that_several_events_have_settles_none_of_them(consumers):
+    """Ids are unique within a source only."""
+    for source in ("shop", "warehouse"):
+        event = {"specversion": "1.0", "id": "17", "source": source, "type": "other.thing"}
+        assert consumers.api("POST", "/v1/events", json.dumps(event).encode(), {"Content-Type": "application/cloudevents+json"})[0] == 202
+    lent = []
+    while len(lent) < 2:
+        lent += take(consumers, "wait=10s", "other")
+    assert {event["source"] for event in lent} == {"shop", "warehouse"}
+    assert say(consumers, {"id": "17", "result": "ack"}, group="other") == ["ambiguous"]
+    assert say(consumers, {"lease": lent[0]["lease"], "result": "ack"}, {"id": "17", "result": "ack"}, group="other") == ["settled", "settled"]
+
+
 def test_events_come_in_order_as_cloudevents_and_are_settled_when_acknowledged(consumers):
     ids = publish(consumers, 5, partitionkey="c7", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     events = take_all(consumers, 5)

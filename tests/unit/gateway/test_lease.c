@@ -41,8 +41,15 @@ static void lease_is_found_by_its_text_id_and_position(void **state)
     assert_ptr_equal(leases_find(&leases, BOOT, text), b);
     assert_null(leases_find(&leases, BOOT + 1, text));
     assert_null(leases_find(&leases, BOOT, "1"));
-    assert_ptr_equal(leases_find_event(&leases, "a"), a);
-    assert_null(leases_find_event(&leases, "c"));
+    bool is_sole = false;
+    assert_ptr_equal(leases_find_event(&leases, "a", &is_sole), a);
+    assert_true(is_sole);
+    assert_null(leases_find_event(&leases, "c", &is_sole));
+    struct lease *other = add(&leases, "a", 3, 10);
+    assert_ptr_equal(leases_find_event(&leases, "a", &is_sole), other);
+    assert_false(is_sole);
+    leases_take(&leases, other);
+    lease_free(other);
     assert_ptr_equal(leases_find_position(&leases, (struct position){1, 1}), a);
     assert_null(leases_find_position(&leases, (struct position){1, 2}));
     leases_free_all(&leases);
