@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/refusal.h"
+
 struct config;
 struct gateway;
 struct scheme;
@@ -33,9 +35,9 @@ struct endpoint {
     const char *const *origins; /* of each key, the secrets' */
     char *use;                  /* "webhook.PATH" */
     uint64_t tolerance_s;
-    struct scheme *own_row;                /* of an `hmac:`; scheme points to it */
-    bool confirms;                         /* subscriptions of SNS */
-    struct refusals refusals[2];           /* before verification, after it */
+    struct scheme *own_row; /* of an `hmac:`; scheme points to it */
+    bool confirms;          /* subscriptions of SNS */
+    struct refusals refusals[REFUSAL_KINDS];
     uint64_t accepted, refused, not_taken; /* requests since the start */
 };
 

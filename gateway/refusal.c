@@ -47,25 +47,25 @@ static void publish(struct gateway *gateway, const struct endpoint *e, const cha
 }
 
 static void tell(struct gateway *gateway, const struct endpoint *e, const char *from,
-                 const char *why, bool is_unverified)
+                 const char *why, enum refusal kind)
 {
-    log_write(is_unverified ? LOG_WEBHOOK_REFUSED : LOG_WEBHOOK_NOT_TAKEN,
+    log_write(kind == REFUSAL_UNVERIFIED ? LOG_WEBHOOK_REFUSED : LOG_WEBHOOK_NOT_TAKEN,
               "endpoint=%s integration=%s from=%s: %s", e->path, e->integration_name,
               from, why);
-    if (is_unverified)
+    if (kind != REFUSAL_NOT_NOW)
         publish(gateway, e, why);
 }
 
-/* What was only counted. Refusals after verification are counted by themselves. */
+/* What was only counted. */
 static void tell_rest(struct gateway *gateway, struct endpoint *e)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < REFUSAL_KINDS; i++) {
         struct refusals *r = &e->refusals[i];
         char text[REFUSAL_WHY_SIZE + 64];
         snprintf(text, sizeof(text), "%u more in the last minute; the last: %s",
                  r->untold, r->why);
         if (r->untold)
-            tell(gateway, e, "several", text, i == 0);
+            tell(gateway, e, "several", text, (enum refusal)i);
         r->untold = 0;
     }
 }
@@ -98,14 +98,14 @@ static void start_minute(struct gateway *gateway)
 }
 
 void refusal_note(struct gateway *gateway, struct endpoint *e, const char *from,
-                  const char *why, bool is_unverified)
+                  const char *why, enum refusal kind)
 {
-    struct refusals *r = &e->refusals[is_unverified ? 0 : 1];
-    (*(is_unverified ? &e->refused : &e->not_taken))++;
+    struct refusals *r = &e->refusals[kind];
+    (*(kind == REFUSAL_UNVERIFIED ? &e->refused : &e->not_taken))++;
     start_minute(gateway);
     if (r->told < REFUSALS_TOLD) {
         r->told++;
-        tell(gateway, e, from, why, is_unverified);
+        tell(gateway, e, from, why, kind);
         return;
     }
     r->untold++;

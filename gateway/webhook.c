@@ -155,7 +155,7 @@ static void refuse(struct gateway *gateway, struct endpoint *e,
 {
     char why[REFUSAL_WHY_SIZE];
     scheme_explain(e->scheme, verdict, e->n_keys, body_len, why, sizeof(why));
-    refusal_note(gateway, e, http_remote(request), why, /* is_unverified= */ true);
+    refusal_note(gateway, e, http_remote(request), why, REFUSAL_UNVERIFIED);
     if (verdict->result == SCHEME_CERTIFICATE)
         problem_reply(request, ERR_unavailable, NULL, CERTIFICATE_RETRY_US / 1000);
     else
@@ -237,8 +237,7 @@ static void reply_refused(struct arrival *arrival, const struct hold_result *res
     snprintf(why, sizeof(why), "%s: %s", error_info(result->error)->name,
              result->detail ? result->detail : "");
     refusal_note(arrival->gateway, arrival->endpoint,
-                 http_remote(arrival->pending.request), why,
-                 /* is_unverified= */ false);
+                 http_remote(arrival->pending.request), why, REFUSAL_NOT_NOW);
     gateway_note_refusal(arrival->gateway, result->error);
     unsigned error = result->error == ERR_not_ready ? ERR_not_ready : ERR_unavailable;
     problem_reply(arrival->pending.request, error, NULL, result->retry_after_ms);
@@ -323,9 +322,10 @@ static void commit(struct arrival *arrival, const struct content *content, bool 
         }
         refusal_note(
             arrival->gateway, arrival->endpoint, http_remote(request),
-            detail ? "not an event: not of the scheme's form, or no id or type in it"
-                   : "the events are too large to be stored together",
-            /* is_unverified= */ false);
+            detail ? "verified, but no event: not of the scheme's form, or no id or type "
+                     "in it"
+                   : "verified, but its events are too large to be stored together",
+            REFUSAL_NO_EVENT);
     } else if (!hold_add(arrival->gateway->hold, arrival->records.bytes,
                          arrival->records.len, arrival->n, /* waits= */ false,
                          on_committed, arrival)) {

@@ -34,6 +34,13 @@ def test_a_wrong_webhook_secret_is_a_refusal_with_the_reason_for_the_operator(tm
         system.stop()
 
 
+def test_what_verifies_and_is_no_event_is_in_the_log_with_the_reason(shared):
+    for body in (b"[]", b'{"id":"evt_1"}', b"plain"):
+        assert shared.webhook(body)[0] == 400
+    said = harness.wait_for("the refusals are in the log", lambda: [row for row in shared.log("--class", "unverified") if "no event" in row["error_msg"]][2:])
+    assert said[0]["type"] == "signalbox.webhook.refused" and said[0]["service"] == "Stripe"
+
+
 def test_a_wrong_token_opens_nothing(shared):
     for token in ("", "sbx_wrong", shared.token()[:-1], shared.token() + "x"):
         for method, path in (("GET", "/v1/log"), ("POST", "/v1/events"), ("POST", "/v1/calls/payment/charge"), ("GET", "/v1/audit")):

@@ -174,9 +174,11 @@ static void what_is_no_event_is_400_after_verification_only(void **state)
             send_webhook(box, "whsec_new", bodies[i], bodies[i], "");
         assert_int_equal(answer.status, 400);
     }
-    assert_int_equal(box->peer.batches, 0);
     _answer_ struct answer answer = send_webhook(box, "whsec_wrong", "{", "{", "");
     assert_int_equal(answer.status, 401);
+    for (unsigned i = 0; published(box, i); i++) /* nothing but the refusals */
+        assert_type(published(box, i), "signalbox.webhook.refused");
+    assert_non_null(published(box, 0));
 }
 
 static void compressed_webhook_is_415(void **state)

@@ -57,10 +57,9 @@ static void box_close(struct box *box)
     buf_fini(&box->published);
 }
 
-static void note(struct box *box, size_t endpoint, const char *why, bool is_unverified)
+static void note(struct box *box, size_t endpoint, const char *why, enum refusal kind)
 {
-    refusal_note(&box->gateway, &box->endpoints[endpoint], "192.0.2.1", why,
-                 is_unverified);
+    refusal_note(&box->gateway, &box->endpoints[endpoint], "192.0.2.1", why, kind);
 }
 
 static bool says(const struct box *box, const char *text)
@@ -74,10 +73,10 @@ static void a_flood_is_told_up_to_a_bound_and_then_as_one(void **state)
     struct box box;
     box_open(&box);
     for (int i = 0; i < REFUSALS_TOLD + 5000; i++)
-        note(&box, 0, i < 5000 ? "early" : "late", true);
+        note(&box, 0, i < 5000 ? "early" : "late", REFUSAL_UNVERIFIED);
     assert_int_equal(hold_count(box.gateway.hold), REFUSALS_TOLD);
     assert_int_equal(box.endpoints[0].refused, REFUSALS_TOLD + 5000);
-    note(&box, 1, "another endpoint", true);
+    note(&box, 1, "another endpoint", REFUSAL_UNVERIFIED);
     assert_int_equal(hold_count(box.gateway.hold), REFUSALS_TOLD + 1);
     loop_turn(box.gateway.loop, 0);
     assert_true(says(&box, "another endpoint") && says(&box, "early"));
@@ -88,7 +87,7 @@ static void a_flood_is_told_up_to_a_bound_and_then_as_one(void **state)
     assert_int_equal(hold_count(box.gateway.hold), 1);
     loop_turn(box.gateway.loop, 0);
     assert_true(says(&box, "5000 more in the last minute; the last: late"));
-    note(&box, 0, "a new minute", true);
+    note(&box, 0, "a new minute", REFUSAL_UNVERIFIED);
     assert_int_equal(hold_count(box.gateway.hold), 2);
     box_close(&box);
 }
@@ -99,16 +98,16 @@ static void a_stop_tells_what_was_counted_and_the_bound_stays(void **state)
     struct box box;
     box_open(&box);
     for (int i = 0; i < REFUSALS_TOLD + 7; i++)
-        note(&box, 0, "a forgery", true);
+        note(&box, 0, "a forgery", REFUSAL_UNVERIFIED);
     for (int i = 0; i < REFUSALS_TOLD + 2; i++)
-        note(&box, 1, "the log is full", false);
+        note(&box, 1, "the log is full", REFUSAL_NOT_NOW);
     unsigned told = hold_count(box.gateway.hold);
     refusal_tell_rest(&box.gateway);
     assert_int_equal(hold_count(box.gateway.hold), told + 1); /* of those only a fact */
     loop_turn(box.gateway.loop, 0);
     assert_true(says(&box, "7 more in the last minute; the last: a forgery"));
     refusal_tell_rest(&box.gateway);
-    note(&box, 0, "one more", true); /* counted, as before */
+    note(&box, 0, "one more", REFUSAL_UNVERIFIED); /* counted, as before */
     assert_int_equal(hold_count(box.gateway.hold), told + 1);
     refusal_tell_rest(&box.gateway);
     assert_int_equal(hold_count(box.gateway.hold), told + 2);
@@ -120,25 +119,29 @@ static void a_quiet_minute_says_nothing(void **state)
     (void)state;
     struct box box;
     box_open(&box);
-    note(&box, 0, "one", true);
+    note(&box, 0, "one", REFUSAL_UNVERIFIED);
     loop_advance(box.gateway.loop, REFUSAL_WINDOW_US);
     loop_advance(box.gateway.loop, REFUSAL_WINDOW_US);
     assert_int_equal(hold_count(box.gateway.hold), 0);
     box_close(&box);
 }
 
-static void what_passed_verification_is_no_fact_and_counted_apart(void **state)
+static void what_is_to_come_again_is_no_fact_and_counted_apart(void **state)
 {
     (void)state;
     struct box box;
     box_open(&box);
     for (int i = 0; i < REFUSALS_TOLD + 1; i++)
-        note(&box, 0, "the log is full", false);
+        note(&box, 0, "the log is full", REFUSAL_NOT_NOW);
     assert_int_equal(hold_count(box.gateway.hold), 0);
     assert_int_equal(box.endpoints[0].not_taken, REFUSALS_TOLD + 1);
     assert_int_equal(box.endpoints[0].refused, 0);
-    note(&box, 0, "a forgery", true);
+    note(&box, 0, "a forgery", REFUSAL_UNVERIFIED);
     assert_int_equal(hold_count(box.gateway.hold), 1);
+    note(&box, 0, "verified, but no event", REFUSAL_NO_EVENT);
+    assert_int_equal(hold_count(box.gateway.hold), 2);
+    loop_turn(box.gateway.loop, 0);
+    assert_true(says(&box, "verified, but no event"));
     box_close(&box);
 }
 
@@ -148,7 +151,7 @@ int main(void)
         cmocka_unit_test(a_flood_is_told_up_to_a_bound_and_then_as_one),
         cmocka_unit_test(a_stop_tells_what_was_counted_and_the_bound_stays),
         cmocka_unit_test(a_quiet_minute_says_nothing),
-        cmocka_unit_test(what_passed_verification_is_no_fact_and_counted_apart),
+        cmocka_unit_test(what_is_to_come_again_is_no_fact_and_counted_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
