@@ -170,16 +170,22 @@ char *gate_sentence(const struct core *core, const struct group *group,
                            price_of(core, group, r, core->wall_us));
 }
 
-char *gate_deadline_sentence(const struct group *group)
+char *gate_deadline_sentence(const struct group *group, unsigned attempts)
 {
-    static const char late[] = "its deadline passed before an attempt could start";
     const struct gate_state *gate = &group->gate;
+    bool is_open = gate->breaker.state == BREAKER_OPEN;
+    char after[80] = "";
 
-    if (gate->breaker.state == BREAKER_OPEN)
-        return mem_format("%s; the circuit breaker is open: %s", late, gate->reason);
-    if (gate->waits_for)
-        return mem_format("%s; calls wait for %s", late, gate->waits_for);
-    return mem_text(late);
+    if (attempts)
+        snprintf(after, sizeof(after), ", after %u that failed (its trace has why)",
+                 attempts);
+    return mem_format("its deadline passed before an attempt could start%s%s%s", after,
+                      is_open           ? "; the circuit breaker is open: "
+                      : gate->waits_for ? "; calls wait for "
+                                        : "",
+                      is_open           ? gate->reason
+                      : gate->waits_for ? gate->waits_for
+                                        : "");
 }
 
 void gate_reclaimed(struct core *core, struct group *group, struct position position,

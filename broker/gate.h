@@ -25,9 +25,9 @@ enum gate gate_may_start(struct core *core, struct group *group, struct position
 /* Why GATE_SPENT was said, to be freed. */
 char *gate_sentence(const struct core *core, const struct group *group,
                     const struct record *r);
-/* Why a request ends whose deadline passed before an attempt could start, with what held
- * calls back meanwhile; to be freed. */
-char *gate_deadline_sentence(const struct group *group);
+/* Why a request ends whose deadline passed before an attempt, or after so many a further
+ * one, could start, with what held calls back meanwhile; to be freed. */
+char *gate_deadline_sentence(const struct group *group, unsigned attempts);
 /* A session came back with a delivery it had before: what it may cost is reserved again.
  */
 void gate_reclaimed(struct core *core, struct group *group, struct position position,

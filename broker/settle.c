@@ -504,7 +504,7 @@ void settle_by_broker(struct core *core, struct group *group, struct slot *slot,
 void settle_late(struct core *core, struct group *group, struct slot *slot,
                  uint32_t index)
 {
-    _free_ char *text = gate_deadline_sentence(group);
+    _free_ char *text = gate_deadline_sentence(group, slot_cell(slot, index)->attempts);
 
     settle_by_broker(core, group, slot, index, CLASS_deadline, text);
 }

@@ -360,6 +360,36 @@ static void a_deadline_passes_without_a_connector(void **state)
     close_fixture(&f);
 }
 
+static void a_deadline_that_passes_between_attempts_says_how_many_there_were(void **state)
+{
+    struct record_parts hasty = charge;
+    struct fixture f;
+
+    (void)state;
+    open_with(&f, &plain);
+    subscribe(&f, CONNECTOR, "stripe", 10);
+    hasty.deadline_us = f.world.wall_us + 2000000;
+    publish(&f, CLIENT, hasty, true);
+    world_settle(&f.world);
+    expect(&f, CLIENT, MSG_PUBLISHED);
+    struct slice at = expect_delivery(&f, CONNECTOR, "payment.charge.requested");
+    struct control_retry retry = {
+        .block = at.block, .index = at.index, .due_us = 10000000, .attempts = 1};
+    result(&f, CONNECTOR,
+           &(struct record_parts){
+               .kind = RECORD_RETRY, .data = &retry, .data_len = sizeof(retry)});
+    world_settle(&f.world);
+    world_advance(&f.world, 2500000);
+    world_settle(&f.world);
+    const struct record *r = NULL;
+    const char *why;
+    message_slice(expect(&f, CLIENT, MSG_OUTCOME), NULL, &r, &why);
+    _free_ char *said = attrs_copy_text(record_attrs(r), r->attr_len, ATTR_ERROR_MSG);
+    assert_int_equal(r->error_class, CLASS_deadline);
+    assert_non_null(strstr(said, "before an attempt could start, after 1 that failed"));
+    close_fixture(&f);
+}
+
 /* A connector's process comes, takes what there is, says that it works on the first or
  * not, and dies. Returns how many events it had. */
 static uint32_t live_and_die(struct fixture *f, uint64_t pid, bool says,
@@ -872,6 +902,8 @@ int main(void)
         cmocka_unit_test(an_idempotency_key_is_stored_once_and_tells_another_body),
         cmocka_unit_test(retries_end_exhausted_with_the_last_reason),
         cmocka_unit_test(a_deadline_passes_without_a_connector),
+        cmocka_unit_test(
+            a_deadline_that_passes_between_attempts_says_how_many_there_were),
         cmocka_unit_test(an_event_that_kills_its_sessions_alone_is_poison),
         cmocka_unit_test(suspects_are_narrowed_down),
         cmocka_unit_test(who_says_goodbye_leaves_no_suspects),
