@@ -136,3 +136,20 @@ def test_the_providers_own_sdks_take_the_sandbox_for_theirs(tmp_path):
     for one in (openai, anthropic):
         assert one["key"]["error"] == "AuthenticationError" and len(one["models"]) == 1
         assert all(error["id"] for error in one["errors"].values())
+
+
+def test_a_budget_reserves_what_a_call_may_cost_at_most(tmp_path):
+    with harness.Practice(tmp_path) as practice:
+        text = practice.config.read_text()
+        priced = text.replace('practice-embed 0.10"', 'practice-embed 0.10", call_cost_max: 1000', 1)
+        assert priced != text
+        for budget, status in (("0.0009 USD", "budget"), ("0.01 USD", None)):
+            practice.config.write_text(priced.replace("  openai:\n", f"  openai:\n    budget: {{ per_day: {budget} }}\n", 1))
+            done = practice.cli("reload")
+            assert done.returncode == 0, done.stderr
+            outcome = harness.wait_for("the new budget is in force", lambda: (lambda one: one if one.get("error_class") == status else None)(
+                practice.call("openai", "ai.chat", CHAT)), 30)
+            assert outcome["status"] == ("Failed" if status else "Success"), outcome
+        assert outcome["data"]["prices_date"]
+        refused = practice.call("openai", "ai.chat", {**CHAT, "max_tokens": 1000})
+        assert refused["error_class"] == "permanent" and "call_cost_max of the integration openai is 1000" in refused["error_msg"], refused

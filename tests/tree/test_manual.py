@@ -141,6 +141,18 @@ def test_every_command_is_in_the_page_with_its_own_options():
     assert not wrong, "\n".join(wrong)
 
 
+# Keys of an integration that no running process but the gateway, which shows them, goes by; `secrets` is looked at by itself.
+SHOWN_ONLY = {"rotate_every", "owner", "note", "why", "secrets"}
+
+
+def test_reload_knows_whom_every_key_of_an_integration_concerns():
+    rows = set(re.findall(r'^    \{"integrations", "(\w+)", ', tree.text(tree.Path("cli/up/supervisor.c")), re.M)) - {"added", "removed"}
+    part = re.split(r"^## `?integrations", run("cli/signalbox", "config", "reference"), flags=re.M)[1].split("\n## ", 1)[0]
+    keys = set(re.findall(r"^\| `(\w+)` \|", part, re.M))
+    assert "budget" in keys
+    assert keys == rows | SHOWN_ONLY
+
+
 def test_every_key_of_the_configuration_is_in_the_page():
     wrong = []
     for part in re.split(r"^## ", run("cli/signalbox", "config", "reference"), flags=re.M)[1:]:
