@@ -5,16 +5,12 @@
  *
  * Nothing is stored before the key was tried and the new configuration was read without
  * an error; then the secrets go into the vault, and the file is replaced whole. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/add/adding.h"
 #include "cli/add/catalog.h"
+#include "cli/add/place.h"
 #include "cli/add/secrets.h"
 #include "cli/add/stanza.h"
 #include "cli/add/try.h"
@@ -28,7 +24,10 @@
 #include "lib/config/config.h"
 #include "lib/vault/vault.h"
 
-enum { ERROR_SIZE = 1200, CONFIG_MAX = 4 << 20 };
+/* The option of a connector whose calls name the address of its webhook. */
+#define ADDRESS_OPTION "status_callback"
+
+enum { ERROR_SIZE = 1200 };
 
 /* --- what is asked for --- */
 
@@ -46,14 +45,29 @@ static int check_options(const struct adding *a)
             return cli_fail(CLI_USAGE, "--options: %s has no option \"%s\"",
                             a->args->provider, name);
     }
+    return CLI_DONE;
+}
+
+/* All of those that are missing, with what each is. */
+static int check_required(const struct adding *a)
+{
+    const struct json *known = js_get(a->entry.manifest, "options");
+    struct buf names = BUF_NULL, help = BUF_NULL;
+
     for (size_t i = 0; i < js_count(known); i++) {
         const struct json *o = js_at(known, i);
-        name = js_text(o, "name", "");
-        if (js_bool(o, "required", false) && !js_get(a->options, name))
-            return cli_fail(CLI_USAGE, "--options '{\"%s\": ...}' is needed: %s", name,
-                            js_text(o, "help", ""));
+        const char *name = js_text(o, "name", "");
+        if (!js_bool(o, "required", false) || js_get(a->options, name))
+            continue;
+        buf_format(&names, "%s\"%s\": ...", names.len ? ", " : "", name);
+        buf_format(&help, "\n    %s: %s", name, js_text(o, "help", ""));
     }
-    return CLI_DONE;
+    int status = names.len ? cli_fail(CLI_USAGE, "--options '{%s}' is needed:%s",
+                                      buf_str(&names), buf_str(&help))
+                           : CLI_DONE;
+    buf_fini(&names);
+    buf_fini(&help);
+    return status;
 }
 
 static int read_options(struct adding *a)
@@ -64,7 +78,8 @@ static int read_options(struct adding *a)
     a->options = js_parse(text, strlen(text), why, sizeof(why));
     if (!js_is_object(a->options))
         return cli_fail(CLI_USAGE, "--options: expected a JSON object: %s", why);
-    return check_options(a);
+    int status = check_options(a);
+    return status ? status : check_required(a);
 }
 
 static int begin(struct adding *a)
@@ -127,12 +142,28 @@ static void show_webhook(const struct adding *a)
         fprintf(stderr, "    (set gateway.public_url to what the provider can reach)\n");
 }
 
+/* Where calls name the address that hears what becomes of them, it is the webhook's. */
+static void give_address(struct adding *a)
+{
+    const struct json *options = js_get(a->entry.manifest, "options");
+    _free_ char *address = config_webhook_url(a->cli->config, a->stanza.name);
+
+    for (size_t i = 0; i < js_count(options); i++)
+        if (strcmp(js_text(js_at(options, i), "name", ""), ADDRESS_OPTION) == 0 &&
+            !js_get(a->options, ADDRESS_OPTION))
+            js_set_text(a->options, ADDRESS_OPTION, address);
+}
+
 static int take_webhook(struct adding *a)
 {
     const char *value;
 
     if (!stanza_scheme(&a->stanza))
         return CLI_DONE;
+    if (a->why_no_webhook.len) {
+        fprintf(stderr, "Webhooks stay a comment: %s", buf_str(&a->why_no_webhook));
+        return CLI_DONE;
+    }
     show_webhook(a);
     int status =
         secrets_take_one(a, "webhook",
@@ -141,6 +172,8 @@ static int take_webhook(struct adding *a)
                          "webhooks stay a comment",
                          &value);
     a->stanza.has_webhook = value != NULL;
+    if (value)
+        give_address(a);
     return status;
 }
 
@@ -198,69 +231,40 @@ static int try_key(const struct adding *a)
 
 /* --- what is written --- */
 
-static bool read_file(const char *path, struct buf *text, struct stat *ret_about)
+static int write_all(const struct adding *a)
 {
-    FILE *file = fopen(path, "re");
-    size_t n = 0;
-
-    bool is_good = file && fstat(fileno(file), ret_about) == 0;
-    while (is_good && text->len < CONFIG_MAX &&
-           (n = fread(buf_reserve(text, 65536), 1, 65536, file)) > 0)
-        text->len += n;
-    is_good = is_good && !ferror(file) && text->len < CONFIG_MAX;
-    if (file)
-        (void)fclose(file); /* it was only read */
-    return is_good;
-}
-
-/* Whole or not at all, with the file's mode. */
-static bool replace_file(const char *path, mode_t mode, struct buf *text)
-{
-    _free_ char *beside = mem_format("%s.new", path);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool is_good = fd >= 0 && write(fd, text->bytes, text->len) == (ssize_t)text->len &&
-                   fchmod(fd, mode & 0777) == 0 && fsync(fd) == 0;
-
-    if (fd >= 0 && close(fd) != 0)
-        is_good = false;
-    if (is_good && rename(beside, path) == 0)
-        return true;
-    cli_fail(CLI_FAILED, "%s: %s", beside, strerror(errno));
-    if (fd >= 0)
-        (void)unlink(beside); /* it is ours, and of no use */
-    return false;
-}
-
-/* The configuration with the stanza in it is read before it is written. */
-static int write_all(struct adding *a)
-{
-    const char *path = a->cli->config_path;
-    struct buf before = BUF_NULL, after = BUF_NULL, stanza = BUF_NULL, errors = BUF_NULL;
-    struct stat about;
-    struct config *config = NULL;
+    struct buf text = BUF_NULL, why = BUF_NULL;
+    mode_t mode;
     int status = CLI_USAGE;
 
-    stanza_write(&a->stanza, &stanza);
-    if (!read_file(path, &before, &about))
-        cli_fail(CLI_USAGE, "%s cannot be read: %s", path, strerror(errno));
-    else if (!stanza_insert(buf_str(&before), buf_str(&stanza), &after))
-        cli_fail(CLI_USAGE,
-                 "%s: `integrations` is not a block of lines; put the stanza in by hand "
-                 "(add --print)",
-                 path);
-    else if (!(config =
-                   config_parse(path, (const char *)after.bytes, after.len, &errors)))
-        cli_fail(CLI_USAGE, "with the new stanza the configuration is wrong:\n%s",
-                 buf_str(&errors));
+    if (!place_stanza(a, &text, &mode, &why))
+        cli_fail(CLI_USAGE, "%s", buf_str(&why));
     else
         status = secrets_store(a);
-    if (status == CLI_DONE && !replace_file(path, about.st_mode, &after))
+    if (status == CLI_DONE && !place_replace(a->cli->config_path, mode, &text))
         status = CLI_FAILED;
-    config_free(config);
-    buf_fini(&before);
-    buf_fini(&after);
-    buf_fini(&stanza);
-    buf_fini(&errors);
+    buf_fini(&text);
+    buf_fini(&why);
+    return status;
+}
+
+/* What would be wrong is said before anything is asked for.  Where it is the webhook
+ * alone, that stays a comment. */
+static int check_place(struct adding *a)
+{
+    struct buf text = BUF_NULL;
+    mode_t mode;
+    int status = CLI_DONE;
+
+    if (!place_stanza(a, &text, &mode, &a->why_no_webhook))
+        status = cli_fail(CLI_USAGE, "%s(--name gives the integration another name)",
+                          buf_str(&a->why_no_webhook));
+    a->stanza.has_webhook = stanza_scheme(&a->stanza) != NULL;
+    buf_clear(&text);
+    if (!status && a->stanza.has_webhook)
+        (void)place_stanza(a, &text, &mode, &a->why_no_webhook); /* why is kept */
+    a->stanza.has_webhook = false;
+    buf_fini(&text);
     return status;
 }
 
@@ -316,7 +320,9 @@ static int add(struct adding *a)
     a->vault = secrets_vault(a, /* writable= */ false, error, sizeof(error));
     if (!a->vault)
         return cli_fail(CLI_USAGE, "%s", error);
-    int status = secrets_take(a);
+    int status = check_place(a);
+    if (!status)
+        status = secrets_take(a);
     if (!status)
         status = try_key(a);
     if (!status)
@@ -363,6 +369,7 @@ int cmd_add(struct cli *cli, int argc, char **argv)
     js_free(a.secrets);
     js_free(a.asked);
     js_free(a.left_out);
+    buf_fini(&a.why_no_webhook);
     interrupt_release();
     return status;
 }

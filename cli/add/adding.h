@@ -4,6 +4,7 @@
 #pragma once
 #include "cli/add/catalog.h"
 #include "cli/add/stanza.h"
+#include "lib/base/buf.h"
 
 struct cli;
 struct json;
@@ -21,8 +22,9 @@ struct adding {
     struct catalog_entry entry;
     struct stanza stanza;
     struct json *options;
-    struct json *secrets;  /* {"name": value}: for the call that tries them */
-    struct json *asked;    /* {"name in the vault": value}: what is to be stored */
-    struct json *left_out; /* as of the stanza */
-    struct vault *vault;   /* as it was at the start, to look into */
+    struct json *secrets;      /* {"name": value}: for the call that tries them */
+    struct json *asked;        /* {"name in the vault": value}: what is to be stored */
+    struct json *left_out;     /* as of the stanza */
+    struct buf why_no_webhook; /* with its lines the configuration would be wrong */
+    struct vault *vault;       /* as it was at the start, to look into */
 };

@@ -330,7 +330,8 @@ struct sb_option {
     enum sb_option_type type;
     const char *otherwise; /* the default, as text; NULL: none */
     bool required;
-    const char *help;
+    const char *help; /* of one named status_callback, `signalbox add` gives the public
+                         address of the integration's webhook as the value */
 };
 struct sb_secret {
     const char *name;   /* under `secrets:` of the integration */

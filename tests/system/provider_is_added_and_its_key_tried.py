@@ -119,3 +119,48 @@ def test_an_integration_of_the_same_name_or_a_file_of_another_form_is_left_alone
     (place.folder / "signalbox.yaml").write_text(flow)
     done = place.add("nominatim")
     assert done.returncode == 2 and (place.folder / "signalbox.yaml").read_text() == flow, done.stderr
+
+
+TWILIO = ("--options", '{"account_sid": "AC1", "from": "+15005550006"}', "--no-try")
+
+
+def test_what_the_configuration_would_not_take_is_said_before_a_secret_is_asked_for(place):
+    done = place("add", "http", "--base-url", "https://api.example.com")  # `http` is the name of a connector
+    assert done.returncode == 2 and "--name gives the integration another name" in done.stderr and "http_token" not in done.stderr, done.stderr
+    done = place("add", "twilio")
+    assert done.returncode == 2 and '"account_sid": ..., "from": ...' in done.stderr, done.stderr
+
+
+def test_a_webhook_that_needs_a_public_address_stays_a_comment_without_one(place):
+    done = place("add", "twilio", *TWILIO, secrets=["token"])
+    assert done.returncode == 0 and "Webhooks stay a comment" in done.stderr and "expected gateway.public_url" in done.stderr, done.stderr
+    text = (place.folder / "signalbox.yaml").read_text()
+    assert "#     - { path: twilio" in text and "status_callback" not in text
+
+
+def test_calls_are_given_the_address_of_the_webhook_that_hears_of_them(place):
+    path = place.folder / "signalbox.yaml"
+    path.write_text(path.read_text().replace("gateway: {", "gateway: { public_url: https://hooks.example.com,"))
+    done = place("add", "twilio", *TWILIO, secrets=["token"])
+    assert done.returncode == 0, done.stderr
+    assert 'status_callback: "https://hooks.example.com/webhooks/twilio"' in path.read_text()
+    assert "      - { path: twilio, scheme: twilio, secrets: [vault:twilio_auth_token] }" in path.read_text()
+
+
+def test_a_poll_has_a_schedule_and_one_that_must_be_told_what_to_ask_has_it_as_a_comment(place):
+    done = place("add", "http", "--name", "shop", "--base-url", "https://api.example.com", secrets=["", "", "", ""])
+    assert done.returncode == 0 and "Can be polled every 5m: http.poll" in done.stderr, done.stderr
+    assert "#     - { operation: poll, every: 5m, missed: once }" in (place.folder / "signalbox.yaml").read_text()
+    assert place.add("stripe", mode="test").returncode == 0
+    assert "\n      - { operation: events, every: 5m, missed: once }" in (place.folder / "signalbox.yaml").read_text()
+    assert place("config", "check").returncode == 0
+
+
+def test_add_keeps_no_other_from_the_vault_while_somebody_types(place):
+    asking = subprocess.Popen([harness.program("signalbox"), "add", "google", "--no-try"], cwd=place.folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "google_api_key" in asking.stderr.readline()
+    assert place("secret", "set", "other", secrets=["value"]).returncode == 0  # would wait for ever
+    assert place("secret", "set", "google_api_key", secrets=["of-somebody-else"]).returncode == 0
+    _, said = asking.communicate("AIza-mine\n", timeout=60)
+    assert asking.returncode == 1 and "meanwhile somebody has stored the secret google_api_key" in said
+    assert "google:" not in (place.folder / "signalbox.yaml").read_text()
