@@ -38,23 +38,77 @@ static bool path_stays(const char *path)
     return true;
 }
 
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+/* Undo percent-encoding, and + for a space, in place. False: a byte 0, or half a code. */
+static bool decode(char *text)
+{
+    char *to = text;
+
+    for (const char *at = text; *at; at++) {
+        if (*at != '%') {
+            *to++ = *at == '+' ? ' ' : *at;
+            continue;
+        }
+        int high = digit(at[1]), low = high < 0 ? -1 : digit(at[2]);
+        if (low < 0 || high + low == 0)
+            return false;
+        *to++ = (char)(high * 16 + low);
+        at += 2;
+    }
+    *to = 0;
+    return true;
+}
+
+/* "a=1&b=x%20y", changed by it. */
+static bool take_parameters(struct sb_request *request, char *text)
+{
+    char *rest = NULL;
+
+    for (char *one = strtok_r(text, "&", &rest); one; one = strtok_r(NULL, "&", &rest)) {
+        char *value = strchr(one, '=');
+        if (value)
+            *value++ = 0;
+        if (!decode(one) || (value && !decode(value)))
+            return false;
+        sb_query(request, one, value ? value : "");
+    }
+    return true;
+}
+
+static bool path_fails(struct sb_outcome *outcome)
+{
+    sb_fail(outcome,
+            "path must begin with / and have no space, # or \\, in at most %d bytes; "
+            "parameters go behind a ?, percent-encoded, or into query",
+            HTTP_PATH_MAX);
+    return false;
+}
+
 bool http_begin(struct sb_request *request, const char *method, const char *path,
                 struct sb_outcome *outcome)
 {
-    if (!path || *path != '/' || strlen(path) > HTTP_PATH_MAX || strpbrk(path, " ?#\\")) {
-        sb_fail(outcome,
-                "path must begin with / and have no space, ?, # or \\, in at most "
-                "%d bytes; parameters go into query",
-                HTTP_PATH_MAX);
-        return false;
-    }
-    if (!path_stays(path)) {
+    char text[HTTP_PATH_MAX + 1];
+
+    if (!path || *path != '/' || strlen(path) > HTTP_PATH_MAX || strpbrk(path, " #\\"))
+        return path_fails(outcome);
+    strcpy(text, path); /* it fits */
+    char *parameters = strchr(text, '?');
+    if (parameters)
+        *parameters++ = 0;
+    if (!path_stays(text)) {
         sb_fail(outcome,
                 "path has an empty part, \".\" or \"..\": it would leave base_url");
         return false;
     }
-    sb_call(request, method, path);
-    return true;
+    sb_call(request, method, text);
+    return !parameters || take_parameters(request, parameters) || path_fails(outcome);
 }
 
 /* --- who --- */

@@ -9,7 +9,8 @@
 enum { HTTP_PATH_MAX = 2000 /* bytes of a path */ };
 
 /* Method and path below base_url. A path begins with / and has no empty part, no "." and
- * no "..", no query: nothing that leaves base_url. False, with the outcome failed. */
+ * no "..": nothing that leaves base_url. Behind a ? come parameters, as in a URL. False,
+ * with the outcome failed. */
 bool http_begin(struct sb_request *request, const char *method, const char *path,
                 struct sb_outcome *outcome);
 /* The credential, as the option `auth` says. False, with the outcome failed. */
