@@ -18,7 +18,6 @@
 #include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +28,9 @@
 #include <microhttpd.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/hash.h"
-#include "lib/base/id.h"
 #include "lib/base/mem.h"
+#include "lib/http/crowd.h"
+#include "lib/http/request.h"
 #include "lib/http/strict.h"
 #include "lib/loop/loop.h"
 
@@ -48,58 +47,14 @@ enum {
         1 << 20, /* what a stream's reader may be behind, unless it is a
                     single piece; beyond it http_stream_write says false */
     STREAM_PIECE = 16 << 10,
-    ADDRESS_SLOTS = 8192,
     RESERVE_MAX = 64 << 10, /* what a declared length alone may make us reserve */
     THROW_AWAY_TIMES = 4,   /* body_max: read of a body that is too large, in all */
     RUNS_PER_TURN = 4,      /* of MHD_run before other sources get their turn */
 };
 
-struct queue;
-struct connection {
-    struct http_server *server;
-    struct MHD_Connection *mhd;
-    struct connection *previous, *next;
-    struct queue *queue; /* NULL: in none */
-    uint64_t deadline_us;
-    int fd;
-    unsigned address_slot; /* ADDRESS_SLOTS: not counted */
-    char address[INET6_ADDRSTRLEN + 8];
-};
-
 struct queue {
     struct connection *first, *last;
     uint64_t limit_us;
-};
-
-enum request_state {
-    REQUEST_READING,
-    REQUEST_OWNED,     /* with the owner */
-    REQUEST_STREAMING, /* head sent, the owner writes */
-    REQUEST_REPLIED,   /* the owner must not touch it any more */
-};
-
-struct http_request {
-    struct http_server *server;
-    struct connection *connection;
-    struct MHD_Connection *mhd;
-    struct http_request *previous, *next; /* all requests of the server */
-    enum request_state state;
-    bool is_seen; /* the access handler was called */
-    bool is_suspended;
-    bool is_waiting;   /* counted in server->waiting */
-    bool is_crowded;   /* no room for its body now: as if it were too large, but 503 */
-    bool is_too_large; /* a chunked body over the limit: the rest is thrown away */
-    bool is_ended, is_aborted; /* of a stream */
-    bool is_last;              /* of its connection */
-    const char *method, *path;
-    void *user;
-    unsigned tag;
-    uint64_t since_us; /* steady */
-    size_t counted;    /* bytes of it in the server's body_bytes */
-    struct buf body;   /* received; for a stream: to be sent */
-    size_t
-        thrown_away; /* of a body that is too large; of a stream's buffer: already sent */
-    char target[];
 };
 
 struct http_server {
@@ -115,9 +70,7 @@ struct http_server {
     unsigned connections, waiting, open_requests;
     bool is_stopping;
     bool is_run_due; /* the timer is set to now */
-    uint8_t address_seed[16];
-    uint16_t
-        addresses[ADDRESS_SLOTS]; /* connections; addresses of one slot share the limit */
+    struct crowd crowd;
 };
 
 /* --- deadlines --- */
@@ -210,48 +163,14 @@ static void resume(struct http_request *request)
 
 /* --- connections --- */
 
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)(const void *)address)
-                         ->sin_addr.s_addr) >>
-                   24 ==
-               127;
-    if (address->sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(
-            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-    return true;
-}
-
-/* The counter of an address: of an IPv6 one, of its /64. */
-static unsigned address_slot(const struct http_server *server,
-                             const struct sockaddr *address)
-{
-    if (is_loopback(address))
-        return ADDRESS_SLOTS;
-    uint8_t key[24] = {0};
-    memcpy(key, server->address_seed, 16);
-    if (address->sa_family == AF_INET)
-        memcpy(key + 16, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
-               4);
-    else
-        memcpy(key + 16, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
-               8);
-    return (unsigned)(hash64(key, sizeof(key)) % ADDRESS_SLOTS);
-}
-
 static enum MHD_Result on_accept(void *user, const struct sockaddr *address,
                                  socklen_t len)
 {
     (void)len;
     struct http_server *server = user;
-    unsigned slot = address_slot(server, address);
-    if (server->is_stopping)
-        return MHD_NO;
-    return slot == ADDRESS_SLOTS ||
-                   server->addresses[slot] < server->options.per_address_max
-               ? MHD_YES
-               : MHD_NO;
+    bool has_room = crowd_has_room(&server->crowd, crowd_slot(&server->crowd, address),
+                                   server->options.per_address_max);
+    return has_room && !server->is_stopping ? MHD_YES : MHD_NO;
 }
 
 static void connection_start(struct http_server *server, struct MHD_Connection *mhd,
@@ -268,9 +187,8 @@ static void connection_start(struct http_server *server, struct MHD_Connection *
     if (getnameinfo(address, len, c->address, sizeof(c->address), NULL, 0,
                     NI_NUMERICHOST) != 0)
         c->address[0] = 0;
-    c->address_slot = address_slot(server, address);
-    if (c->address_slot < ADDRESS_SLOTS)
-        server->addresses[c->address_slot]++;
+    c->slot = crowd_slot(&server->crowd, address);
+    crowd_enter(&server->crowd, c->slot);
     server->connections++;
     enter_queue(c, &server->reading);
     *ret_context = c;
@@ -286,8 +204,7 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
     }
     struct connection *c = *context;
     leave_queue(c);
-    if (c->address_slot < ADDRESS_SLOTS)
-        server->addresses[c->address_slot]--;
+    crowd_leave(&server->crowd, c->slot);
     server->connections--;
     free(c);
     *context = NULL;
@@ -565,131 +482,6 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *mhd, const c
     return MHD_YES;
 }
 
-const char *http_method(const struct http_request *request)
-{
-    return request->method;
-}
-
-const char *http_path(const struct http_request *request)
-{
-    return request->path;
-}
-
-const char *http_target(const struct http_request *request)
-{
-    return request->target;
-}
-
-const char *http_query(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const char *http_header(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
-}
-
-struct count {
-    const char *name;
-    unsigned n;
-};
-
-static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
-{
-    (void)kind;
-    (void)value;
-    struct count *count = user;
-    if (!strcasecmp(name, count->name))
-        count->n++;
-    return MHD_YES;
-}
-
-unsigned http_header_count(const struct http_request *request, const char *name)
-{
-    struct count count = {.name = name};
-    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, count_header, &count);
-    return count.n;
-}
-
-struct each {
-    http_header_fn fn;
-    void *user;
-};
-
-static enum MHD_Result each_header(void *user, enum MHD_ValueKind kind, const char *name,
-                                   const char *value)
-{
-    (void)kind;
-    struct each *each = user;
-    each->fn(each->user, name, value ? value : "");
-    return MHD_YES;
-}
-
-void http_each_header(const struct http_request *request, http_header_fn fn, void *user)
-{
-    struct each each = {fn, user};
-    MHD_get_connection_values(request->mhd, MHD_HEADER_KIND, each_header, &each);
-}
-
-struct each_query {
-    http_query_fn fn;
-    void *user;
-};
-
-static enum MHD_Result each_query(void *user, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
-{
-    (void)kind;
-    struct each_query *each = user;
-    each->fn(each->user, name, value);
-    return MHD_YES;
-}
-
-void http_each_query(const struct http_request *request, http_query_fn fn, void *user)
-{
-    struct each_query each = {fn, user};
-    MHD_get_connection_values(request->mhd, MHD_GET_ARGUMENT_KIND, each_query, &each);
-}
-
-const void *http_body(const struct http_request *request, size_t *ret_len)
-{
-    *ret_len = request->body.len;
-    return request->body.bytes ? (const void *)request->body.bytes : "";
-}
-
-const char *http_remote(const struct http_request *request)
-{
-    return request->connection->address;
-}
-
-void http_set_tag(struct http_request *request, unsigned tag)
-{
-    request->tag = tag;
-}
-
-unsigned http_tag(const struct http_request *request)
-{
-    return request->tag;
-}
-
-bool http_is_left(const struct http_request *request)
-{
-    struct pollfd connection = {.fd = request->connection->fd, .events = POLLRDHUP};
-    return poll(&connection, 1, 0) == 1 && connection.revents != 0;
-}
-
-void http_set_user(struct http_request *request, void *user)
-{
-    request->user = user;
-}
-
-void *http_user(const struct http_request *request)
-{
-    return request->user;
-}
-
 /* --- the server --- */
 
 static bool parse_address(const char *address, uint16_t port,
@@ -771,7 +563,7 @@ struct http_server *http_server_new(struct loop *loop,
     server->idle.limit_us = IDLE_US;
     server->reading.limit_us =
         options->read_timeout_us ? options->read_timeout_us : READ_DEFAULT_US;
-    id_random(server->address_seed, sizeof(server->address_seed));
+    crowd_init(&server->crowd);
     server->daemon = start_daemon(server, &address, is_six);
     if (!server->daemon) {
         snprintf(error, error_size, "cannot listen on %s:%u (%s)", options->address,
