@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lib/sdk/veil.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,10 @@ static void add(struct veil *veil, struct buf *spelling)
     }
     veil->spellings =
         mem_resize(veil->spellings, (veil->n + 1) * sizeof(*veil->spellings));
-    veil->spellings[veil->n++] = *spelling;
+    size_t at = veil->n++;
+    for (; at > 0 && veil->spellings[at - 1].len < spelling->len; at--)
+        veil->spellings[at] = veil->spellings[at - 1];
+    veil->spellings[at] = *spelling;
     *spelling = BUF_NULL;
 }
 
@@ -119,10 +123,11 @@ static size_t least(size_t len)
     return half < len ? half : len;
 }
 
-static void cover(const struct buf *spelling, char *text, size_t n)
+/* `is_whole`: only where all of it stands. */
+static void cover(const struct buf *spelling, bool is_whole, char *text, size_t n)
 {
     const char *secret = (const char *)spelling->bytes;
-    size_t first = least(spelling->len);
+    size_t first = is_whole ? spelling->len : least(spelling->len);
     char *at = text, *end = text + n;
 
     while ((at = memmem(at, (size_t)(end - at), secret, first))) {
@@ -136,10 +141,14 @@ static void cover(const struct buf *spelling, char *text, size_t n)
     }
 }
 
+/* Longest first, as one may be a part of another; and first what stands there whole: of
+ * two secrets that begin alike (keys of one account) the beginning of one would be
+ * covered, and the end of the other left. */
 void veil_cover(const struct veil *veil, char *text, size_t n)
 {
-    for (size_t i = 0; n && i < veil->n; i++)
-        cover(&veil->spellings[i], text, n);
+    for (int is_part = 0; n && is_part < 2; is_part++)
+        for (size_t i = 0; i < veil->n; i++)
+            cover(&veil->spellings[i], !is_part, text, n);
 }
 
 static size_t held(const struct buf *spelling, const char *text, size_t n)

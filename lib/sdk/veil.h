@@ -18,7 +18,7 @@ enum {
 };
 
 struct veil {
-    struct buf *spellings;
+    struct buf *spellings; /* longest first */
     size_t n;
 };
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 HALF, OWN = 9, 12  # bytes
 LARGEST = 1 << 30  # of a mapping: larger ones are address space and not memory
+SMALL = 32 << 20  # of outputs and files, without their zeros
 AROUND = 2000  # bytes before and behind a marker in which the own part of its secret stands, in whatever spelling
 
 
@@ -46,7 +47,7 @@ class Canaries:
         self.marker = random_text(2 * HALF)
         self.own, self.values, self.others = {}, {}, {}
         self.marks = spellings(self.marker[:HALF].encode()) | spellings(self.marker[HALF:].encode())
-        self.own_marks, self.other_marks = {}, {}
+        self.own_marks, self.other_marks, self.ends = {}, {}, {}
 
     def make(self, name, form="sk_test_{}"):
         """`{}` is the secret; with whsec_ in front it is base64, as in Standard Webhooks."""
@@ -55,6 +56,7 @@ class Canaries:
         text = base64.b64encode(raw).decode() if form.startswith("whsec_") else raw.decode()
         self.values[name] = form.format(text)
         self.own_marks[name] = spellings(own.encode())
+        self.ends[name] = {own[-HALF:].encode(), *base64_inside(own[-HALF:].encode()), own[-HALF:].encode().hex().encode()}
         return self.values[name]
 
     def add(self, name, value):
@@ -63,12 +65,15 @@ class Canaries:
 
     def hits(self, where, content, owned=()):
         """What of them stands in it, but those that are owned there."""
+        content = b"\n".join(without_zeros(content))
         found = [f"{where}: {name}, as {mark[:8]}..." for name, marks in self.other_marks.items() if name not in owned for mark in marks if mark in content]
         windows = [content[max(0, at - AROUND):at + AROUND] for mark in self.marks for at in places(content, mark)]
         if windows and not owned:
             found.append(f"{where}: a marker, {windows[0][AROUND - 20:AROUND + 20]!r}")
         near = b"\n".join(windows)
-        found += [f"{where}: {name}" for name, marks in self.own_marks.items() if windows and name not in owned and any(mark in near for mark in marks)]
+        if not owned and len(content) < SMALL:  # also what is left of one whose marker was covered
+            found += [f"{where}: the end of {name}" for name, parts in self.ends.items() if any(part in content for part in parts)]
+        found += [f"{where}: {name}, at {near[max(0, places_of(near, marks) - 100):][:200]!r}" for name, marks in self.own_marks.items() if windows and name not in owned and any(mark in near for mark in marks)]
         return found
 
     def in_files(self, directory, but=()):
@@ -84,6 +89,20 @@ class Canaries:
             with contextlib.suppress(OSError):
                 found += [f"a descriptor of {name}: {fd.readlink()}"] if "memfd:secrets" in str(fd.readlink()) else []
         return found + [hit for where, content in memory(proc) for hit in self.hits(f"memory of {name} ({where})", content, owned)]
+
+
+def without_zeros(content, step=1 << 14):
+    """The parts of it that are not long runs of zeros: most of a log that was written ahead, and of a stack."""
+    zeros, first = bytes(step), 0
+    for at in range(0, len(content) + step, step):
+        if at >= len(content) or content[at:at + step] == zeros[:len(content) - at]:
+            if first < at:
+                yield content[first:at]
+            first = at + step
+
+
+def places_of(content, marks):
+    return min(at for at in (content.find(mark) for mark in marks) if at >= 0)
 
 
 def places(content, mark):

@@ -7,16 +7,19 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import harness
 import mailserver
+import pytest
 from canary import Canaries
 from canary import spellings as canary_spellings
 from mails_and_messages_go_out_once import REFUSED, SENDS
@@ -296,6 +299,24 @@ class Watch(threading.Thread):
                         self.found += self.canaries.hits(f"a process {both[:60]}", both)
 
 
+def what_was_rotated_is_gone(world):
+    """Once the old version is dropped nobody has it any more, not even who hands them out."""
+    old = "header_token"
+    marks = world.canaries.own_marks[old]
+    assert world.tell("secret", "rotate", old, "--keep-old", "1h", input=world.canaries.make(old, FORMS[old])).returncode == 0
+    assert world.tell("secret", "remove", old, "--old").returncode == 0
+    assert world.tell("reload").returncode == 0
+    harness.wait_for("all are there again with the new one", world.all_joined, 60)
+    world.canaries.own_marks["the one before"] = marks
+
+    def left():
+        had = [pid for pid in world.processes() if old in world.owned(pid)]
+        return [hit for pid in had for hit in world.canaries.in_process(pid, world.owned(pid)) if "the one before" in hit]
+    with contextlib.suppress(AssertionError):
+        harness.wait_for("those that ended are gone", lambda: not left(), 20, 1)
+    return left()
+
+
 def test_every_secret_is_with_its_owners_alone(tmp_path):
     """All connectors, both branches, providers that say back what they were sent, webhooks right and forged; then everything that anybody was told or has."""
     with World(tmp_path) as world:
@@ -318,6 +339,7 @@ def test_every_secret_is_with_its_owners_alone(tmp_path):
             found += world.canaries.in_process(pid, owned)
         has = {name for name in FORMS if name in "\n".join(world.canaries.in_process(world.up.pid))}
         assert has == set(FORMS), "the search finds them where they are to be"
+        found += what_was_rotated_is_gone(world)
     found += world.canaries.in_files(tmp_path, world.holders)
     assert not found, "\n".join(found)
 
@@ -340,14 +362,52 @@ def test_the_search_finds_what_is_hidden(tmp_path):
     holder.communicate()
 
 
-def test_processes_with_secrets_cannot_be_looked_into(system):
+NOBODY = 65534
+LOOK = """import os, sys
+for name in ("environ", "mem", "maps", "fd"):
+    try:
+        os.listdir(f"/proc/{sys.argv[1]}/fd") if name == "fd" else open(f"/proc/{sys.argv[1]}/{name}", "rb").close()
+        print("open", name)
+    except PermissionError:
+        print("closed", name)
+"""
+
+
+def as_nobody():
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+def test_processes_with_secrets_cannot_be_looked_into_by_their_own_user(system):
+    """Their user's other programs can neither read them nor attach to them; nor do they leave a core."""
     for name, pid in system.pids().items():
         with open(f"/proc/{pid}/limits") as limits:
             core = next(line for line in limits if line.startswith("Max core file size"))
         assert core.split()[4] == "0", name
-        if name in ("gateway", "payment", "broker"):
-            owner = Path(f"/proc/{pid}/environ").stat().st_uid
-            assert owner == 0, name  # not dumpable: the kernel gives its files to root
+    if os.geteuid():
+        pytest.skip("only root can be somebody else")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        for name in ("signalbox", "signalbox-sandbox"):
+            shutil.copy(harness.program(name), home / name)
+        (home / "signalbox.yaml").write_text("data: ./data\n")
+        shutil.chown(home, NOBODY)
+        started = {"closed": [subprocess.Popen([home / "signalbox-sandbox", "--port", "0"], stdout=subprocess.PIPE, cwd=home, preexec_fn=as_nobody),
+                              subprocess.Popen([home / "signalbox", "secret", "set", "hook"], stdin=subprocess.PIPE, cwd=home, preexec_fn=as_nobody)],
+                   "open": [subprocess.Popen(["/usr/bin/cat"], stdin=subprocess.PIPE, preexec_fn=as_nobody)]}
+        try:
+            started["closed"][0].stdout.readline()  # it serves
+            harness.wait_for("it asks for the secret", lambda: (home / "data/vault.lock").exists())
+            for state, processes in started.items():
+                for process in processes:
+                    told = subprocess.run([sys.executable, "-I", "-c", LOOK, str(process.pid)], preexec_fn=as_nobody, capture_output=True, text=True)
+                    assert told.stdout.split("\n")[:4] == [f"{state} {name}" for name in ("environ", "mem", "maps", "fd")], (process.args, told)
+        finally:
+            for process in sum(started.values(), []):
+                process.kill()
+                process.communicate()
 
 
 def test_a_process_that_aborts_leaves_no_core_with_them(tmp_path):

@@ -55,6 +55,22 @@ static void what_is_covered_keeps_its_length_and_its_surroundings(void **state)
     }
 }
 
+static void secrets_that_begin_alike_are_covered_to_their_ends(void **state)
+{
+    static const char *const secrets[] = {
+        "sk_live_51AbCdEfGhIjKl_one", "sk_live_51AbCdEfGhIjKl_another", "sk_live", NULL};
+    struct veil veil = {0};
+    char text[] = "sk_live_51AbCdEfGhIjKl_another, sk_live_51AbCdEfGhIjKl_one";
+
+    (void)state;
+    for (size_t i = 0; secrets[i]; i++)
+        veil_add(&veil, secrets[i]);
+    veil_cover(&veil, text, strlen(text));
+    assert_string_equal(text,
+                        "******************************, **************************");
+    veil_fini(&veil);
+}
+
 /* Does it say anything of the bytes? Six in a row would be. */
 static bool shows(const char *text, const char *spelling)
 {
@@ -153,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_covered_keeps_its_length_and_its_surroundings),
+        cmocka_unit_test(secrets_that_begin_alike_are_covered_to_their_ends),
         cmocka_unit_test(base64_is_covered_wherever_in_it_the_secret_stands),
         cmocka_unit_test(escapes_of_json_and_urls_are_covered),
         cmocka_unit_test(what_was_cut_in_an_escape_stays_json),
