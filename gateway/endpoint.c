@@ -18,6 +18,20 @@
 #include "lib/service/service.h"
 #include "proto/control.h"
 
+/* A secret that is of no use shuts this endpoint when it has no other, and no other
+ * endpoint. */
+static void read_key(struct endpoint *e, size_t i, const char *secret)
+{
+    if (scheme_key_init(&e->keys[i], e->scheme, secret))
+        e->is_shut = false;
+    else
+        log_say(WEBHOOK_SECRET_UNFIT,
+                "endpoint=%s integration=%s: secret %zu of %zu is none of scheme %s; "
+                "expected %s",
+                e->path, e->integration_name, i + 1, e->n_keys, e->scheme->name,
+                scheme_key_form(e->scheme));
+}
+
 static int load_keys(struct endpoint *e, const struct secrets *secrets, char *error,
                      size_t error_size)
 {
@@ -34,13 +48,9 @@ static int load_keys(struct endpoint *e, const struct secrets *secrets, char *er
     e->used = mem_array(e->n_keys, sizeof(*e->used));
     e->origins = secrets_origins(secrets, name);
     e->use = mem_format("webhook.%s", e->path);
+    e->is_shut = true;
     for (size_t i = 0; i < e->n_keys; i++)
-        if (!scheme_key_init(&e->keys[i], e->scheme, all[i])) {
-            snprintf(error, error_size,
-                     "secret %zu of the webhook %s of %s is not one of scheme %s", i + 1,
-                     e->path, e->integration_name, e->scheme->name);
-            return -1;
-        }
+        read_key(e, i, all[i]);
     return 0;
 }
 

@@ -30,8 +30,9 @@ struct endpoint {
     uint32_t integration;
     const struct scheme *scheme;
     struct scheme_key *keys;
-    size_t n_keys;
-    struct used_mark *used;     /* of each key: when it was said to have matched */
+    size_t n_keys;          /* some may be without bytes: those secrets are of no use */
+    bool is_shut;           /* all are: what comes is told to come again */
+    struct used_mark *used; /* of each key: when it was said to have matched */
     const char *const *origins; /* of each key, the secrets' */
     char *use;                  /* "webhook.PATH" */
     uint64_t tolerance_s;

@@ -61,6 +61,7 @@ struct gateway {
     struct subscriptions *subscriptions;
     struct loop_timer *refusal_timer;
     bool refusal_timer_runs;
+    uint32_t unknown_told, unknown_untold; /* requests of this minute to no endpoint */
     char *log_dir;
     struct ledger *ledger; /* opened when first asked, the log may not be there yet */
     uint64_t full_us; /* steady time of the last refusal because the log or the broker is

@@ -3,6 +3,7 @@
 #include "gateway/refusal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/endpoint.h"
@@ -11,6 +12,8 @@
 #include "lib/base/buf.h"
 #include "lib/base/id.h"
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
 #include "lib/loop/loop.h"
 #include "proto/attrs.h"
 #include "proto/record.h"
@@ -76,12 +79,63 @@ void refusal_tell_rest(struct gateway *gateway)
         tell_rest(gateway, &gateway->endpoints[i]);
 }
 
+/* --- to no endpoint --- */
+
+/* The endpoint whose path may have been meant; NULL when none is like it. */
+static const char *meant_path(const struct gateway *gateway, const char *path)
+{
+    const char **all = mem_array(gateway->n_endpoints + 1, sizeof(*all));
+    for (size_t i = 0; i < gateway->n_endpoints; i++)
+        all[i] = gateway->endpoints[i].path;
+    const char *nearest = text_nearest(path, all);
+    free(all);
+    return nearest;
+}
+
+/* What came is written down when it is short and of the letters that paths have. */
+static bool is_showable(const char *path, size_t n)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+    return n <= UNKNOWN_PATH_MAX && strspn(path, letters) >= n;
+}
+
+static void tell_unknown(const struct gateway *gateway, const char *target,
+                         const char *from)
+{
+    size_t n = strcspn(target, "?");
+    if (!is_showable(target, n)) {
+        log_say(WEBHOOK_UNKNOWN,
+                "from=%s: no endpoint has the address that was asked for", from);
+        return;
+    }
+    _free_ char *name = mem_copy(target, n);
+    for (size_t last = n; last > 0 && name[last - 1] == '/';)
+        name[--last] = 0;
+    const char *slash = strrchr(name, '/');
+    const char *meant = meant_path(gateway, slash ? slash + 1 : name);
+    log_say(WEBHOOK_UNKNOWN, "path=%.*s from=%s: no endpoint has this address; %s%s",
+            (int)n, target, from,
+            meant ? "there is /webhooks/" : "see `signalbox webhooks`",
+            meant ? meant : "");
+}
+
+static void tell_unknown_rest(struct gateway *gateway)
+{
+    if (gateway->unknown_untold)
+        log_say(WEBHOOK_UNKNOWN, "%u more in the last minute", gateway->unknown_untold);
+    gateway->unknown_told = gateway->unknown_untold = 0;
+}
+
+/* --- the minute --- */
+
 /* The minute of all endpoints is one: it begins with the first refusal after a quiet one.
  */
 static void on_minute(void *user)
 {
     struct gateway *gateway = user;
     refusal_tell_rest(gateway);
+    tell_unknown_rest(gateway);
     for (size_t i = 0; i < gateway->n_endpoints; i++)
         memset(gateway->endpoints[i].refusals, 0, sizeof(gateway->endpoints[i].refusals));
     gateway->refusal_timer_runs = false;
@@ -110,6 +164,17 @@ void refusal_note(struct gateway *gateway, struct endpoint *e, const char *from,
     }
     r->untold++;
     snprintf(r->why, sizeof(r->why), "%s", why);
+}
+
+void refusal_unknown(struct gateway *gateway, const char *target, const char *from)
+{
+    start_minute(gateway);
+    if (gateway->unknown_told < UNKNOWN_TOLD) {
+        gateway->unknown_told++;
+        tell_unknown(gateway, target, from);
+    } else {
+        gateway->unknown_untold++;
+    }
 }
 
 void refusal_close(struct gateway *gateway)

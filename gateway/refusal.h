@@ -12,7 +12,13 @@
 struct endpoint;
 struct gateway;
 
-enum { REFUSALS_TOLD = 60, REFUSAL_WINDOW_US = 60 * 1000 * 1000, REFUSAL_WHY_SIZE = 256 };
+enum { UNKNOWN_PATH_MAX = 80 };
+enum {
+    REFUSALS_TOLD = 60,
+    UNKNOWN_TOLD = 6,
+    REFUSAL_WINDOW_US = 60 * 1000 * 1000,
+    REFUSAL_WHY_SIZE = 256
+};
 
 /* What kind it is of; each has a bound of its own. */
 enum refusal {
@@ -28,5 +34,9 @@ void refusal_note(struct gateway *gateway, struct endpoint *endpoint, const char
 /* Tell now what was only counted, before a stop: it is then on its way into the log
  * (hold_count). The minute goes on. */
 void refusal_tell_rest(struct gateway *gateway);
+/* Note a request to an address of webhooks that nobody has; `target` as it came. The
+ * first UNKNOWN_TOLD of a minute are a line each, in no case a fact: anybody may send
+ * them. */
+void refusal_unknown(struct gateway *gateway, const char *target, const char *from);
 /* No further minute. */
 void refusal_close(struct gateway *gateway);

@@ -19,6 +19,7 @@
 #include "gateway/problem.h"
 #include "gateway/query.h"
 #include "gateway/redrive.h"
+#include "gateway/refusal.h"
 #include "gateway/stream.h"
 #include "gateway/webhook.h"
 #include "lib/base/mem.h"
@@ -296,8 +297,11 @@ void route_request(struct gateway *gateway, struct http_request *request)
             route->handle(gateway, request, (const char *const[]){params[0], params[1]});
         return;
     }
-    if (allowed[0])
+    if (allowed[0]) {
         problem_reply_method(request, allowed);
-    else
-        problem_reply(request, ERR_not_found, NULL, 0);
+        return;
+    }
+    if (!strncmp(target, "/webhook", 8)) /* what a provider's page was given wrongly */
+        refusal_unknown(gateway, target, http_remote(request));
+    problem_reply(request, ERR_not_found, NULL, 0);
 }

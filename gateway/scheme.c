@@ -71,13 +71,13 @@ static enum scheme_result check_certificate(const struct verification *v)
 static enum scheme_result read_request(struct verification *v)
 {
     if (v->scheme->in_body && !scheme_body_read(&v->body, v->scheme, &v->input))
-        return SCHEME_MALFORMED;
+        return SCHEME_BODY;
     enum scheme_result result = scheme_header_read(v->scheme, &v->input, &v->given);
     if (result == SCHEME_OK)
         result = check_certificate(v);
     if (result == SCHEME_OK &&
         !scheme_signed_init(&v->is_signed, v->scheme, &v->input, &v->given, &v->body))
-        result = SCHEME_MALFORMED;
+        result = SCHEME_BODY;
     return result;
 }
 

@@ -125,6 +125,7 @@ enum scheme_result {
     SCHEME_NO_HEADER,   /* a header is missing */
     SCHEME_REPEATED,    /* a header came twice */
     SCHEME_MALFORMED,   /* a header is not of the row's syntax, or over its bounds */
+    SCHEME_BODY,        /* the body is none that this row could sign */
     SCHEME_FOREIGN,     /* the certificate it names is not at the provider's address */
     SCHEME_CERTIFICATE, /* that certificate is not to be had */
     SCHEME_MISMATCH,    /* no signature matches any key */

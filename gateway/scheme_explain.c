@@ -52,6 +52,14 @@ static void say_malformed(const struct facts *f)
         f->scheme->name, f->body_len);
 }
 
+static void say_body(const struct facts *f)
+{
+    snprintf(f->text, f->size,
+             "the body is none that scheme %s signs; %zu bytes: another provider's "
+             "address, another scheme, or a proxy changed it or its Content-Type",
+             f->scheme->name, f->body_len);
+}
+
 static void say_foreign(const struct facts *f)
 {
     snprintf(f->text, f->size,
@@ -112,10 +120,15 @@ void scheme_explain(const struct scheme *scheme, const struct scheme_verdict *ve
                     size_t n_keys, size_t body_len, char *ret_text, size_t size)
 {
     static void (*const say[])(const struct facts *f) = {
-        [SCHEME_OK] = say_verified,       [SCHEME_NO_HEADER] = say_missing,
-        [SCHEME_REPEATED] = say_repeated, [SCHEME_MALFORMED] = say_malformed,
-        [SCHEME_FOREIGN] = say_foreign,   [SCHEME_CERTIFICATE] = say_no_certificate,
-        [SCHEME_MISMATCH] = say_mismatch, [SCHEME_STALE] = say_off,
+        [SCHEME_OK] = say_verified,
+        [SCHEME_NO_HEADER] = say_missing,
+        [SCHEME_REPEATED] = say_repeated,
+        [SCHEME_MALFORMED] = say_malformed,
+        [SCHEME_BODY] = say_body,
+        [SCHEME_FOREIGN] = say_foreign,
+        [SCHEME_CERTIFICATE] = say_no_certificate,
+        [SCHEME_MISMATCH] = say_mismatch,
+        [SCHEME_STALE] = say_off,
         [SCHEME_FUTURE] = say_off,
     };
     const struct facts facts = {scheme, verdict, n_keys, body_len, ret_text, size};

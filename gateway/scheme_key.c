@@ -85,6 +85,20 @@ bool scheme_key_init(struct scheme_key *key, const struct scheme *scheme,
     return good;
 }
 
+const char *scheme_key_form(const struct scheme *scheme)
+{
+    static const char *const words[] = {
+        [KEY_TEXT] = "a text",
+        [KEY_WHSEC_BASE64] = "whsec_ and base64",
+        [KEY_WHSEC_OR_TEXT] = "whsec_ and base64, or a text without that beginning",
+        [KEY_P256] = "a public key of P-256 in base64, without the lines BEGIN and END",
+        [KEY_HEX] = "hexadecimal digits",
+        [KEY_BASE64] = "base64",
+    };
+    return scheme->public_label ? "whsec_ and base64, or whpk_ and a public key"
+                                : words[scheme->key];
+}
+
 void scheme_key_fini(struct scheme_key *key)
 {
     crypto_wipe(key->bytes, key->len);

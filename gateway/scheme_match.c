@@ -165,8 +165,8 @@ static bool (*const algorithms[])(const struct question *q) = {
 
 static bool is_key_of(const struct scheme_key *key, const char *topic)
 {
-    return !topic ||
-           (strlen(topic) == key->len && memcmp(topic, key->bytes, key->len) == 0);
+    return key->bytes && (!topic || (strlen(topic) == key->len &&
+                                     memcmp(topic, key->bytes, key->len) == 0));
 }
 
 static bool fits(const struct scheme_signed *s, const struct scheme_key *key,

@@ -35,6 +35,8 @@
 #include "proto/attrs.h"
 #include "proto/record.h"
 
+enum { SHUT_RETRY_MS = 60000 };
+
 /* A request between verification and commit. */
 struct arrival {
     struct pending pending;
@@ -322,8 +324,8 @@ static void commit(struct arrival *arrival, const struct content *content, bool 
         }
         refusal_note(
             arrival->gateway, arrival->endpoint, http_remote(request),
-            detail ? "verified, but no event: not of the scheme's form, or no id or type "
-                     "in it"
+            detail ? "verified, but no event: neither JSON nor a form, or nothing stands "
+                     "where its scheme has id and type: see the guide to webhooks"
                    : "verified, but its events are too large to be stored together",
             REFUSAL_NO_EVENT);
     } else if (!hold_add(arrival->gateway->hold, arrival->records.bytes,
@@ -385,11 +387,24 @@ void webhook_handle(struct gateway *gateway, struct http_request *request,
 {
     struct endpoint *e = endpoint_find(gateway, params[0]);
     const char *coding = http_header(request, "Content-Encoding");
-    if (!e)
+    if (!e) {
+        refusal_unknown(gateway, http_target(request), http_remote(request));
         problem_reply(request, ERR_not_found, NULL, 0);
-    else if (coding && strcasecmp(coding, "identity") != 0)
+    } else if (e->is_shut) {
+        refusal_note(gateway, e, http_remote(request),
+                     "no secret of this endpoint is of its scheme's form: see "
+                     "WEBHOOK_SECRET_UNFIT at the start; the provider was told to come "
+                     "again",
+                     REFUSAL_UNVERIFIED);
+        problem_reply(request, ERR_unavailable, NULL, SHUT_RETRY_MS);
+    } else if (coding && strcasecmp(coding, "identity") != 0) {
+        refusal_note(gateway, e, http_remote(request),
+                     "its body is compressed (Content-Encoding), which providers do not "
+                     "do: a proxy in front did",
+                     REFUSAL_UNVERIFIED);
         problem_reply(request, ERR_unsupported_media, "compressed bodies are not taken",
                       0);
-    else
+    } else {
         handle(gateway, e, request, /* may_wait= */ true);
+    }
 }

@@ -114,6 +114,25 @@ static void a_stop_tells_what_was_counted_and_the_bound_stays(void **state)
     box_close(&box);
 }
 
+static void a_request_to_no_endpoint_is_a_line_at_most_and_never_a_fact(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"/webhooks/tow", "/webhooks/one/?a=b",
+                                          "/webhook", "/webhooks/\x1b[2J", "/webhooks/",
+                                          "/webhooks/%2e%2e"};
+    struct box box;
+    box_open(&box);
+    for (unsigned i = 0; i < UNKNOWN_TOLD + 100; i++)
+        refusal_unknown(&box.gateway, targets[i % 6], "192.0.2.1");
+    assert_int_equal(box.gateway.unknown_told, UNKNOWN_TOLD);
+    assert_int_equal(box.gateway.unknown_untold, 100);
+    assert_int_equal(hold_count(box.gateway.hold), 0);
+    loop_advance(box.gateway.loop, REFUSAL_WINDOW_US);
+    assert_int_equal(box.gateway.unknown_told + box.gateway.unknown_untold, 0);
+    assert_int_equal(hold_count(box.gateway.hold), 0);
+    box_close(&box);
+}
+
 static void a_quiet_minute_says_nothing(void **state)
 {
     (void)state;
@@ -150,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flood_is_told_up_to_a_bound_and_then_as_one),
         cmocka_unit_test(a_stop_tells_what_was_counted_and_the_bound_stays),
+        cmocka_unit_test(a_request_to_no_endpoint_is_a_line_at_most_and_never_a_fact),
         cmocka_unit_test(a_quiet_minute_says_nothing),
         cmocka_unit_test(what_is_to_come_again_is_no_fact_and_counted_apart),
     };

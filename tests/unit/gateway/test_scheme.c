@@ -355,6 +355,25 @@ static void explained(const char *row, const struct scheme_verdict *v, const cha
     assert_string_equal(why, words);
 }
 
+/* What is left of a secret that was none: it must not count as the empty key. */
+static void a_key_without_bytes_fits_nothing(void **state)
+{
+    (void)state;
+    uint8_t mac[CRYPTO_SHA256_SIZE];
+    struct buf header = {0};
+    struct crypto_part parts[] = {{"1750000000.", 11}, {BODY, strlen(BODY)}};
+    crypto_hmac_sha256("", 0, parts, 2, mac);
+    buf_text(&header, "t=1750000000,v1=");
+    text_hex(mac, sizeof(mac), &header);
+    const struct scheme_key none[2] = {0};
+    struct scheme_input input = {
+        .signature = buf_str(&header), .body = BODY, .body_len = strlen(BODY)};
+    struct scheme_verdict verdict;
+    scheme_verify(scheme_find("stripe"), none, 2, 0, NOW, &input, &verdict);
+    assert_int_equal(verdict.result, SCHEME_MISMATCH);
+    buf_fini(&header);
+}
+
 static void operator_is_told_what_is_known_and_what_to_do(void **state)
 {
     (void)state;
@@ -411,6 +430,10 @@ static void operator_is_told_what_is_known_and_what_to_do(void **state)
          "the signature is not of the form of scheme github; 812 bytes: another "
          "provider's address, another scheme, or forged",
          {.result = SCHEME_MALFORMED, .key = -1}},
+        {"twilio",
+         "the body is none that scheme twilio signs; 812 bytes: another provider's "
+         "address, another scheme, or a proxy changed it or its Content-Type",
+         {.result = SCHEME_BODY, .key = -1}},
         {"slack",
          "a header of the signature came twice; 812 bytes: a proxy added one, or forged",
          {.result = SCHEME_REPEATED, .key = -1}},
@@ -484,6 +507,7 @@ int main(void)
         cmocka_unit_test(other_hmac_schemes_are_only_rows),
         cmocka_unit_test(rows_sign_the_body_and_have_the_configurations_names),
         cmocka_unit_test(empty_secret_is_no_key),
+        cmocka_unit_test(a_key_without_bytes_fits_nothing),
         cmocka_unit_test(operator_is_told_what_is_known_and_what_to_do),
         cmocka_unit_test(what_the_operator_is_told_is_never_secret_and_never_cut),
         cmocka_unit_test(a_missing_header_is_named),
