@@ -229,8 +229,10 @@ static char *make_secrets(const struct subject *subject,
         else if (!reference && !start->needs_secrets)
             js_set_text(all, name, made_up);
         else if (!reference && !js_bool(js_at(declared, i), "optional", false))
-            snprintf(why, sizeof(why), "it is needed: %s",
-                     js_text(js_at(declared, i), "what", "no more is said"));
+            snprintf(why, sizeof(why),
+                     "it is needed (\"secrets\": {\"%s\": \"file:PATH\"} in the event's "
+                     "file): %s",
+                     name, js_text(js_at(declared, i), "what", "no more is said"));
         if (*why)
             snprintf(error, error_size, "the secret `%s`: %s", name, why);
     }

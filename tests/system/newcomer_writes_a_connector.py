@@ -104,7 +104,7 @@ def test_one_event_is_tried_against_the_service(made, service, tmp_path, name, s
 
 def test_a_secret_that_is_needed_is_asked_for(made):
     done = run("signalbox", "connector", "run", "build/signalbox-weather", "--once", "event.json", cwd=made, check=False)
-    assert done.returncode == 1 and "the secret `api_key`: it is needed" in done.stderr
+    assert done.returncode == 1 and 'the secret `api_key`: it is needed ("secrets": {"api_key": "file:PATH"}' in done.stderr
 
 
 def test_a_connector_in_python_is_made_and_conforms(tmp_path, service):
@@ -245,18 +245,32 @@ def test_our_own_conform(tmp_path, name):
     assert "it conforms" in done.stdout
 
 
-def test_a_connector_that_was_started_by_itself_is_checked_at_an_address(tmp_path):
-    address = f"ipc://{tmp_path}/kit.sock"
+def started_by_hand(way, made, folder):
+    """(address, words, name of an operation) of a connector that its author starts beside the kit."""
+    if way == "wire":
+        address = f"ipc://{folder}/kit.sock"
+        return address, ["/usr/bin/python3", harness.ROOT / "docs/examples/wire_connector.py", "--bus", address, "--integration", "words"], "count"
+    run("signalbox", "connector", "new", "tide", "--lang", "python", cwd=folder)
+    (folder / "run").mkdir()
+    stanza = {"c": f"weather\n    base_url: http://127.0.0.1:9\n    allow_private_network: true",
+              "exec": f"tide\n    command: [/usr/bin/python3, {folder}/tide/tide.py]\n    options: {{ base_url: http://127.0.0.1:9 }}"}[way]
+    (folder / "signalbox.yaml").write_text(f"data: ./data\nrun: ./run\nintegrations:\n  mine:\n    connector: {stanza}\n")
+    program = made / "build/signalbox-weather" if way == "c" else PREFIX / "bin/signalbox-exec"
+    return f"ipc://{folder}/run/bus.sock", [program, "-c", folder / "signalbox.yaml", "--integration", "mine"], "create"
+
+
+@pytest.mark.parametrize("way", ["c", "exec", "wire"])
+def test_a_connector_that_was_started_by_hand_is_checked_at_an_address(way, made, tmp_path):
+    address, words, operation = started_by_hand(way, made, tmp_path)
     kit = subprocess.Popen(["signalbox", "connector", "check", address, "--json"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    connector = subprocess.Popen(["/usr/bin/python3", harness.ROOT / "docs/examples/wire_connector.py", "--bus", address, "--integration", "words"],
-                                 stderr=subprocess.PIPE, text=True)
+    connector = harness.start(words, None if way == "wire" else {"bus": "a-key", "api_key": "a-key-of-the-author"}, tmp_path / "connector.err", cwd=tmp_path)
     try:
         out, err = kit.communicate(timeout=120)
         results = scenarios(out)
-        assert kit.returncode == 0, (out, err)
-        assert ("ok", "count", "its succeeded branch: one outcome") in results
+        assert kit.returncode == 0, (out, err, (tmp_path / "connector.err").read_text())
+        assert ("ok", operation, "its succeeded branch: one outcome") in results
         assert ("ok", None, "it comes again, and sends again what was not answered") in results
+        assert ("skipped", None, "it ends when it is asked, and says BYE") in results
     finally:
         kit.kill()
-        connector.kill()
-        connector.communicate()
+        harness.stop(connector)
