@@ -54,7 +54,7 @@ static bool parse_deadline(const char *text, uint64_t now_us, uint64_t *ret_us)
     uint64_t us;
     if (text_parse_duration(text, &us)) {
         *ret_us = now_us + us;
-        return true;
+        return us < UINT64_MAX - now_us;
     }
     return query_time(text, ret_us);
 }
@@ -110,10 +110,8 @@ unsigned call_request_read(const struct gateway *gateway, struct http_request *r
         snprintf(why, why_size, "no integration is named %.64s", r->integration);
         return ERR_no_integration;
     }
-    if ((r->key && strlen(r->key) > HEADER_KEY_MAX) ||
-        (r->idempotency_key &&
-         (!*r->idempotency_key || strlen(r->idempotency_key) > HEADER_KEY_MAX))) {
-        snprintf(why, why_size, "a key has 1 to 255 characters");
+    if (!header_is_key(r->key) || !header_is_key(r->idempotency_key)) {
+        snprintf(why, why_size, "a key has 1 to 255 bytes of UTF-8");
         return ERR_bad_request;
     }
     if (r->data_len == 0) {

@@ -78,6 +78,15 @@ static void set_text(char **field, const char *text)
     *field = mem_text(text);
 }
 
+static bool set_once(struct draft *d, const char *name, char **field, const char *text)
+{
+    if (*field)
+        return wrong(d, "the attribute `%s` is there twice%s", name,
+                     field == &d->key ? " (`key` and `partitionkey` are one)" : "");
+    *field = mem_text(text);
+    return true;
+}
+
 /* CloudEvents: lower-case letters and digits. What this system says of an event is not
  * the sender's to say. */
 static bool check_extension(struct draft *d, const char *name)
@@ -128,8 +137,8 @@ static bool check(struct draft *d)
         return wrong(d, "time is not of RFC 3339, or before 1970");
     if (d->integration && !text_is_name(d->integration))
         return wrong(d, "integration is not a name");
-    if (d->key && strlen(d->key) > HEADER_KEY_MAX)
-        return wrong(d, "the ordering key (partitionkey) has at most %d bytes",
+    if (!header_is_key(d->key))
+        return wrong(d, "the ordering key (partitionkey) has 1 to %d bytes",
                      HEADER_KEY_MAX);
     return true;
 }
@@ -176,11 +185,13 @@ static bool take_attribute(struct draft *d, const char *name, const char *value)
     if (!scan_is_utf8(text, strlen(text)))
         return wrong(d, "the attribute `%.64s` is not UTF-8", name);
     if (field)
-        set_text(field, text);
-    else if (!check_extension(d, name))
+        return set_once(d, name, field, text);
+    if (!check_extension(d, name))
         return false;
-    else
-        attrs_named_text(&d->extensions, name, text);
+    if (attrs_find_named(d->extensions.bytes, d->extensions.len, name,
+                         &(struct attr_value){0}))
+        return wrong(d, "the attribute `%s` is there twice", name);
+    attrs_named_text(&d->extensions, name, text);
     return true;
 }
 
@@ -272,8 +283,7 @@ static bool take_member(struct draft *d, const char *name, const struct json *va
         return take_extension(d, name, value);
     if (!js_is_text(value))
         return wrong(d, "the attribute `%s` must be a text", name);
-    set_text(field, js_text(value, NULL, ""));
-    return true;
+    return set_once(d, name, field, js_text(value, NULL, ""));
 }
 
 bool draft_read_json(struct draft *d, const struct json *event, struct slice_text raw,

@@ -230,8 +230,8 @@ static unsigned read_events(struct intake *in, struct http_request *request)
 {
     const char *type = http_header(request, "Content-Type"),
                *key = http_header(request, "Idempotency-Key");
-    if (key && (!*key || strlen(key) > HEADER_KEY_MAX)) {
-        snprintf(in->why, sizeof(in->why), "Idempotency-Key has 1 to 255 characters");
+    if (!header_is_key(key)) {
+        snprintf(in->why, sizeof(in->why), "Idempotency-Key has 1 to 255 bytes of UTF-8");
         return ERR_bad_request;
     }
     if (header_is_media(type, "application/cloudevents-batch+json"))

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/group.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,7 +106,7 @@ static const char *read_next(struct http_request *request, struct group_ask *ret
             request, "visibility", VISIBILITY_MIN_US, GROUP_VISIBILITY_MAX_US,
             "visibility is a duration from 1s to 12h, such as 30s", &ret->visibility_us);
     unsigned long n = max ? strtoul(max, &end, 10) : NEXT_DEFAULT;
-    if (max && (*end || n < 1 || n > GROUP_NEXT_MAX))
+    if (max && (!isdigit((unsigned char)*max) || *end || n < 1 || n > GROUP_NEXT_MAX))
         why = "max is a number from 1 to 256";
     ret->max = (unsigned)n;
     ret->is_batch = cloudevent_is_accepted(request, CLOUDEVENT_BATCH);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/scan.h"
 #include "lib/base/trace.h"
 #include "lib/http/server.h"
 
@@ -30,4 +31,10 @@ bool header_is_media(const char *value, const char *type)
     size_t n = strlen(type);
     return value && !strncasecmp(value, type, n) &&
            (!value[n] || strchr("; \t", value[n]));
+}
+
+bool header_is_key(const char *value)
+{
+    size_t n = value ? strlen(value) : 0;
+    return !value || (n > 0 && n <= HEADER_KEY_MAX && scan_is_utf8(value, n));
 }

@@ -8,6 +8,9 @@ struct http_request;
 
 enum { HEADER_KEY_MAX = 255 }; /* bytes of an Idempotency-Key and of an ordering key */
 
+/* The value of an Idempotency-Key or an ordering key: 1 to HEADER_KEY_MAX bytes of UTF-8?
+ * True also for NULL: there is none. */
+bool header_is_key(const char *value);
 /* W3C Trace Context: the header if it is there once and as the standard says, else NULL
  * (it is then ignored, as the standard wants it). Borrowed. */
 const char *header_traceparent(const struct http_request *request);

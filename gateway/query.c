@@ -52,12 +52,18 @@ struct ledger *query_ledger(struct gateway *gateway, struct http_request *reques
     return ledger;
 }
 
+/* A row has "-" where nobody named a service; an event then has none. */
+static const char *is_said(const char *service)
+{
+    return service && strcmp(service, "-") != 0 ? service : NULL;
+}
+
 struct json *query_cloudevent(const struct ledger_row *row)
 {
     struct json *event = cloudevent_json(
         row->record, &(struct cloudevent_around){.timestamp_us = row->timestamp_us,
                                                  .integration = row->integration,
-                                                 .service = row->service,
+                                                 .service = is_said(row->service),
                                                  .cause = row->cause});
     js_set_text(event, "status", status_name(row->status));
     js_set_text(event, "errorclass", row->error_class);

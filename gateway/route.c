@@ -267,6 +267,21 @@ static bool is_plain(const struct route *route, struct http_request *request)
     return false;
 }
 
+/* Of two the first would count here, and perhaps the other one where it came through. */
+static bool has_sole_headers(const struct route *route, struct http_request *request)
+{
+    static const char *const names[] = {"Authorization", "Content-Type",
+                                        "Idempotency-Key", "Ordering-Key"};
+    for (size_t i = 0; route->scopes != SCOPE_NONE && i < 4; i++) {
+        if (http_header_count(request, names[i]) < 2)
+            continue;
+        _free_ char *why = mem_format("the header %s is there twice", names[i]);
+        problem_reply(request, ERR_bad_request, why, 0);
+        return false;
+    }
+    return true;
+}
+
 /* --- the request --- */
 
 /* The target without scheme and host: a proxy may send them (RFC 9112, section 3.2.2). */
@@ -293,7 +308,8 @@ void route_request(struct gateway *gateway, struct http_request *request)
         }
         http_set_tag(request, (unsigned)i + 1);
         if (has_room(gateway, route, request) && may(gateway, route, request) &&
-            has_good_query(route, request) && is_plain(route, request))
+            has_good_query(route, request) && is_plain(route, request) &&
+            has_sole_headers(route, request))
             route->handle(gateway, request, (const char *const[]){params[0], params[1]});
         return;
     }

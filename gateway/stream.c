@@ -234,6 +234,24 @@ static const char *read_request(struct gateway *gateway, struct http_request *re
     return NULL;
 }
 
+/* Takes the stream over. */
+static void begin(struct streams *streams, struct stream *stream,
+                  const struct http_reply *head)
+{
+    static const char hello[] = ": signalbox\nretry: 1000\n\n";
+    struct gateway *gateway = streams->gateway;
+    struct http_request *request = stream->pending.request;
+    stream->said_us = stream->checked_us = loop_steady_us(gateway->loop);
+    memcpy(stream->token_hash, gateway->caller->hash, sizeof(stream->token_hash));
+    stream->next = streams->first;
+    streams->first = stream;
+    streams->n++;
+    http_set_user(request, stream);
+    http_stream_start(request, head);
+    http_stream_write(request, hello, sizeof(hello) - 1);
+    loop_timer_in(streams->timer, 0);
+}
+
 void stream_start(struct gateway *gateway, struct http_request *request,
                   const char *const *params)
 {
@@ -241,34 +259,26 @@ void stream_start(struct gateway *gateway, struct http_request *request,
     static const struct http_header headers[] = {
         {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}, {NULL, NULL}};
     static const struct http_reply head = {200, "text/event-stream", NULL, 0, headers};
-    static const char hello[] = ": signalbox\nretry: 1000\n\n";
-    struct streams *streams = gateway->streams;
-    struct ledger *ledger = gateway_ledger(gateway, (char[256]){0}, 256);
+    struct ledger *ledger = query_ledger(gateway, request);
     struct stream asked = {.pending.request = request};
-    if (!strcmp(http_method(request), "HEAD")) {
-        http_reply(request, &head);
+    if (!ledger)
         return;
-    }
-    if (!ledger || streams->n >= gateway->config->gateway.max_streams) {
-        problem_reply(request, ledger ? ERR_too_many_requests : ERR_unavailable,
-                      ledger ? "gateway.max_streams are open" : "there is no log yet", 0);
-        return;
-    }
     const char *why = read_request(gateway, request, ledger_end(ledger), &asked);
     if (why) {
         problem_reply(request, ERR_bad_request, why, 0);
         return;
     }
     struct stream *stream = mem_copy(&asked, sizeof(asked));
-    stream->said_us = stream->checked_us = loop_steady_us(gateway->loop);
-    memcpy(stream->token_hash, gateway->caller->hash, sizeof(stream->token_hash));
-    stream->next = streams->first;
-    streams->first = stream;
-    streams->n++;
-    http_set_user(request, stream);
-    http_stream_start(request, &head);
-    http_stream_write(request, hello, sizeof(hello) - 1);
-    loop_timer_in(streams->timer, 0);
+    bool is_head = !strcmp(http_method(request), "HEAD"); /* takes no place */
+    if (!is_head && gateway->streams->n < gateway->config->gateway.max_streams) {
+        begin(gateway->streams, stream, &head);
+        return;
+    }
+    stream_free(stream);
+    if (is_head)
+        http_reply(request, &head);
+    else
+        problem_reply(request, ERR_too_many_requests, "gateway.max_streams are open", 0);
 }
 
 /* --- life --- */

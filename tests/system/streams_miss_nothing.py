@@ -144,6 +144,7 @@ def test_what_is_wrong_is_said(streamed):
                               ("", "99999999999999999999-1", "Last-Event-ID"), ("", "999999999-0", "beyond the end of the log")):
         reader = Reader(streamed, query, last)
         assert reader.status == 400 and said in reader.file.read().decode()
+    assert streamed.api("HEAD", "/v1/stream?status=maybe")[0] == 400 and streamed.api("HEAD", "/v1/stream")[0] == 200
 
 
 def test_streams_are_limited_and_their_places_are_given_back(tmp_path):

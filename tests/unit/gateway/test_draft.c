@@ -43,6 +43,8 @@ static void refusal_names_what_is_wrong(void **state)
         {"\"data\":1,\"data_base64\":\"AAE=\"", "not both"},
         {"\"data_base64\":5", "data_base64 is not base64"},
         {"\"data_base64\":\"*\"", "data_base64 is not base64"},
+        {"\"key\":\"a\",\"partitionkey\":\"a\"", "are one"},
+        {"\"partitionkey\":\"\"", "1 to 255 bytes"},
         {"\"time\":\"noon\"", "time is not of RFC 3339"},
         {"\"integration\":\"No Name\"", "integration is not a name"},
     };

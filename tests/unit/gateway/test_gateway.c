@@ -341,6 +341,15 @@ static void request_is_found_whatever_its_form(void **state)
         {"POST", "/v1/redrive", AUTH "Content-Encoding: gzip\r\n", 415},
         {"POST", "/v1/events", AUTH "Content-Encoding: br\r\n", 415},
         {"POST", "/v1/redrive", AUTH "Content-Encoding: identity\r\n", 400},
+        {"GET", "/v1/openapi.json", AUTH AUTH, 200}, /* nobody asks for it there */
+        {"GET", "/v1/audit", AUTH AUTH, 400},
+        {"HEAD", "/v1/stream?status=maybe", AUTH, 503}, /* there is no log yet */
+        {"POST", "/v1/calls/payment/charge?key=", AUTH, 400},
+        {"POST", "/v1/calls/payment/charge", AUTH "Ordering-Key: \xff\r\n", 400},
+        {"POST", "/v1/calls/payment/charge", AUTH "Idempotency-Key: \xff\r\n", 400},
+        {"POST", "/v1/calls/payment/charge",
+         AUTH "Idempotency-Key: a\r\nIdempotency-Key: a\r\n", 400},
+        {"POST", "/v1/calls/payment/charge?deadline=18446744073709551615us", AUTH, 400},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         _answer_ struct answer answer =
@@ -424,8 +433,9 @@ static void binary_header_may_be_quoted_and_holds_utf8(void **state)
     assert_attr(published(box, 1), ATTR_SUBJECT, "a \"b\" \xe2\x82\xac");
     assert_true(attrs_find_named(record_attrs(published(box, 1)),
                                  published(box, 1)->attr_len, "colour", &value));
-    static const char *const bad[] = {"ce-subject: \xff\r\n", "ce-colour: %FF\r\n",
-                                      "ce-endpoint: stripe\r\n", "ce-a-b: x\r\n"};
+    static const char *const bad[] = {
+        "ce-subject: \xff\r\n", "ce-colour: %FF\r\n", "ce-endpoint: stripe\r\n",
+        "ce-a-b: x\r\n",        "ce-id: c\r\n",       "ce-x: 1\r\nCE-X: 1\r\n"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         _free_ char *headers = mem_format("%s%s", BINARY, bad[i]);
         _answer_ struct answer refused = get(box, "POST", "/v1/events", headers, "");
