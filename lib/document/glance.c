@@ -94,10 +94,12 @@ static void night(const struct view *v, struct buf *out)
         return;
     }
     if (document_has_door(v->document)) {
-        buf_text(out,
-                 "The applications' SDKs get the service's error, or 502 or 504 of the "
-                 "proxy, and do what they do then: signalbox tries nothing again. Each "
-                 "call stands in the log with how it ended.");
+        buf_text(
+            out,
+            "The applications' SDKs get the service's error, or the proxy's (502 not "
+            "answered, 503 not in time, 429 no budget), and do what they do then: "
+            "signalbox tries nothing again. Each "
+            "call stands in the log with how it ended.");
         degrade(v, out);
         return;
     }
