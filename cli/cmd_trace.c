@@ -125,10 +125,14 @@ static void print_attempt(const struct branch *b, const char *prefix)
 {
     struct buf out = BUF_NULL;
     uint64_t due = time_of(b->json, "due");
+    int64_t number = js_int(b->json, "attempt", 0);
 
     add_since(&out, b);
-    buf_format(&out, "attempt %" PRId64 " ended without an outcome: %s",
-               js_int(b->json, "attempt", 0),
+    if (number)
+        buf_format(&out, "attempt %" PRId64, number);
+    else /* lost with its session before it counted */
+        buf_text(&out, "an attempt");
+    buf_format(&out, " ended without an outcome: %s",
                js_text(b->json, "error_msg",
                        js_text(b->json, "error_class", "no reason given")));
     if (js_int(b->json, "deaths", 0))
