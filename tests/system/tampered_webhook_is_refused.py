@@ -85,6 +85,23 @@ def test_a_flood_is_counted_to_the_last_one_though_the_gateway_stops_in_its_minu
     assert len(whys) == 61 and whys[-1].startswith("15 more in the last minute; the last: matches none of"), whys[-2:]
 
 
+def test_a_gateway_that_is_killed_loses_the_counts_of_its_minute_and_no_more(system):
+    body = harness.stripe_event()
+
+    def forge():
+        return system.webhook(body, harness.stripe_signature(body, "whsec_of_somebody_else"))[0]
+
+    def whys():
+        return [row["error_msg"] for row in system.log("--type", "signalbox.webhook.refused")]
+    assert {forge() for _ in range(75)} == {401}
+    harness.wait_for("the first sixty are committed", lambda: len(whys()) == 60)
+    system.kill("gateway")
+    harness.wait_for("another one serves", system.is_ready, 30)
+    assert forge() == 401
+    harness.wait_for("it begins a minute of its own", lambda: len(whys()) == 61)
+    assert not [why for why in whys() if "more in the last minute" in why]
+
+
 def test_a_duplicate_is_answered_well_and_stored_once(shared):
     body = harness.stripe_event(payment_status="paid")
     before = accepted(shared)
