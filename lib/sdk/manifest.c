@@ -115,6 +115,21 @@ static void check_twice(const struct sb_provider *tables, struct buf *errors)
                 buf_format(errors, "webhook %s is there twice\n", w->event);
 }
 
+/* What the document says of lost webhooks hangs on it. */
+static void check_finds(const struct sb_operation *o, const struct sb_option *options,
+                        struct buf *errors)
+{
+    bool is_known = !o->finds || strcmp(o->finds, "always") == 0;
+
+    for (; options && options->name && !is_known; options++)
+        is_known = strcmp(options->name, o->finds) == 0;
+    if (!is_known || (o->finds && !o->is_poll))
+        buf_format(errors,
+                   "operation %s: `finds` is \"always\" or the name of an option, and of "
+                   "a poll\n",
+                   o->name);
+}
+
 static void check_tables(const struct sb_provider *tables, struct buf *errors)
 {
     if ((!tables->operations || !tables->operations->name) &&
@@ -125,6 +140,7 @@ static void check_tables(const struct sb_provider *tables, struct buf *errors)
     for (const struct sb_operation *o = tables->operations; o && o->name; o++) {
         check_operation(o, errors);
         check_examples(o, errors);
+        check_finds(o, tables->options, errors);
     }
     for (const struct sb_webhook *w = tables->webhooks; w && w->event; w++)
         check_webhook(w, errors);

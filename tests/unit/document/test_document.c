@@ -240,6 +240,45 @@ static void a_credential_in_a_file_is_not_said_to_be_the_vaults(void **state)
     buf_fini(&out);
 }
 
+/* Only what a poll files as webhooks bring it is a way back. */
+static void what_becomes_of_a_lost_webhook_is_said_as_it_is(void **state)
+{
+#define SHOP                                                                             \
+    "integrations:\n  shop:\n    connector: t\n    webhooks:\n"                          \
+    "      - { path: shop, scheme: github, secrets: [vault:x] }\n"
+#define POLL(more)                                                                       \
+    "{\"name\":\"t\",\"version\":\"1\",\"operations\":[{\"name\":\"list\","              \
+    "\"repeat\":\"safe\",\"is_poll\":true" more "}],\"webhooks\":[],\"publishes\":[]}"
+    static const char scheduled[] =
+        SHOP "    schedules: [{ operation: list, every: 1m }]\n",
+                      with_option[] =
+                          SHOP "    options: { poll_type: type }\n"
+                               "    schedules: [{ operation: list, every: 1m }]\n";
+    static const struct {
+        const char *yaml, *manifest, *said; /* NULL: nothing of it */
+    } cases[] = {
+        {scheduled, POLL(",\"finds\":\"always\""), "comes by the poll `list`"},
+        {SHOP, POLL(",\"finds\":\"always\""), "it is not scheduled"},
+        {scheduled, POLL(",\"finds\":\"poll_type\""), "with the option `poll_type`"},
+        {with_option, POLL(",\"finds\":\"poll_type\""), "comes by the poll `list`"},
+        {scheduled, POLL(""), NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct case_world w;
+        struct buf out = BUF_NULL;
+        case_open(&w, cases[i].yaml, 0, cases[i].manifest);
+        write_it(&w, &out);
+        if (cases[i].said)
+            is_in(&out, cases[i].said);
+        else
+            is_not_in(&out, "got lost");
+        case_close(&w);
+        buf_fini(&out);
+    }
+}
+
 static void webhooks_alone_are_a_document_too(void **state)
 {
     struct case_world w;
@@ -363,6 +402,7 @@ int main(void)
         cmocka_unit_test(the_same_input_gives_the_same_bytes),
         cmocka_unit_test(what_is_foreign_is_no_markup),
         cmocka_unit_test(a_credential_in_a_file_is_not_said_to_be_the_vaults),
+        cmocka_unit_test(what_becomes_of_a_lost_webhook_is_said_as_it_is),
         cmocka_unit_test(webhooks_alone_are_a_document_too),
         cmocka_unit_test(a_weak_endpoint_is_said_to_be_one_where_its_events_stand),
         cmocka_unit_test(a_manifest_of_several_providers_is_cut_to_the_one),

@@ -131,6 +131,28 @@ static void tables_that_contradict_themselves_are_refused(void **state)
         "publishes \"not a type\"");
 }
 
+static void who_finds_what_webhooks_bring_is_a_poll_and_says_when(void **state)
+{
+    (void)state;
+    const struct sb_operation finder[] = {{.name = "a",
+                                           SB_BRANCHES(request, answer, answer),
+                                           .repeat = SB_REPEAT_SAFE,
+                                           .is_poll = true,
+                                           .finds = "sometimes"},
+                                          {.name = NULL}};
+    const struct sb_operation asker[] = {{.name = "a",
+                                          SB_BRANCHES(request, answer, answer),
+                                          .repeat = SB_REPEAT_SAFE,
+                                          .finds = "always"},
+                                         {.name = NULL}};
+
+    expect_error(
+        &(struct sb_connector){.name = "t", .version = "1", .operations = finder},
+        "`finds` is");
+    expect_error(&(struct sb_connector){.name = "t", .version = "1", .operations = asker},
+                 "of a poll");
+}
+
 static void the_manifest_has_what_the_broker_reads(void **state)
 {
     (void)state;
@@ -302,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_operation_without_both_branches_does_not_register),
         cmocka_unit_test(tables_that_contradict_themselves_are_refused),
+        cmocka_unit_test(who_finds_what_webhooks_bring_is_a_poll_and_says_when),
         cmocka_unit_test(the_manifest_has_what_the_broker_reads),
         cmocka_unit_test(a_provider_brings_its_tables_and_the_connector_the_rest),
         cmocka_unit_test(an_integration_names_one_of_several_providers),
