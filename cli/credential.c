@@ -123,6 +123,15 @@ static bool uses(const struct config_integration *in, const struct config_secret
     return found;
 }
 
+bool credential_is_matched(const struct config *config,
+                           const struct config_secret *secret)
+{
+    for (size_t i = 0; i < config->n_integrations; i++)
+        if (uses(&config->integrations[i], secret))
+            return true;
+    return false;
+}
+
 uint64_t credential_due_us(const struct config *config,
                            const struct config_secret *secret, uint64_t created_us)
 {

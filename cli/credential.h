@@ -39,6 +39,11 @@ const char *credential_old(const struct document_use *old,
 uint64_t credential_due_us(const struct config *config,
                            const struct config_secret *secret, uint64_t created_us);
 
+/* Does an integration use it, so that the log says when it matched? What is delivered is
+ * signed with every version, and nobody hears which one the application took. */
+bool credential_is_matched(const struct config *config,
+                           const struct config_secret *secret);
+
 /* A secret where the configuration names it: `at` is its dotted path. */
 typedef void (*credential_fn)(void *user, const struct config_secret *secret,
                               const char *at);

@@ -36,7 +36,7 @@ struct line {
     uint64_t created_us, until_us, due_us;
     struct document_use used;
     struct document_use next_used; /* of an old one: the version that came after it */
-    bool is_missing;
+    bool is_missing, is_matched;   /* is_matched: by somebody who says so */
 };
 
 /* --- a row --- */
@@ -90,7 +90,7 @@ static void print_state(const struct listing *l, const struct line *line)
     if (line->until_us) {
         text_time(line->until_us, text);
         printf("old, valid until %s%s\n", text,
-               l->all.used ? credential_old(&line->used, &line->next_used) : "");
+               line->is_matched ? credential_old(&line->used, &line->next_used) : "");
         return;
     }
     printf("%s", line->secret->from == SECRET_VAULT ? "current" : "a file, last changed");
@@ -116,7 +116,7 @@ static void print(const struct listing *l, const struct line *line)
         age(l, line->created_us, old);
     if (line->used.last_us)
         age(l, line->used.last_us, used);
-    else if (l->all.used)
+    else if (line->is_matched)
         snprintf(used, sizeof(used), "never");
     _free_ char *name = mem_format("%s%s", is_vault ? "" : "file:", line->secret->name);
     printf("%-24s %7s  %-6s %-8s ", name, version, old, used);
@@ -124,6 +124,11 @@ static void print(const struct listing *l, const struct line *line)
 }
 
 /* --- what is listed --- */
+
+static bool is_matched(const struct listing *l, const struct config_secret *secret)
+{
+    return l->all.used && credential_is_matched(l->all.config, secret);
+}
 
 static void list_name(const struct listing *l, const char *name)
 {
@@ -140,7 +145,8 @@ static void list_name(const struct listing *l, const char *name)
                             .created_us = v->created_us,
                             .until_us = v->until_us,
                             .used = credential_used(&l->all, &secret, v->number),
-                            .next_used = next};
+                            .next_used = next,
+                            .is_matched = is_matched(l, &secret)};
         if (!v->until_us)
             line.due_us = credential_due_us(l->all.config, &secret, v->created_us);
         print(l, &line);
@@ -169,7 +175,8 @@ static void list_file(void *user, const struct config_secret *secret, const char
     struct line line = {.secret = secret,
                         .created_us = about.created_us,
                         .used = about.used,
-                        .is_missing = !about.is_there};
+                        .is_missing = !about.is_there,
+                        .is_matched = is_matched(l, secret)};
     if (about.is_there)
         line.due_us = credential_due_us(l->all.config, secret, about.created_us);
     print(l, &line);

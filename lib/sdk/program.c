@@ -366,15 +366,21 @@ char *program_secrets(const struct integration *integration)
 {
     const struct sb_provider tables =
         provider_tables(integration->connector, integration->provider);
-    struct json *all = js_object();
     struct buf text = BUF_NULL;
+    size_t n = 2;
 
-    for (const struct sb_secret *s = tables.secrets; s && s->name; s++)
-        js_set_text(all, s->name,
-                    integration->secret
-                        ? integration->secret(integration->secret_user, s->name)
-                        : NULL);
+    js_wipe(true);
+    struct json *all = js_object();
+    for (const struct sb_secret *s = tables.secrets; s && s->name; s++) {
+        const char *value = integration->secret
+                                ? integration->secret(integration->secret_user, s->name)
+                                : NULL;
+        js_set_text(all, s->name, value);
+        n += strlen(s->name) + 6 * strlen(value ? value : "null") + 6;
+    }
+    buf_reserve(&text, n); /* once: what is moved is not wiped */
     js_write(all, 0, &text);
     js_free(all);
+    js_wipe(false);
     return (char *)text.bytes;
 }

@@ -81,6 +81,8 @@ static void the_strictest_rule_says_when_it_is_due(void **state)
                                              .name = (char *)(uintptr_t)cases[i].name};
         assert_int_equal(credential_due_us(config, &secret, 5),
                          cases[i].days ? 5 + cases[i].days * DAY : 0);
+        bool is_used = i < 3 || strcmp(cases[i].name, "other") == 0;
+        assert_int_equal(credential_is_matched(config, &secret), is_used);
     }
     config_free(config);
 }

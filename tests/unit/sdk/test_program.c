@@ -13,11 +13,13 @@
 #include <cmocka.h>
 
 #include "lib/base/json.h"
+#include "lib/base/mem.h"
 #include "lib/sdk/call.h"
 #include "lib/sdk/manifest.h"
 #include "lib/sdk/program.h"
 #include "lib/worker/worker.h"
 #include "proto/attrs.h"
+#include "tests/unit/remains.h"
 #include "tests/unit/sdk/delivery.h"
 
 #define SECRET "a-secret-of-the-test"
@@ -151,6 +153,33 @@ static void only_declared_secrets_are_handed_over(void **state)
 
     assert_string_equal(text, "{\"token\":\"" SECRET "\"}");
     free(text);
+}
+
+static const char *canary(void *user, const char *name)
+{
+    (void)name;
+    return user;
+}
+
+static void what_was_handed_over_leaves_nothing_in_memory(void **state)
+{
+    struct integration holder = integration;
+    uint8_t masked[REMAINS_LEN];
+    char *value = mem_alloc(100 + REMAINS_LEN + 1);
+
+    (void)state;
+    remains_make(masked);
+    memset(value, '0', 100); /* what is freed is written over at its beginning */
+    remains_write(masked, value + 100);
+    holder.secret = canary;
+    holder.secret_user = value;
+    char *text = program_secrets(&holder);
+    assert_int_equal(remains_count(masked), 2); /* its own, and what is handed over */
+    explicit_bzero(text, strlen(text));
+    free(text);
+    assert_int_equal(remains_count(masked), 1);
+    explicit_bzero(value, 100 + REMAINS_LEN);
+    free(value);
 }
 
 /* --- questions --- */
@@ -433,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_manifest_is_refused_with_the_place_of_each_mistake),
         cmocka_unit_test(what_our_connectors_print_is_read_again),
         cmocka_unit_test(only_declared_secrets_are_handed_over),
+        cmocka_unit_test(what_was_handed_over_leaves_nothing_in_memory),
         cmocka_unit_test(a_question_says_all_that_there_is),
         cmocka_unit_test(data_that_is_no_json_is_text_or_base64),
         cmocka_unit_test(a_webhook_is_a_question_too),

@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,6 +22,7 @@
 #include "lib/config/config.h"
 #include "lib/loop/loop.h"
 #include "lib/service/service.h"
+#include "tests/unit/remains.h"
 
 /* A configuration of our own: a file that begins with "ok" is good. */
 struct config *config_load(const char *path, struct buf *errors)
@@ -500,25 +499,11 @@ static void a_directory_that_cannot_be_made_is_named(void **state)
 
 /* --- nothing is left of a secret --- */
 
-enum {
-    CANARY = 24,
-    BEFORE = 100,
-    MASK = 0x5a,
-    REGION_MAX = 64 << 20,
-    JSON_SIZE = 16 << 10
-};
-
-/* A text of random letters that stands nowhere in this process but as `masked`. */
-static void make_canary(uint8_t masked[CANARY])
-{
-    assert_int_equal(getrandom(masked, CANARY, 0), CANARY);
-    for (int i = 0; i < CANARY; i++)
-        masked[i] = (uint8_t)('a' + masked[i] % 26) ^ MASK;
-}
+enum { BEFORE = 100, JSON_SIZE = 16 << 10 };
 
 /* A descriptor with JSON in which it stands many times, plainly and escaped; at the end
  * of long texts, for the allocator writes over the beginning of what is freed. */
-static int canary_fd(const uint8_t masked[CANARY])
+static int canary_fd(const uint8_t masked[REMAINS_LEN])
 {
     char *text = mem_alloc(JSON_SIZE);
     int ends[2], n = sprintf(text, "{\"api_key\":[");
@@ -526,8 +511,8 @@ static int canary_fd(const uint8_t masked[CANARY])
     for (int copy = 0; copy < 50; copy++) {
         n += sprintf(text + n, "%s\"%s%0*d", copy ? "," : "", copy % 2 ? "\\u00e9" : "",
                      BEFORE, copy);
-        for (int i = 0; i < CANARY; i++)
-            text[n++] = (char)(masked[i] ^ MASK);
+        remains_write(masked, text + n);
+        n += REMAINS_LEN;
         text[n++] = '"';
     }
     n += sprintf(text + n, "]}");
@@ -539,57 +524,18 @@ static int canary_fd(const uint8_t masked[CANARY])
     return ends[0];
 }
 
-static unsigned count_in(const uint8_t *bytes, size_t n, const uint8_t masked[CANARY])
-{
-    unsigned found = 0;
-
-    for (size_t at = 0; at + CANARY <= n; at++) {
-        int i = 0;
-        while (i < CANARY && bytes[at + i] == (masked[i] ^ MASK))
-            i++;
-        found += i == CANARY;
-    }
-    return found;
-}
-
-/* How often it stands in the private, writable memory of this process. What is looked at
- * is copied to shared memory, which is not looked at. */
-static unsigned count_in_memory(const uint8_t masked[CANARY])
-{
-    uint8_t *copy =
-        mmap(NULL, REGION_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    FILE *maps = fopen("/proc/self/maps", "r");
-    int memory = open("/proc/self/mem", O_RDONLY);
-    unsigned long from, to;
-    unsigned found = 0;
-    char line[512], rights[8];
-
-    assert_true(copy != MAP_FAILED && maps && memory >= 0);
-    while (fgets(line, sizeof(line), maps)) {
-        assert_int_equal(sscanf(line, "%lx-%lx %7s", &from, &to, rights), 3);
-        if (strncmp(rights, "rw-p", 4) != 0 || to - from > REGION_MAX)
-            continue;
-        ssize_t n = pread(memory, copy, to - from, (off_t)from);
-        found += n > 0 ? count_in(copy, (size_t)n, masked) : 0;
-    }
-    close(memory);
-    fclose(maps);
-    munmap(copy, REGION_MAX);
-    return found;
-}
-
 static void nothing_of_a_secret_is_left_in_memory(void **state)
 {
-    uint8_t masked[CANARY];
+    uint8_t masked[REMAINS_LEN];
     char error[256];
 
     (void)state;
-    make_canary(masked);
+    remains_make(masked);
     struct secrets *secrets = secrets_read(canary_fd(masked), error, sizeof(error));
     assert_non_null(secrets);
-    assert_int_equal(count_in_memory(masked), 50); /* those handed out, and no other */
+    assert_int_equal(remains_count(masked), 50); /* those handed out, and no other */
     secrets_free(secrets);
-    assert_int_equal(count_in_memory(masked), 0);
+    assert_int_equal(remains_count(masked), 0);
 }
 
 int main(void)
