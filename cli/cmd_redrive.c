@@ -28,6 +28,7 @@ struct redriving {
     struct cli *cli;
     struct asking asking;
     bool is_dry, again;
+    const char *group; /* what this one gave up; NULL: what failed */
     uint64_t done, refused;
 };
 
@@ -148,6 +149,23 @@ static int by_filter(struct redriving *r, struct ledger *ledger,
     return status;
 }
 
+/* What a consumer group gave up; page by page, too. */
+static int by_group(struct redriving *r, struct ledger *ledger,
+                    struct ledger_filter *filter)
+{
+    uint64_t block = 0;
+    int status = CLI_DONE;
+
+    filter->limit = PAGE_ROWS;
+    do {
+        struct json *items = failures_of_group(ledger, r->group, filter, &block);
+        status =
+            items ? send_all(r, items) : cli_fail(CLI_FAILED, "%s", ledger_error(ledger));
+        js_free(items);
+    } while (status == CLI_DONE && block);
+    return status;
+}
+
 static int run(struct redriving *r, struct ledger_filter *filter, char **ids, int n)
 {
     int status;
@@ -157,7 +175,9 @@ static int run(struct redriving *r, struct ledger_filter *filter, char **ids, in
         return status;
     status = ask_open(&r->asking, r->cli);
     if (status == CLI_DONE)
-        status = n ? by_ids(r, ledger, ids, n) : by_filter(r, ledger, filter);
+        status = n          ? by_ids(r, ledger, ids, n)
+                 : r->group ? by_group(r, ledger, filter)
+                            : by_filter(r, ledger, filter);
     ask_close(&r->asking);
     ledger_close(ledger);
     if (!r->cli->json && (status == CLI_DONE || status == CLI_FAILED))
@@ -171,12 +191,13 @@ int cmd_redrive(struct cli *cli, int argc, char **argv)
 {
     struct ledger_filter filter = {.status = -1, .error_class = -1};
     const char *error_class = NULL, *since = NULL, *until = NULL, *dry = NULL,
-               *again = NULL;
+               *again = NULL, *group = NULL;
     const struct cli_option options[] = {{"--type", "PATTERN", &filter.type},
                                          {"--service", "SERVICE", &filter.service},
                                          {"--integration", "NAME", &filter.integration},
                                          {"--key", "KEY", &filter.key},
                                          {"--class", "CLASS", &error_class},
+                                         {"--group", "NAME", &group},
                                          {"--since", "TIME", &since},
                                          {"--until", "TIME", &until},
                                          {"--dry-run", NULL, &dry},
@@ -190,13 +211,14 @@ int cmd_redrive(struct cli *cli, int argc, char **argv)
         !reading_filter_fits(&filter))
         return CLI_USAGE;
     bool has_filter = filter.type || filter.service || filter.integration || filter.key ||
-                      error_class || since || until;
+                      error_class || group || since || until;
     if ((n > 0) == has_filter)
         return cli_fail(CLI_USAGE, "redrive: name events by id, or describe them with "
                                    "--type, --service, --integration, --key, --class, "
-                                   "--since or --until, but not both");
+                                   "--group, --since or --until, but not both");
     if (!filter.until_us)
         filter.until_us = clock_wall_us();
-    struct redriving r = {.cli = cli, .is_dry = dry != NULL, .again = again != NULL};
+    struct redriving r = {
+        .cli = cli, .is_dry = dry != NULL, .again = again != NULL, .group = group};
     return run(&r, &filter, argv + 1, n);
 }

@@ -49,7 +49,7 @@ const struct cli_command cli_commands[] = {
     {"resume", "[INTEGRATION]", "hand over what waited; none named: for all", cmd_resume},
     {"redrive",
      "ID... | [--type PATTERN] [--class C] [--service S] [--integration I] [--key K] "
-     "[--since T] [--until T] [--dry-run] [--again]",
+     "[--group G] [--since T] [--until T] [--dry-run] [--again]",
      "try again what failed, once, by id or by what it is", cmd_redrive},
     {"cancel", "ID", "end a request that nobody works on yet", cmd_cancel},
     {"resolve", "ID --as success|failed --note TEXT",

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lib/ledger/failures.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -9,6 +10,7 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/ledger/state.h"
+#include "lib/store/store.h"
 
 static struct json *item(struct ledger *ledger, const struct record *r,
                          struct position at, struct position by)
@@ -43,6 +45,14 @@ static void add_request(struct ledger *ledger, struct position at, struct json *
         js_push(items, item(ledger, r, at, by));
 }
 
+static bool gave_up(const struct record *r, struct control_ack *ret)
+{
+    if (r->kind != RECORD_ACK || r->data_len < sizeof(*ret))
+        return false;
+    memcpy(ret, record_data(r), sizeof(*ret));
+    return ret->result == STATUS_FAILED;
+}
+
 /* The acknowledgements of one block by which groups gave the event up. */
 static void add_given_up_in(struct ledger *ledger, const struct block *b,
                             struct position at, struct json *items)
@@ -52,11 +62,8 @@ static void add_given_up_in(struct ledger *ledger, const struct block *b,
 
     for (const struct record *r = b->count ? block_first(b) : NULL; r;
          r = block_next(b, r), by.index++) {
-        if (r->kind != RECORD_ACK || r->data_len < sizeof(ack))
-            continue;
-        memcpy(&ack, record_data(r), sizeof(ack));
-        if (ack.result != STATUS_FAILED || ack.block != at.block ||
-            at.index < ack.first || at.index - ack.first >= ack.count)
+        if (!gave_up(r, &ack) || ack.block != at.block || at.index < ack.first ||
+            at.index - ack.first >= ack.count)
             continue;
         const struct record *event = ledger_record(ledger, at);
         const struct group *group = names_group(ledger, ack.group);
@@ -144,5 +151,81 @@ struct json *failures_find(struct ledger *ledger, const struct ledger_filter *fi
             add_given_up(ledger, at, items);
     }
     buf_fini(&g.places);
+    return items;
+}
+
+/* --- by group --- */
+
+/* Positions of what is to be told: the block that an acknowledgement is in is not kept
+ * in memory while the events are read. */
+struct given_up {
+    struct position event, by;
+};
+
+static void gather_acks(const struct block *b, uint32_t group,
+                        const struct ledger_filter *filter, struct buf *out)
+{
+    struct position by = {b->number, 0};
+    struct control_ack ack;
+
+    for (const struct record *r = b->count ? block_first(b) : NULL; r;
+         r = block_next(b, r), by.index++) {
+        if (!gave_up(r, &ack) || ack.group != group ||
+            (filter->error_class >= 0 && r->error_class != filter->error_class))
+            continue;
+        for (uint32_t i = 0; i < ack.count; i++) {
+            struct given_up one = {{ack.block, ack.first + i}, by};
+            buf_add(out, &one, sizeof(one));
+        }
+    }
+}
+
+static void tell_acks(struct ledger *ledger, const char *group,
+                      const struct ledger_filter *filter, const struct buf *places,
+                      struct json *items)
+{
+    for (size_t i = 0; i < places->len; i += sizeof(struct given_up)) {
+        struct given_up one;
+        memcpy(&one, places->bytes + i, sizeof(one));
+        const struct record *event = ledger_record(ledger, one.event);
+        if (!event || !record_is_event(event) ||
+            !row_is_named_so(ledger, filter, event, one.event))
+            continue;
+        event = ledger_record(ledger, one.event); /* it may have moved */
+        if (event)
+            js_push(items,
+                    js_set_text(item(ledger, event, one.event, one.by), "group", group));
+    }
+}
+
+struct json *failures_of_group(struct ledger *ledger, const char *group,
+                               const struct ledger_filter *filter, uint64_t *block)
+{
+    uint32_t hash = integration_hash(group);
+    size_t limit = filter->limit ? filter->limit : SIZE_MAX;
+    struct buf places = BUF_NULL;
+
+    ledger_refresh(ledger);
+    if (!names_group(ledger, hash)) {
+        snprintf(ledger->error, sizeof(ledger->error),
+                 "the log knows no consumer group `%s`", group);
+        return NULL;
+    }
+    uint64_t n = *block             ? *block
+                 : filter->since_us ? store_find_time(ledger->store, filter->since_us)
+                                    : ledger->first;
+    struct json *items = js_array();
+    for (; n && n <= ledger->last && js_count(items) < limit; n++) {
+        const struct block *b = ledger_block(ledger, n, NULL);
+        if (b && filter->until_us && b->timestamp_us >= filter->until_us)
+            break;
+        if (!b)
+            continue; /* missing or damaged: the audit names it */
+        buf_clear(&places);
+        gather_acks(b, hash, filter, &places);
+        tell_acks(ledger, group, filter, &places, items);
+    }
+    *block = js_count(items) >= limit && n <= ledger->last ? n : 0;
+    buf_fini(&places);
     return items;
 }

@@ -8,6 +8,7 @@
  * `type`, `error_class`, and of what a consumer group gave up `group`.  `new` is made
  * here, so that a question that is asked again is answered and not done twice. */
 #pragma once
+#include <stdint.h>
 
 struct json;
 struct ledger;
@@ -23,3 +24,11 @@ struct json *failures_of(struct ledger *ledger, const char *id);
  * is left out unless its class is asked for.  NULL with ledger_error(). */
 struct json *failures_find(struct ledger *ledger, const struct ledger_filter *filter,
                            char **ret_cursor);
+/* What a consumer group gave up, facts and outcomes, between since and until (the time at
+ * which it did), of events that fit the filter's names; the class is that of giving up.
+ * Oldest first, from block *block on (0: from `since`), until there are `limit` or a few
+ * more; *block is then where to go on, 0 at the end.  Reads the log itself: no view knows
+ * which outcomes were given up.  An array to be freed; NULL with ledger_error() when the
+ * log knows no such group. */
+struct json *failures_of_group(struct ledger *ledger, const char *group,
+                               const struct ledger_filter *filter, uint64_t *block);

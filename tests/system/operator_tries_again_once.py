@@ -164,6 +164,35 @@ def test_what_a_group_gave_up_comes_back_to_it_once(tmp_path):
         assert system.audit()["unaccounted"] == 0
 
 
+def test_outcomes_that_a_group_gave_up_come_back_to_it_by_its_name(tmp_path):
+    with harness.System(tmp_path, "groups: { billing: { types: ['payment.charge.*'] } }") as system:
+        def take():
+            status, _, body = system.api("GET", "/v1/groups/billing/next?wait=10s")
+            assert status == 200, body
+            return json.loads(body)["events"]
+
+        def say(event, **result):
+            status, _, body = system.api("POST", "/v1/groups/billing/results", [{"lease": event["lease"], **result}])
+            assert status == 200, body
+
+        assert system.charge()[0] == 200
+        outcome = take()[0]
+        say(outcome, result="fail", error="the books are closed")
+        status, said = redrive(system, "--group", "billing", "--since", "1h", "--dry-run")
+        assert (status, [(one["group"], one["ok"]) for one in said]) == (0, [("billing", True)]), said
+        assert redrive(system, "--group", "billing", "--type", "order.>") == (0, [])
+        status, said = redrive(system, "--group", "billing", "--class", "permanent")
+        assert (status, len(said), said[0]["ok"]) == (0, 1, True), said
+        again = take()[0]
+        assert (again["data"], again["type"]) == (outcome["data"], outcome["type"])
+        say(again, result="ack")
+        status, said = redrive(system, "--group", "billing")
+        assert (status, [one["ok"] for one in said]) == (1, [False]), said  # once
+        done = system.cli("redrive", "--group", "nobody", check=False)
+        assert done.returncode == 1 and "`nobody`" in done.stderr
+        assert system.audit()["unaccounted"] == 0
+
+
 def test_an_unknown_effect_is_resolved_by_a_person_with_a_note(tmp_path):
     with harness.System(tmp_path, limits="timeout: 1s, attempts: 1") as system:
         system.sandbox.fault(kind="cut_after_effect", next=1)

@@ -105,6 +105,54 @@ static void of_a_fact_each_group_that_gave_up_is_one_item(void **state)
     js_free(items);
 }
 
+/* An outcome that a group gave up is no Failed row of the log: it is found by the group.
+ */
+static void what_a_group_gave_up_is_found_by_its_name(void **state)
+{
+    struct maker *m = *state;
+    struct ledger_filter filter = {.status = -1, .error_class = -1, .limit = 1};
+    uint64_t block = 0;
+
+    maker_integration(m, "stripe", "Stripe");
+    maker_group(m, "billing", ">", false);
+    maker_group(m, "shipping", "order.>", false);
+    maker_seal(m);
+    struct position request =
+                        maker_request(m, 1, "payment.charge.requested", "stripe", NULL),
+                    fact = maker_fact(m, 4, "order.created", STATUS_PENDING);
+    maker_seal(m);
+    struct position outcome = maker_outcome(m, 21, request, 1, CLASS_none, NULL);
+    maker_ack(m, "billing", fact, 1, CLASS_permanent);
+    maker_ack(m, "shipping", fact, 1, CLASS_exhausted);
+    maker_seal(m);
+    maker_ack(m, "billing", outcome, 1, CLASS_exhausted);
+    maker_seal(m);
+    struct json *items = failures_of_group(maker_ledger(m), "billing", &filter, &block);
+    assert_int_equal(js_count(items), 1);
+    assert_string_equal(js_text(items, "0.id", ""), maker_id(4));
+    assert_string_equal(js_text(items, "0.group", ""), "billing");
+    assert_true(block > 0);
+    js_free(items);
+    items = failures_of_group(maker_ledger(m), "billing", &filter, &block);
+    assert_int_equal(js_count(items), 1);
+    assert_string_equal(js_text(items, "0.id", ""), maker_id(21));
+    assert_string_equal(js_text(items, "0.error_class", ""), "exhausted");
+    assert_true(js_int(items, "0.by_block", 0) > 0);
+    assert_int_equal(block, 0); /* there is no more */
+    js_free(items);
+    filter.limit = 0;
+    filter.type = "payment.>";
+    items = failures_of_group(maker_ledger(m), "billing", &filter, &block);
+    assert_int_equal(js_count(items), 1);
+    js_free(items);
+    filter.error_class = CLASS_permanent;
+    items = failures_of_group(maker_ledger(m), "billing", &filter, &block);
+    assert_int_equal(js_count(items), 0);
+    js_free(items);
+    assert_null(failures_of_group(maker_ledger(m), "nobody", &filter, &block));
+    assert_non_null(strstr(ledger_error(maker_ledger(m)), "`nobody`"));
+}
+
 static void a_filter_finds_what_failed_oldest_first(void **state)
 {
     struct ledger_filter filter = {.status = -1, .error_class = -1, .oldest_first = true};
@@ -193,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(a_request_is_named_with_its_place_and_its_end),
         CLAIM(of_a_fact_each_group_that_gave_up_is_one_item),
+        CLAIM(what_a_group_gave_up_is_found_by_its_name),
         CLAIM(a_filter_finds_what_failed_oldest_first),
         CLAIM(a_failed_row_says_what_was_done_last),
     };
