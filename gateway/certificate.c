@@ -204,35 +204,53 @@ static int read_file(const char *path, struct buf *text, char *error, size_t err
     return is_good ? 0 : -1;
 }
 
-int certificates_load(struct certificates *certificates, enum scheme_certificate whose,
-                      const char *url, const char *path, char *error, size_t error_size)
+/* The place of an address that the configuration has a file for; two endpoints may name
+ * it. NULL with a reason. */
+static struct certificate *place_for(struct certificates *certificates,
+                                     enum scheme_certificate whose, const char *url,
+                                     const char *path, char *error, size_t error_size)
 {
-    struct buf text = {0};
-    struct crypto_trust trust = {.now_us = loop_wall_us(certificates->loop)};
-    struct certificate *c = NULL;
-    char why[160];
-    int result = read_file(path, &text, error, error_size);
-    if (result == 0 && !certificate_url_fits(whose, url)) {
+    if (!certificate_url_fits(whose, url)) {
         snprintf(error, error_size,
                  "the certificate %s is for %s, which is no address of the provider",
                  path, url);
-        result = -1;
-    } else if (result == 0 && !(c = find(certificates, url)) &&
-               !(c = add(certificates, whose, url))) {
+        return NULL;
+    }
+    struct certificate *c = find(certificates, url);
+    if (!c)
+        c = add(certificates, whose, url);
+    if (!c)
         snprintf(error, error_size, "there are more than %d certificates",
                  CERTIFICATES_MAX);
-        result = -1;
+    return c;
+}
+
+/* It is taken as it is: whose it is, the operator has said. */
+static int load(struct certificate *c, const struct buf *text, const char *path,
+                char *error, size_t error_size)
+{
+    struct crypto_trust trust = {.now_us = loop_wall_us(c->owner->loop)};
+    char why[160];
+    c->is_loaded = true;
+    buf_clear(&c->key);
+    if (crypto_certificate_key((const char *)text->bytes, text->len, &trust, &c->key,
+                               &c->until_us, why, sizeof(why)))
+        return 0;
+    snprintf(error, error_size, "the certificate %s is not one to verify with: %s", path,
+             why);
+    return -1;
+}
+
+int certificates_load(struct certificates *certificates, enum scheme_certificate whose,
+                      const char *url, const char *path, char *error, size_t error_size)
+{
+    struct buf text = BUF_NULL;
+    int result = read_file(path, &text, error, error_size);
+    if (result == 0) {
+        struct certificate *c =
+            place_for(certificates, whose, url, path, error, error_size);
+        result = c ? load(c, &text, path, error, error_size) : -1;
     }
-    if (c && c->is_loaded)
-        buf_clear(&c->key); /* two endpoints may name it */
-    if (result == 0 && !crypto_certificate_key((const char *)text.bytes, text.len, &trust,
-                                               &c->key, &c->until_us, why, sizeof(why))) {
-        snprintf(error, error_size, "the certificate %s is not one to verify with: %s",
-                 path, why);
-        result = -1;
-    }
-    if (c)
-        c->is_loaded = true;
     buf_fini(&text);
     return result;
 }

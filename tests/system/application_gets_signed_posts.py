@@ -5,8 +5,10 @@ import base64
 import contextlib
 import http.server
 import json
+import re
 import secrets
 import socket
+import subprocess
 import threading
 import time
 
@@ -54,8 +56,9 @@ DELIVER = """deliver:
 
 
 @contextlib.contextmanager
-def running(directory, port, secret="file:app_secret", more="", key=None):
-    system = harness.System(directory, extra=DELIVER.format(port=port, secret=secret, more=more), secrets={"app_secret": key or whsec()})
+def running(directory, port, secret="file:app_secret", more="", key=None, **system):
+    system = harness.System(directory, extra=DELIVER.format(port=port, secret=secret, more=more),
+                            **{"secrets": {"app_secret": key or whsec()}, **system})
     try:
         with system:
             harness.wait_for("it has joined", lambda: has_joined(system), 20)
@@ -200,3 +203,38 @@ def test_a_secret_that_is_none_does_not_start(tmp_path, application):
             harness.wait_for("it has joined", lambda: has_joined(system), 3)
     said = (tmp_path / "up.err").read_text()
     assert "24 to 64 bytes" in said and "whsec_short" not in said
+
+
+def made_as_the_guide_says(directory):
+    """(whsk_..., whpk_...) by the commands of docs/guide/deliver.md."""
+    guide = (harness.ROOT / "docs/guide/deliver.md").read_text()
+    commands = re.search(r"^    openssl genpkey -algorithm ed25519.*?(?=^\S|^$)", guide, re.M | re.S)[0]
+    assert "signalbox secret set app_hook" in commands
+    commands = commands.replace("signalbox secret set app_hook", "cat > whsk")
+    done = subprocess.run(["bash", "-euc", commands], cwd=directory, capture_output=True, text=True, check=True)
+    assert not (directory / "pair.der").exists()
+    return (directory / "whsk").read_text().strip(), done.stdout.strip()
+
+
+def test_an_application_that_has_the_public_key_alone_can_verify(application, tmp_path):
+    pair, public = made_as_the_guide_says(tmp_path)
+    assert pair.startswith("whsk_") and public.startswith("whpk_") and len(base64.b64decode(public[5:])) == 32
+    peer = "  peer:\n    webhooks: [{ path: peer, scheme: standard-webhooks, secrets: [file:public_key] }]\n"
+    (tmp_path / "system").mkdir()
+    with running(tmp_path / "system", application, integrations=peer, secrets={"app_secret": pair, "public_key": public}) as system:
+        publish(system, 1)
+        post = harness.wait_for("it is posted", lambda: Application.posts and Application.posts[0])
+        headers, body = post["headers"], post["body"].encode()
+        assert headers["webhook-signature"].startswith("v1a,") and " " not in headers["webhook-signature"]
+        (tmp_path / "key.der").write_bytes(bytes.fromhex("302a300506032b6570032100") + base64.b64decode(public[5:]))  # RFC 8410
+        (tmp_path / "text").write_bytes(f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body)
+        (tmp_path / "signature").write_bytes(base64.b64decode(headers["webhook-signature"][4:]))
+        judged = subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", "key.der", "-rawin", "-in", "text",
+                                 "-sigfile", "signature"], cwd=tmp_path, capture_output=True, text=True)
+        assert judged.returncode == 0, judged
+
+        def at_our_own_gateway(text):
+            return harness.http_call(system.port, "POST", "/webhooks/peer", text, {"Content-Type": "application/json", **headers})[0]
+        assert (at_our_own_gateway(body + b" "), at_our_own_gateway(body)) == (401, 200), "another signalbox takes it"
+        assert [row["type"] for row in system.log("--type", "peer.>")] == ["peer.order.placed"]
+        assert pair not in system.said() and pair[5:] not in json.dumps(Application.posts)
