@@ -305,6 +305,11 @@ const struct sb_operation twilio_operations[] = {
      .lookup_request = send_lookup,
      .lookup_answer = send_found,
      .lookup_after_s = LOOKUP_AFTER_S,
+     .example_found =
+         "{\"messages\":[{\"sid\":\"SM1\",\"status\":\"sent\",\"body\":\"hello\","
+         "\"to\":\"+15551234567\",\"num_segments\":\"1\",\"date_created\":\"Fri, 31 Dec "
+         "2100 00:00:00 +0000\"}],\"next_page_uri\":null}",
+     .example_absent = "{\"messages\":[],\"next_page_uri\":null}",
      .repeat = SB_REPEAT_NEVER,
      .price = send_price,
      .price_most = send_price_most,
