@@ -29,6 +29,8 @@
 #include "lib/loop/loop.h"
 #include "lib/service/service.h"
 
+enum { AWAY_MS = 1000 };
+
 static const uint8_t first_id[16] = {1,    2,  3,  4,  5,  6,  0x77, 8,
                                      0x89, 10, 11, 12, 13, 14, 15,   16};
 
@@ -324,7 +326,9 @@ struct answer hear(struct box *box, int fd, int ms)
 struct answer get(struct box *box, const char *method, const char *target,
                   const char *headers, const char *body)
 {
-    return hear(box, ask(box, method, target, headers, body, strlen(body)), 1000);
+    bool is_away = box->peer.is_silent || !box->peer.is_joined; /* it may well not come */
+    return hear(box, ask(box, method, target, headers, body, strlen(body)),
+                is_away ? AWAY_MS : HEAR_MS);
 }
 
 void settle(struct box *box)

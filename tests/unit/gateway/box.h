@@ -22,7 +22,10 @@
 #define TOKEN    "sbx_test"
 #define AUTH     "Authorization: Bearer " TOKEN "\r\n"
 #define FIRST_ID "01020304-0506-7708-890a-0b0c0d0e0f10" /* of verdicts */
-enum { STARTED_MAX = 512 };
+enum {
+    STARTED_MAX = 512,
+    HEAR_MS = 20000, /* for an answer that comes, on a machine that has much to do */
+};
 
 /* A session on the bus: the gateway's own, or a group's. */
 struct peer {

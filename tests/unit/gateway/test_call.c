@@ -81,7 +81,7 @@ static void call_is_answered_with_its_outcome(void **state)
     uint64_t left_us = r->deadline_us - clock_wall_us();
     assert_in_range(left_us, 3000000, 5000000);
     give_outcome(box, box->peer.batch, STATUS_SUCCESS, "{\"charge\":\"ch_1\"}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
+    _answer_ struct answer answer = hear(box, fd, HEAR_MS);
     assert_int_equal(answer.status, 200);
     assert_string_equal(js_text(answer.body, "id", ""), id);
     assert_string_equal(js_text(answer.body, "status", ""), "Success");
@@ -95,7 +95,7 @@ static void failed_call_is_502_with_class_and_reason(void **state)
     int fd = call(box, "/v1/calls/payment/charge", AUTH, "");
     assert_data(published(box, 0), "{}");
     give_outcome(box, box->peer.batch, STATUS_FAILED, "{\"x\":1}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
+    _answer_ struct answer answer = hear(box, fd, HEAR_MS);
     assert_int_equal(answer.status, 502);
     assert_string_equal(js_text(answer.body, "code", ""), "call_failed");
     assert_string_equal(js_text(answer.body, "event_type", ""), "payment.charge.failed");
@@ -114,7 +114,7 @@ static void call_that_still_runs_is_202_with_its_address(void **state)
         "/v1/calls/payment/charge?wait=0&deadline=1h"};
     for (unsigned i = 0; i < 2; i++) {
         int fd = call(box, targets[i], AUTH, "{}");
-        _answer_ struct answer answer = hear(box, fd, 1000);
+        _answer_ struct answer answer = hear(box, fd, HEAR_MS);
         id_format(published(box, i)->id, id);
         snprintf(location, sizeof(location), "Location: /v1/events/%s\r\n", id);
         assert_int_equal(answer.status, 202);
@@ -135,7 +135,7 @@ static void call_whose_deadline_passed_is_told_the_brokers_word_on_it(void **sta
     while (clock_steady_us() < from_us + 200000)
         loop_turn(box->gateway.loop, 5);
     give_outcome(box, box->peer.batch, STATUS_FAILED, "{}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
+    _answer_ struct answer answer = hear(box, fd, HEAR_MS);
     assert_int_equal(answer.status, 502);
     fd = call(box, "/v1/calls/payment/charge?wait=100ms", AUTH, "{}");
     _answer_ struct answer runs = hear(box, fd, 2000);
@@ -151,12 +151,12 @@ static void same_key_waits_for_the_first_ones_outcome(void **state)
     assert_int_equal(box->peer.wait_at.block, 5);
     assert_int_equal(box->peer.wait_at.index, 3);
     give_outcome(box, box->peer.wait_ref, STATUS_SUCCESS, "{}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
+    _answer_ struct answer answer = hear(box, fd, HEAR_MS);
     assert_int_equal(answer.status, 200);
     assert_string_equal(js_text(answer.body, "id", ""), FIRST_ID);
     box->peer.verdict = VERDICT_CONFLICT;
     fd = call(box, "/v1/calls/payment/refund", AUTH "Idempotency-Key: k1\r\n", "{}");
-    _answer_ struct answer other = hear(box, fd, 1000);
+    _answer_ struct answer other = hear(box, fd, HEAR_MS);
     assert_int_equal(other.status, 409);
     assert_int_not_equal(
         ((const struct control_idempotency *)record_data(published(box, 0)))->body_hash,
@@ -245,7 +245,7 @@ static void log_outcome(struct box *box, struct position request)
 
 static void assert_answered_from_the_log(struct box *box, int fd)
 {
-    _answer_ struct answer answer = hear(box, fd, 1000);
+    _answer_ struct answer answer = hear(box, fd, HEAR_MS);
     assert_int_equal(answer.status, 200);
     assert_string_equal(js_text(answer.body, "data.charge", ""), "ch_9");
 }
@@ -343,7 +343,7 @@ static void same_key_whose_outcome_is_in_the_log_waits_for_nothing(void **state)
     box->peer.verdict = VERDICT_DUPLICATE;
     int fd = call(box, "/v1/calls/payment/charge?wait=0", AUTH "Idempotency-Key: k1\r\n",
                   "{}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
+    _answer_ struct answer answer = hear(box, fd, HEAR_MS);
     assert_int_equal(answer.status, 502);
     assert_string_equal(js_text(answer.body, "class", ""), "deadline");
     assert_string_equal(js_text(answer.body, "id", ""), FIRST_ID);
@@ -362,7 +362,7 @@ static void client_that_goes_away_while_its_call_waits_harms_nobody(void **state
     assert_int_equal(http_server_waiting(box->gateway.server), 0);
     int fd = call(box, "/v1/calls/payment/charge", AUTH, "{}");
     give_outcome(box, box->peer.batch, STATUS_SUCCESS, "{}");
-    _answer_ struct answer answer = hear(box, fd, 1000);
+    _answer_ struct answer answer = hear(box, fd, HEAR_MS);
     assert_int_equal(answer.status, 200);
 }
 
@@ -372,7 +372,8 @@ static void at_a_stop_who_waits_is_told_where_to_look(void **state)
     int one = call(box, "/v1/calls/payment/charge", AUTH, "{}"),
         two = call(box, "/v1/calls/payment/charge", AUTH, "{}");
     calls_stop(box->gateway.calls);
-    _answer_ struct answer first = hear(box, one, 1000), second = hear(box, two, 1000);
+    _answer_ struct answer first = hear(box, one, HEAR_MS),
+                           second = hear(box, two, HEAR_MS);
     assert_int_equal(first.status, 202);
     assert_int_equal(second.status, 202);
     assert_non_null(strstr(buf_str(&second.text), "Location: /v1/events/"));

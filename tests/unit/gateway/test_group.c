@@ -17,9 +17,9 @@
 
 #define SECOND UINT64_C(1000000)
 enum {
-    HEAR_MS = 2000,
     SURE_US = 2000 * 1000
-}; /* a session that is new, or was cut off, hears by then what there is */
+}; /* a session that is new, or was cut off, hears by then
+      what there is */
 
 static struct peer *session(struct box *box)
 {

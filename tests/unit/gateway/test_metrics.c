@@ -14,7 +14,7 @@
 #include "lib/loop/loop.h"
 #include "tests/unit/gateway/box.h"
 
-enum { HEAR_MS = 2000, ASK_US = 2 * 1000 * 1000 };
+enum { ASK_US = 2 * 1000 * 1000 };
 
 #define STATUS                                                                           \
     "{\"requests\":12,\"full\":true,\"refused\":{\"overloaded\":3,\"not_yours\":1},"     \

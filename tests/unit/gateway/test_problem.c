@@ -10,8 +10,6 @@
 #include "lib/http/server.h"
 #include "tests/unit/gateway/box.h"
 
-enum { HEAR_MS = 2000 };
-
 static const char *header_of(const struct http_reply *reply, const char *name)
 {
     for (const struct http_header *h = reply->headers; h && h->name; h++)

@@ -14,7 +14,6 @@
 #include "tests/unit/gateway/box.h"
 
 #define SECOND UINT64_C(1000000)
-enum { HEAR_MS = 2000 };
 
 /* Five facts, then a request with its outcome. */
 static void give_log(struct box *box)

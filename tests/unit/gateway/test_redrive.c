@@ -14,7 +14,7 @@
 #include "tests/unit/gateway/box.h"
 
 #define SECOND UINT64_C(1000000)
-enum { HEAR_MS = 2000, PIECE = 64 };
+enum { PIECE = 64 };
 
 /* n payments that failed, named 1 to n, and one that went well. */
 static void give_failures(struct box *box, uint8_t n)

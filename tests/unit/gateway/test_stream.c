@@ -128,7 +128,7 @@ static void a_place_that_cannot_be_gone_on_from_is_400(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char header[64];
         snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", wrong[i]);
-        _answer_ struct answer answer = hear(box, listen_to(box, "", header), 1000);
+        _answer_ struct answer answer = hear(box, listen_to(box, "", header), HEAR_MS);
         if (answer.status != 400)
             fail_msg("%s: %d", wrong[i], answer.status);
     }
@@ -245,11 +245,11 @@ static void one_stream_too_many_is_429_until_another_ends(void **state)
     for (size_t i = 0; i < 4; i++)
         fds[i] = listen_to(box, "", "");
     assert_int_equal(streams_count(box->gateway.streams), 4);
-    _answer_ struct answer answer = hear(box, listen_to(box, "", ""), 1000);
+    _answer_ struct answer answer = hear(box, listen_to(box, "", ""), HEAR_MS);
     assert_int_equal(answer.status, 429);
     assert_non_null(strstr(buf_str(&answer.text), "Retry-After: 1"));
     _answer_ struct answer head =
-        hear(box, ask(box, "HEAD", "/v1/stream", AUTH, "", 0), 1000);
+        hear(box, ask(box, "HEAD", "/v1/stream", AUTH, "", 0), HEAR_MS);
     assert_int_equal(head.status, 200); /* it takes no place */
     close(fds[2]);
     add_fact(box, 3, "order.sent"); /* the next word finds out */
@@ -278,7 +278,7 @@ static void at_a_stop_streams_end_properly(void **state)
 static void without_a_log_there_is_no_stream_yet(void **state)
 {
     struct box *box = *state;
-    _answer_ struct answer answer = hear(box, listen_to(box, "", ""), 1000);
+    _answer_ struct answer answer = hear(box, listen_to(box, "", ""), HEAR_MS);
     assert_int_equal(answer.status, 503);
     assert_string_equal(js_text(answer.body, "detail", ""), "there is no log yet");
 }
