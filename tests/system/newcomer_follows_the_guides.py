@@ -30,7 +30,8 @@ def blocks(text):
 
 def commands(lines):
     """Each command with the lines it goes on in, and the status it is said to end with."""
-    for command in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
+    text = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    for command in re.findall(r"^.*<<'(?:\w+)'\n(?:.*\n)*?\w+$|^.+$", text, re.M):  # a here-document is one with what is in it
         said = re.search(r"# status (\d+)$", command)
         yield command, int(said[1]) if said else 0
 
@@ -89,8 +90,8 @@ def test_every_command_of_the_guide_works_and_shows_what_is_said(guide, tmp_path
     text = (PREFIX / "share/doc/signalbox/guide" / guide).read_text()
     for port in ("8080", "12111"):  # others use this machine, too
         text = text.replace(port, str(harness.free_port()))
+    port = re.search(r"is up: http://127\.0\.0\.1:(\d+),", text)[1]
     shell, total, typed = Shell(tmp_path), 0.0, 0
-    port = re.search(r"127\.0\.0\.1:(\d+)/v1", text)
     try:
         for mark, lines in blocks(text):
             if mark == "text":
@@ -106,9 +107,9 @@ def test_every_command_of_the_guide_works_and_shows_what_is_said(guide, tmp_path
                 assert ended == status, f"{command}: {ended}\n{shell.shown[-6000:]}"
                 print(f"{guide}: {took:6.2f} s  {command}")
                 total, typed = total + took, typed + 1
-                if command == "signalbox init" and port:
-                    path = tmp_path / "here/signalbox.yaml"
-                    path.write_text(path.read_text().replace("8080", port[1]))
+                if command == "signalbox init":
+                    [path] = (tmp_path / "here").rglob("signalbox.yaml")
+                    path.write_text(path.read_text().replace("8080", port))
     finally:
         shell.close()
     print(f"{guide}: {total:6.2f} s in all, {typed} commands")
