@@ -128,8 +128,15 @@ const struct token *token_find(struct token_book *book, uint64_t now_us,
     if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
         return NULL;
     const char *text = authorization + 7 + strspn(authorization + 7, " ");
+    char token[FILE_MAX];
     uint8_t hash[32];
-    token_hash(text, hash);
+    size_t n = strcspn(text, " \t"); /* blanks behind a header's value are none of it */
+    if (n >= sizeof(token) || text[n + strspn(text + n, " \t")])
+        return NULL;
+    memcpy(token, text, n);
+    token[n] = '\0';
+    token_hash(token, hash);
+    crypto_wipe(token, sizeof(token));
     return find_hash(book, now_us, hash);
 }
 

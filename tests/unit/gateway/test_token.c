@@ -177,7 +177,7 @@ static void only_the_whole_token_matches(void **state)
         "Basic sbx_0123456789012345678901234567890123456789012",
         "Bearer sbx_012345678901234567890123456789012345678901",
         "Bearer sbx_01234567890123456789012345678901234567890123",
-        "Bearer sbx_0123456789012345678901234567890123456789012 ",
+        "Bearer sbx_0123456789012345678901234567890123456789012 x", /* RFC 9110, 5.6.3 */
         "Bearer sbx_1123456789012345678901234567890123456789012"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_false(matches(&token, wrong[i]));
@@ -223,6 +223,8 @@ static void listed_token_opens_with_its_own_scopes(void **state)
     assert_string_equal(found->name, "shop");
     assert_int_equal(found->scopes, SCOPE_CALL);
     assert_ptr_equal(token_find(book, NOW, "Bearer sbx_first"), &book->first);
+    assert_ptr_equal(token_find(book, NOW, "bearer  sbx_first \t "), &book->first);
+    assert_null(token_find(book, NOW, "Bearer sbx_first x"));
     assert_null(token_find(book, NOW, "Bearer sbx_other"));
     close_book(book);
 }
