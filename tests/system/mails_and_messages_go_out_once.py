@@ -90,7 +90,7 @@ def test_what_becomes_of_a_message_is_heard_with_its_name(practice):
 
 @pytest.mark.parametrize("fault", ["none", "duplicate", "reorder", "stale", "bad-signature", "wrong-secret", "tampered"])
 @pytest.mark.parametrize("endpoint,event", [("stripe", "charge.refunded"), ("sendgrid", "open"), ("resend", "email.opened"), ("slack", "message"),
-                                            ("twilio", "message.delivered")])
+                                            ("twilio", "message.delivered"), ("openai", "response.completed"), ("anthropic", "session.created")])
 def test_every_providers_webhooks_are_taken_when_they_are_right_and_refused_otherwise(practice, endpoint, event, fault):
     stored = len(practice.log("--type", f"{endpoint}.{event}"))
     done = practice.cli("simulate", endpoint, event, *([] if fault == "none" else ["--fault", fault]))
