@@ -72,9 +72,10 @@ enum {
     CORE_BACKOFF_CAP_US = 2000000000, /* a Retry-After beyond this is cut to it */
     CORE_CHECKPOINT_BYTES =
         128 << 20, /* of log between checkpoints: what a restart replays at most */
-    CORE_KEYS_MAX = 500000,         /* idempotency keys the views do not hold yet; at it a
-                                        PUBLISH with keys is refused `overloaded`. What was found
-                                is taken         all the same, at most 7,000 with each event delivered */
+    CORE_KEYS_MAX =
+        500000, /* idempotency keys the views do not hold yet; at it a PUBLISH with keys
+                   is refused `overloaded`. What was found is taken all the same: at most
+                   7,000 with each event that was delivered */
     CORE_IDEMPOTENCY_S = 7 * 86400, /* how long an event that a connector found is known
                                        to have come, where the configuration is silent */
     CORE_AHEAD_MAX = 256,  /* blocks behind the first call that waits in which webhooks go
