@@ -18,7 +18,12 @@
 #include "lib/http/multi.h"
 #include "lib/loop/loop.h"
 
-enum { TIMEOUT_US = 30000000 };
+enum {
+    TIMEOUT_US = 30000000,
+    NAME_KEPT_S = 2, /* what a name resolved to: libcurl does not know for how long it is
+                        good, and a provider that moves must be found before attempts run
+                        out.  Connections are kept, so names are rarely asked for */
+};
 
 struct http_client {
     struct loop *loop;
@@ -129,7 +134,7 @@ static void set_constants(struct http_call *call)
         curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)HTTP_CONNECT_TIMEOUT_US / 1000);
-    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 60L);
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAME_KEPT_S);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 60L);
     curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, 600L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "signalbox/0.1");
