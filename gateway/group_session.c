@@ -14,6 +14,7 @@
 #include "gateway/lease.h"
 #include "gateway/problem.h"
 #include "gateway/result.h"
+#include "gateway/settling.h"
 #include "gateway/waiter.h"
 #include "lib/base/buf.h"
 #include "lib/base/id.h"
@@ -33,14 +34,6 @@ enum {
     FIRST_US = 300 * 1000,       /* after joining, until what was there has come */
 };
 
-/* POST .../results that waits for its commit; without one, until the group is known. */
-struct commit {
-    struct pending pending;
-    struct commit *next;
-    uint64_t batch, until_us; /* batch 0: nothing of it goes into the log */
-    struct json *answer;
-};
-
 struct group_session {
     struct gateway *gateway;
     char *name;
@@ -52,7 +45,7 @@ struct group_session {
     uint64_t boot, last_number; /* of the texts of leases */
     struct leases ready, lent;
     struct waiters waiters;
-    struct commit *commits;
+    struct settling *settling;
     uint64_t used_us; /* somebody asked or answered */
     uint64_t sure_us; /* before it, that there is nothing may only mean: not yet */
     struct loop_timer *timer;
@@ -102,36 +95,12 @@ static void refuse_waiters(struct group_session *session, unsigned error, const 
                       why);
 }
 
-static void end_commit(struct group_session *session, struct commit *commit,
-                       unsigned error, const char *why)
-{
-    struct commit **at = &session->commits;
-    while (*at != commit)
-        at = &(*at)->next;
-    *at = commit->next;
-    if (commit->pending.request && !error) {
-        answer_json(commit->pending.request, 200, commit->answer, NULL);
-        commit->answer = NULL;
-    } else if (commit->pending.request) {
-        problem_reply(commit->pending.request, error, why, 0);
-    }
-    js_free(commit->answer);
-    free(commit);
-}
-
-static struct commit *find_commit(const struct group_session *session, uint64_t batch)
-{
-    struct commit *commit = session->commits;
-    while (commit && commit->batch != batch)
-        commit = commit->next;
-    return commit;
-}
-
 /* --- time --- */
 
-static uint64_t commit_due(const struct group_session *session, const struct commit *c)
+static uint64_t settling_due(const struct group_session *session,
+                             const struct settling *one)
 {
-    return c->batch ? c->until_us : session->sure_us;
+    return one->batch ? one->until_us : session->sure_us;
 }
 
 static uint64_t next_due(const struct group_session *session)
@@ -141,8 +110,9 @@ static uint64_t next_due(const struct group_session *session)
         end_us = session->sure_us;
     if (end_us < due_us)
         due_us = end_us;
-    for (const struct commit *c = session->commits; c; c = c->next)
-        due_us = commit_due(session, c) < due_us ? commit_due(session, c) : due_us;
+    for (const struct settling *one = session->settling; one; one = one->next)
+        if (settling_due(session, one) < due_us)
+            due_us = settling_due(session, one);
     return due_us < session->used_us + IDLE_US ? due_us : session->used_us + IDLE_US;
 }
 
@@ -182,6 +152,22 @@ static void expire_waiters(struct group_session *session, uint64_t now_us)
             at = &(*at)->next;
 }
 
+static void expire_settling(struct group_session *session, uint64_t now_us)
+{
+    for (struct settling *one = session->settling, *next; one; one = next) {
+        next = one->next;
+        if (settling_due(session, one) > now_us)
+            continue;
+        if (one->batch)
+            settling_end(&session->settling, one, ERR_unavailable,
+                         "the log did not answer in time; it may be done all the same");
+        else
+            settling_end(&session->settling, one,
+                         peer_is_joined(session->peer) ? 0 : ERR_unavailable,
+                         "the broker is not reachable");
+    }
+}
+
 static void on_time(void *user)
 {
     struct group_session *session = user;
@@ -190,19 +176,9 @@ static void on_time(void *user)
         serve(session, &session->waiters.first);
     expire_waiters(session, now_us);
     give_back(session, now_us, /* all= */ false);
-    for (struct commit *c = session->commits, *next; c; c = next) {
-        next = c->next;
-        if (commit_due(session, c) > now_us)
-            continue;
-        if (c->batch)
-            end_commit(session, c, ERR_unavailable,
-                       "the log did not answer in time; it may be done all the same");
-        else
-            end_commit(session, c, peer_is_joined(session->peer) ? 0 : ERR_unavailable,
-                       "the broker is not reachable");
-    }
-    bool is_idle = !session->lent.first && !session->waiters.first && !session->commits &&
-                   session->used_us + IDLE_US <= now_us;
+    expire_settling(session, now_us);
+    bool is_idle = !session->lent.first && !session->waiters.first &&
+                   !session->settling && session->used_us + IDLE_US <= now_us;
     if (!is_idle && session->used_us + IDLE_US <= now_us)
         session->used_us = now_us; /* in use, though nobody asked lately */
     if (is_idle || session->error)
@@ -266,9 +242,9 @@ static void on_rejected(void *user, unsigned error, const char *detail)
 static void on_settled(void *user, uint64_t batch)
 {
     struct group_session *session = user;
-    struct commit *commit = find_commit(session, batch);
-    if (commit)
-        end_commit(session, commit, 0, NULL);
+    struct settling *one = settling_find(session->settling, batch);
+    if (one)
+        settling_end(&session->settling, one, 0, NULL);
 }
 
 static void on_refused(void *user, uint64_t batch, unsigned error, const char *detail,
@@ -276,9 +252,9 @@ static void on_refused(void *user, uint64_t batch, unsigned error, const char *d
 {
     (void)retry_after_ms;
     struct group_session *session = user;
-    struct commit *commit = find_commit(session, batch);
-    if (commit)
-        end_commit(session, commit, error, detail);
+    struct settling *one = settling_find(session->settling, batch);
+    if (one)
+        settling_end(&session->settling, one, error, detail);
 }
 
 /* --- results --- */
@@ -329,15 +305,10 @@ void group_session_results(struct group_session *session, struct http_request *r
     if (records.len == 0 && session->sure_us <= now_of(session)) {
         answer_json(request, 200, body, NULL);
     } else {
-        struct commit *commit = mem_alloc(sizeof(*commit));
-        *commit = (struct commit){.pending.request = request,
-                                  .next = session->commits,
-                                  .until_us = now_of(session) + COMMIT_US,
-                                  .answer = body};
-        session->commits = commit;
-        http_set_user(request, commit);
+        struct settling *one =
+            settling_add(&session->settling, request, body, now_of(session) + COMMIT_US);
         if (records.len > 0)
-            commit->batch = peer_result(session->peer, records.bytes, records.len);
+            one->batch = peer_result(session->peer, records.bytes, records.len);
     }
     buf_fini(&records);
     session->used_us = now_of(session);
@@ -402,8 +373,8 @@ void group_session_free(struct group_session *session)
         return;
     unsigned error = session->error ? session->error : ERR_shutting_down;
     refuse_waiters(session, error, session->why);
-    while (session->commits)
-        end_commit(session, session->commits, error, session->why);
+    while (session->settling)
+        settling_end(&session->settling, session->settling, error, session->why);
     if (session->peer)
         peer_free(session->peer);
     leases_free_all(&session->ready);
@@ -435,7 +406,7 @@ bool group_session_is_rejected(const struct group_session *session)
 unsigned group_session_commits(const struct group_session *session)
 {
     unsigned n = 0;
-    for (const struct commit *c = session->commits; c; c = c->next)
+    for (const struct settling *one = session->settling; one; one = one->next)
         n++;
     return n;
 }
