@@ -233,6 +233,7 @@ const struct sb_operation anthropic_operations[] = {
      SB_BRANCHES(models_request, ask_models, chat_failed),
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
+     .price_max = {"USD", 0},
      .price_text = "none",
      .example = "{}",
      .example_answer = "{\"data\":[{\"id\":\"claude-3-5-haiku-latest\"}]}",

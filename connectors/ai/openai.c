@@ -201,6 +201,7 @@ const struct sb_operation openai_operations[] = {
      SB_BRANCHES(models_request, ask_models, failed),
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
+     .price_max = {"USD", 0},
      .price_text = "none",
      .example = "{}",
      .example_answer = "{\"data\":[{\"id\":\"gpt-4o-mini\"}]}",

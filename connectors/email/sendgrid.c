@@ -197,6 +197,7 @@ const struct sb_operation sendgrid_operations[] = {
      SB_BRANCHES(check_request, check_succeeded, send_failed),
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
+     .price_max = {"USD", 0},
      .price_text = "none",
      .example = "{}",
      .example_answer = "{\"scopes\":[\"mail.send\"]}",

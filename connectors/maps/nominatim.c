@@ -126,6 +126,7 @@ const struct sb_operation nominatim_operations[] = {
      SB_BRANCHES(geocode_request, geocode_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
+     .price_max = {"USD", 0},
      .price_text = "none; the public server takes one call a second, so ten times the "
                    "traffic needs a server of one's own",
      .example = "{\"address\":\"1 High St, London\"}",
@@ -139,6 +140,7 @@ const struct sb_operation nominatim_operations[] = {
      .transition_failed = "place: on the map -> without an address",
      SB_BRANCHES(reverse_request, reverse_succeeded, failed),
      .repeat = SB_REPEAT_SAFE,
+     .price_max = {"USD", 0},
      .price_text = "none; the public server takes one call a second, so ten times the "
                    "traffic needs a server of one's own",
      .example = "{\"lat\":51.5,\"lng\":-0.12}",

@@ -170,6 +170,7 @@ const struct sb_operation slack_operations[] = {
      .transition_failed = "message: written -> not posted",
      SB_BRANCHES(send_request, send_succeeded, send_failed),
      .repeat = SB_REPEAT_NEVER,
+     .price_max = {"USD", 0},
      .price_text = "none",
      .example = "{\"to\":\"C0123456789\",\"text\":\"hello\"}",
      .example_answer =
@@ -183,6 +184,7 @@ const struct sb_operation slack_operations[] = {
      SB_BRANCHES(check_request, check_succeeded, send_failed),
      .repeat = SB_REPEAT_SAFE,
      .is_harmless = true,
+     .price_max = {"USD", 0},
      .price_text = "none",
      .example = "{}",
      .example_answer = "{\"ok\":true,\"team\":\"Shop\",\"user\":\"signalbox\"}",

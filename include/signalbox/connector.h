@@ -391,9 +391,9 @@ struct sb_operation {
     /* Calls sb_cost(outcome, SB_ESTIMATED, ...); used when the answer did not tell. NULL:
      * free. */
     void (*price)(const struct sb_event *event, struct sb_outcome *outcome);
-    /* The most one call can cost, whatever it asks for: a budget is kept by it. No
-     * currency: the connector cannot say; the broker then goes by the dearest call so
-     * far. */
+    /* The most one call can cost, whatever it asks for: a budget is kept by it. 0 of any
+     * currency: nothing. No currency: the connector cannot say; the broker then goes by
+     * the dearest call so far. */
     struct {
         const char *currency;
         int64_t millionths;

@@ -72,7 +72,10 @@ static void price_cells(const struct view *v, const struct json *o, struct page 
     if (model_price(v->document, js_text(o, "name", ""), priced_at(v->document), &micros,
                     currency, &from)) {
         money_text(micros, currency, text);
-        page_cell(page, "%s (%s)", text, from);
+        if (micros)
+            page_cell(page, "%s (%s)", text, from);
+        else
+            page_cell(page, "nothing (%s)", from);
     } else {
         page_cell(page, js_bool(o, "has_price", false)
                             ? "reckoned for each call, or told by the service"
@@ -181,7 +184,8 @@ static void by_model(const struct view *v, struct page *page)
     for (size_t i = 0; i < js_count(list); i++) {
         const char *name = js_text(js_at(list, i), "name", "?");
         if (!model_price(v->document, name, priced_at(v->document), &micros, currency,
-                         &from))
+                         &from) ||
+            micros == 0)
             continue;
         is_any = true;
         page_cell(page, "`%s`", name);

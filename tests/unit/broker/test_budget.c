@@ -23,7 +23,8 @@ static const char manifest[] =
     "{\"name\":\"charge\",\"has_price\":true,\"price_max\":{\"currency\":\"USD\","
     "\"micros\":300000}},"
     "{\"name\":\"refund\",\"has_price\":true},{\"name\":\"events\"},"
-    "{\"name\":\"payout\",\"price_max\":{\"currency\":\"EUR\",\"micros\":1}}],"
+    "{\"name\":\"payout\",\"price_max\":{\"currency\":\"EUR\",\"micros\":1}},"
+    "{\"name\":\"free\",\"price_max\":{\"currency\":\"EUR\",\"micros\":0}}],"
     "\"webhooks\":[],\"publishes\":[]}";
 
 static const struct core_integration thrifty = {
@@ -46,7 +47,7 @@ static void the_configuration_says_more_than_the_manifest(void **state)
         {"charge", 0, {PRICE_MAX, 300000}}, {"events", 0, {PRICE_MAX, 7}},
         {"events", 999, {PRICE_MAX, 7}},    {"events", 1000, {PRICE_MAX, 9}},
         {"refund", 0, {PRICE_UNKNOWN, 0}},  {"payout", 0, {PRICE_UNKNOWN, 0}},
-        {"nothing", 0, {PRICE_NONE, 0}},
+        {"nothing", 0, {PRICE_NONE, 0}},    {"free", 0, {PRICE_NONE, 0}},
     };
     struct budget budget = {0};
     char error[100];
