@@ -162,10 +162,12 @@ static void who_looks_at_the_figures_starts_an_audit_once_an_hour(void **state)
     assert_false(audit_is_running(box->gateway.audits));
     loop_advance(box->gateway.loop, UINT64_C(3599000000));
     _answer_ struct answer two = get(box, "GET", "/metrics", AUTH, "");
+    assert_int_equal(two.status, 200);
     audit_last(box->gateway.audits, &at_us, &tried_us);
     assert_int_equal(tried_us, first_us);
     loop_advance(box->gateway.loop, UINT64_C(1000000));
     _answer_ struct answer three = get(box, "GET", "/metrics", AUTH, "");
+    assert_int_equal(three.status, 200);
     audit_last(box->gateway.audits, &at_us, &tried_us);
     assert_true(tried_us > first_us);
 }
