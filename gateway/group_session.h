@@ -18,8 +18,8 @@ enum {
     GROUP_BYTES_MAX = 4 << 20, /* of these */
     GROUP_WAITERS_MAX = 256,   /* requests that wait, of one group; further: 429 */
 };
-#define GROUP_VISIBILITY_US     (30 * UINT64_C(1000000)) /* where nobody says */
-#define GROUP_VISIBILITY_MAX_US (12 * 3600 * UINT64_C(1000000))
+#define GROUP_VISIBILITY_US     (UINT64_C(30) * 1000000) /* where nobody says */
+#define GROUP_VISIBILITY_MAX_US (UINT64_C(12) * 3600 * 1000000)
 
 struct group_session_options {
     struct gateway *gateway; /* whose bus, loop and configuration */
