@@ -64,21 +64,27 @@ void used_fini(struct group *group)
 
 /* --- to the log and from it --- */
 
-static struct json *one_json(const struct used *u)
+static struct json *one_json(const char *use, const char *secret, int64_t version,
+                             uint64_t first_us, uint64_t last_us)
 {
-    struct json *o = js_set_text(js_object(), "use", u->use);
+    struct json *o = js_set_text(js_object(), "use", use);
 
-    js_set_int(js_set_text(o, "secret", u->secret), "version", u->version);
-    return js_set_int(js_set_int(o, "first_us", (int64_t)u->first_us), "last_us",
-                      (int64_t)u->last_us);
+    js_set_int(js_set_text(o, "secret", secret), "version", version);
+    return js_set_int(js_set_int(o, "first_us", (int64_t)first_us), "last_us",
+                      (int64_t)last_us);
 }
 
-static void stage_note(struct core *core, const struct group *group, const struct used *u)
+static struct json *entry_json(const struct used *u)
 {
-    struct json *data = js_set_text(one_json(u), "name", group->name);
+    return one_json(u->use, u->secret, u->version, u->first_us, u->last_us);
+}
+
+/* Takes data over. */
+static void stage_note(struct core *core, const struct group *group, struct json *data)
+{
     struct buf text = BUF_NULL;
 
-    js_write(data, 0, &text);
+    js_write(js_set_text(data, "name", group->name), 0, &text);
     struct record_parts parts = {.kind = RECORD_NOTE,
                                  .type = USED_TYPE,
                                  .integration = group->hash,
@@ -107,7 +113,7 @@ void used_noted(struct group *group, const struct json *data)
 void used_checkpoint(struct core *core, const struct group *group)
 {
     for (size_t i = 0; i < group->n_used; i++)
-        stage_note(core, group, &group->used[i]);
+        stage_note(core, group, entry_json(&group->used[i]));
 }
 
 struct json *used_status(const struct group *group)
@@ -115,7 +121,7 @@ struct json *used_status(const struct group *group)
     struct json *all = js_array();
 
     for (size_t i = 0; i < group->n_used; i++)
-        js_push(all, one_json(&group->used[i]));
+        js_push(all, entry_json(&group->used[i]));
     return all;
 }
 
@@ -134,12 +140,9 @@ static void stage(struct core *core, struct act *act, struct group *group,
     act->body = js_set_text(js_object(), "integration", group->name);
     if (known && (is_young(core, known->last_us) || is_young(core, known->staged_us)))
         return;
-    struct used now = {.use = (char *)(uintptr_t)use,
-                       .secret = (char *)(uintptr_t)secret,
-                       .version = version,
-                       .first_us = known ? known->first_us : core->wall_us,
-                       .last_us = core->wall_us};
-    stage_note(core, group, &now);
+    stage_note(core, group,
+               one_json(use, secret, version, known ? known->first_us : core->wall_us,
+                        core->wall_us));
     if (known)
         known->staged_us = core->wall_us;
     act->is_staged = true;

@@ -70,7 +70,7 @@ const char *credential_old(const struct document_use *old,
 {
     if (!newer->last_us)
         return "; the newer one has not matched yet";
-    return newer->last_us > old->last_us + 2 * USED_EVERY_US
+    return newer->last_us > old->last_us + UINT64_C(2) * USED_EVERY_US
                ? "; only the newer one has matched since: it can go"
                : "; it still matches";
 }

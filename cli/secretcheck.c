@@ -42,13 +42,13 @@ __attribute__((format(printf, 3, 4))) static void say(struct checking *c, const 
 {
     int line =
         c->file.len ? config_line((const char *)c->file.bytes, c->file.len, at) : 0;
+    char what[ERROR_SIZE + 200];
     va_list args;
 
-    fprintf(stderr, "%s:%d: %s: ", c->all.config->path, line ? line : 1, at);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    fprintf(stderr, "\n");
+    fprintf(stderr, "%s:%d: %s: %s\n", c->all.config->path, line ? line : 1, at, what);
 }
 
 /* As `up` would read it; nothing of it is kept. */
