@@ -28,6 +28,27 @@ static bool read_kind(const char *text, enum result_kind *ret)
     return false;
 }
 
+static bool is_member(const char *name)
+{
+    static const char *const names[] = {"lease", "id", "result", "after", "error", NULL};
+    size_t i = 0;
+    while (names[i] && strcmp(names[i], name) != 0)
+        i++;
+    return names[i] != NULL;
+}
+
+/* Is every member one that counts? A misspelt reason would be lost. */
+static bool has_known_members(const struct json *one)
+{
+    void *cursor = NULL;
+    const char *name;
+    do {
+        if (js_next(one, &cursor, &name) && !is_member(name))
+            return false;
+    } while (cursor);
+    return true;
+}
+
 /* NULL or what is wrong. */
 static const char *read_one(const struct json *one, struct result *ret)
 {
@@ -35,6 +56,8 @@ static const char *read_one(const struct json *one, struct result *ret)
                            .id = js_text(one, "id", NULL),
                            .error = js_text(one, "error", NULL)};
     const struct json *after = js_get(one, "after");
+    if (!js_is_object(one) || !has_known_members(one))
+        return "a result has `lease` or `id`, `result`, `after` and `error`, and no more";
     if (!ret->lease == !ret->id)
         return "say either `lease` or `id`";
     if (!read_kind(js_text(one, "result", NULL), &ret->kind))

@@ -57,7 +57,9 @@ static void what_is_wrong_is_named_with_its_place(void **state)
         const char *text, *why;
     } cases[] = {
         {"{}", "list"},
-        {"[1]", "result 0: say either"},
+        {"[1]", "result 0: a result has"},
+        {"[{}]", "result 0: say either"},
+        {"[{\"lease\":\"l\",\"result\":\"fail\",\"eror\":\"x\"}]", "no more"},
         {"[{\"lease\":\"l\",\"result\":\"ack\"},{\"result\":\"ack\"}]", "result 1: say"},
         {"[{\"lease\":\"l\",\"id\":\"e\",\"result\":\"ack\"}]", "either"},
         {"[{\"lease\":\"l\"}]", "ack, retry, fail or extend"},
