@@ -10,6 +10,8 @@
 #include "lib/base/text.h"
 #include "lib/http/crypto.h"
 
+enum { PAIR_SIZE = 2 * CRYPTO_ED25519_SIZE /* seed and public key */ };
+
 /* --- the two kinds of key --- */
 
 static bool is_shared(const struct buf *key)
@@ -31,7 +33,7 @@ static bool is_pair(const struct buf *key)
 {
     uint8_t public[CRYPTO_ED25519_SIZE];
 
-    if (key->len != 2 * CRYPTO_ED25519_SIZE)
+    if (key->len != PAIR_SIZE)
         return false;
     crypto_ed25519_public(key->bytes, public);
     return memcmp(public, key->bytes + CRYPTO_ED25519_SIZE, sizeof(public)) == 0;

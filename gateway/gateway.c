@@ -158,10 +158,12 @@ static void on_answered(void *user, const struct http_request *request, unsigned
     metrics_answered(gateway->metrics, http_tag(request), status, duration_us);
 }
 
-static void on_refused_request(void *user, unsigned status, struct http_reply *ret_reply)
+static void on_refused_request(void *user, const struct http_request *request,
+                               unsigned status, struct http_reply *ret_reply)
 {
-    (void)user;
     problem_fill(status, ret_reply);
+    if (status == 413)
+        webhook_too_large(user, request);
 }
 
 /* --- the process --- */

@@ -9,5 +9,5 @@ struct scheme_signed;
 
 /* The first key that made one of the signatures, over any one of the input's URLs; -1:
  * none. A `topic` other than NULL must be the key's text, too (SNS). */
-int scheme_match(const struct scheme_signed *is_signed, const struct scheme_key *keys,
+int scheme_match(const struct scheme_signed *s, const struct scheme_key *keys,
                  size_t n_keys, const char *topic);

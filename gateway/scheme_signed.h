@@ -27,12 +27,11 @@ struct scheme_signed {
 /* Make what the template needs beside headers and body; `body` is that of rows that have
  * their signature in it. False when the body is not one that the row can sign. Free with
  * scheme_signed_fini either way. */
-bool scheme_signed_init(struct scheme_signed *is_signed, const struct scheme *scheme,
+bool scheme_signed_init(struct scheme_signed *s, const struct scheme *scheme,
                         const struct scheme_input *input,
                         const struct scheme_given *given, const struct scheme_body *body);
-void scheme_signed_fini(struct scheme_signed *is_signed);
+void scheme_signed_fini(struct scheme_signed *s);
 /* The parts, SCHEME_PIECES_MAX at most, as they would be signed with this key for this
  * URL (NULL: none); how many. */
-size_t scheme_signed_parts(const struct scheme_signed *is_signed,
-                           const struct scheme_key *key, const char *url,
-                           struct crypto_part *ret_parts);
+size_t scheme_signed_parts(const struct scheme_signed *s, const struct scheme_key *key,
+                           const char *url, struct crypto_part *ret_parts);

@@ -29,6 +29,7 @@
 #include "lib/base/kill.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/config/config.h"
 #include "lib/http/server.h"
 #include "lib/loop/loop.h"
 #include "lib/sdk/used.h"
@@ -407,4 +408,22 @@ void webhook_handle(struct gateway *gateway, struct http_request *request,
     } else {
         handle(gateway, e, request, /* may_wait= */ true);
     }
+}
+
+void webhook_too_large(struct gateway *gateway, const struct http_request *request)
+{
+    static const char prefix[] = "/webhooks/";
+    const char *target = http_target(request);
+    if (strncmp(target, prefix, sizeof(prefix) - 1) != 0)
+        return;
+    const char *path = target + sizeof(prefix) - 1;
+    _free_ char *name = mem_copy(path, strcspn(path, "?"));
+    struct endpoint *e = endpoint_find(gateway, name);
+    char why[REFUSAL_WHY_SIZE];
+    snprintf(why, sizeof(why),
+             "the body is over gateway.max_body (%llu bytes): raise it, or let the "
+             "provider send less (an event is at most 1 MiB)",
+             (unsigned long long)gateway->config->gateway.max_body);
+    if (e)
+        refusal_note(gateway, e, http_remote(request), why, REFUSAL_UNVERIFIED);
 }

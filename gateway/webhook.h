@@ -16,3 +16,6 @@ void webhook_close(struct gateway *gateway);
 /* POST /webhooks/{path} */
 void webhook_handle(struct gateway *gateway, struct http_request *request,
                     const char *const *params);
+/* A request was answered 413 before it was whole: say so to the operator, where it was for
+ * an endpoint. */
+void webhook_too_large(struct gateway *gateway, const struct http_request *request);

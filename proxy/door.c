@@ -238,8 +238,10 @@ static void on_request(void *user, struct http_request *request)
 }
 
 /* What the server refuses by itself: too large, malformed, no room. */
-static void on_refused_here(void *user, unsigned status, struct http_reply *ret_reply)
+static void on_refused_here(void *user, const struct http_request *request,
+                            unsigned status, struct http_reply *ret_reply)
 {
+    (void)request;
     static const char words[] =
         "{\"error\":{\"type\":\"signalbox_proxy\",\"code\":\"refused\",\"message\":"
         "\"the proxy cannot take this request: too large (options.max_body), malformed, "

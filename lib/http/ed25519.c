@@ -47,8 +47,8 @@ bool crypto_is_ed25519_key(const void *key, size_t key_len)
     static const uint8_t guess[CRYPTO_ED25519_SIGNATURE_SIZE] = {1};
     if (key_len != CRYPTO_ED25519_SIZE)
         return false;
-    for (uint8_t i = 0; i < SMALL_ORDER_TRIES; i++) {
-        struct crypto_part part = {&i, 1};
+    for (int i = 0; i < SMALL_ORDER_TRIES; i++) {
+        struct crypto_part part = {&i, sizeof(i)};
         if (crypto_ed25519_verify(key, key_len, &part, 1, guess, sizeof(guess)))
             return false;
     }

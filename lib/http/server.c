@@ -263,8 +263,8 @@ static void refuse(struct http_request *request, unsigned status)
 {
     struct http_reply reply = {.status = status};
     if (request->server->options.on_refused)
-        request->server->options.on_refused(request->server->options.user, status,
-                                            &reply);
+        request->server->options.on_refused(request->server->options.user, request,
+                                            status, &reply);
     struct MHD_Response *response = make_response(&reply, NULL, /* is_last= */ true);
     request->state = REQUEST_REPLIED;
     queue_response(request, status, response);

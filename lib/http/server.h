@@ -33,7 +33,7 @@ struct http_server_options {
     /* All that was written to a stream was taken by the connection: it may go on. Not to be answered from inside. May be NULL. */
     void (*on_drained)(void *user, struct http_request *request);
     /* A request that is refused before it reaches on_request (too large, malformed): fill in the body to send. May be NULL. */
-    void (*on_refused)(void *user, unsigned status, struct http_reply *ret_reply);
+    void (*on_refused)(void *user, const struct http_request *request, unsigned status, struct http_reply *ret_reply);
     /* An answer was given, of the owner's or of the server's own; duration from the request's first line. May be NULL. */
     void (*on_answered)(void *user, const struct http_request *request, unsigned status, uint64_t duration_us);
     void *user;

@@ -23,7 +23,7 @@ class World(harness.System):
     def write_config(self):
         super().write_config()
         path = self.home / "signalbox.yaml"
-        path.write_text(path.read_text().replace("gateway: {", "gateway: { public_url: https://hooks.example.com,", 1))
+        path.write_text(path.read_text().replace("gateway: {", "gateway: { public_url: https://hooks.example.com, max_body: 64KiB,", 1))
 
     def post(self, path, body=b"{}", headers=None):
         return harness.http_call(self.port, "POST", path, body, {"Content-Type": "application/json", **(headers or {})})
@@ -52,6 +52,7 @@ MISTAKES = {
     "another provider's address": ("stripe", b"{}", {"X-Hub-Signature-256": "sha256=00"}, "no Stripe-Signature"),
     "another provider's header": ("stripe", b"{}", {"Stripe-Signature": "sha256=00"}, "not of the form of scheme stripe"),
     "a body that was compressed": ("stripe", gzip.compress(EVENT), {**stripe(EVENT)[1], "Content-Encoding": "gzip"}, "its body is compressed (Content-Encoding)"),
+    "an event that is too large": ("stripe", *stripe(harness.stripe_event(note="x" * 70_000)), "the body is over gateway.max_body (65536 bytes): raise it"),
     "another public address": ("phone", b"MessageSid=SM1", {"X-Twilio-Signature": "AAAA", **FORM}, "gateway.public_url is not the address the provider calls"),
     "a Content-Type that was changed": ("phone", b"MessageSid=SM1", {"X-Twilio-Signature": "AAAA"}, "or a proxy changed it or its Content-Type"),
     "a form for JSON": ("mail", b"event=opened", FORM, "the body is none that scheme mailgun signs"),
@@ -65,7 +66,7 @@ def test_each_mistake_is_told_with_what_to_mend_and_shown_by_webhooks(world, wha
     path, body, headers, words = MISTAKES[what]
     since = len(world.said())
     status, _, answer = world.post(f"/webhooks/{path}", body, headers)
-    assert status in (401, 415), answer
+    assert status in (401, 413, 415), answer
     world.told(words, since)
     assert words.encode() not in answer
 

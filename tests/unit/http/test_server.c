@@ -69,8 +69,9 @@ static void on_drained(void *user, struct http_request *request)
     box->drained++;
 }
 
-static void on_refused(void *user, unsigned status, struct http_reply *ret_reply)
+static void on_refused(void *user, const struct http_request *request, unsigned status, struct http_reply *ret_reply)
 {
+    (void)request;
     (void)user;
     (void)status;
     ret_reply->content_type = "text/plain";
