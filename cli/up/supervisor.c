@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/up/change.h"
 #include "cli/up/child.h"
 #include "cli/up/keys.h"
 #include "cli/up/listen.h"
@@ -24,60 +25,6 @@
 #include "lib/service/service.h"
 
 enum { STOP_S = 10, EARLY_ENDS_MAX = 3, ERROR_SIZE = 4096 };
-
-/* In the order of starting. */
-enum role {
-    ROLE_LOGGER,
-    ROLE_BROKER,
-    ROLE_GATEWAY,
-    ROLE_SANDBOX,
-    ROLE_CONNECTOR,
-    ROLE_DELIVER,
-    ROLE_COUNT
-};
-
-/* Which lines of a difference concern whom: the section's name, then (of an
- * integration's) the key. */
-struct concern {
-    const char *section;
-    const char *key; /* NULL: all of the section */
-    unsigned roles;
-};
-#define R(role) (1u << ROLE_##role)
-static const struct concern concerns[] = {
-    {"bus", "listen", R(BROKER)},
-    {"bus", "live", R(BROKER)},
-    {"bus", "connect", R(CONNECTOR)},
-    {"bus", "broker_key", R(CONNECTOR)},
-    {"log_format", NULL, R(LOGGER) | R(BROKER) | R(GATEWAY) | R(CONNECTOR)},
-    {"log", NULL, R(LOGGER) | R(BROKER)},
-    {"gateway", NULL, R(GATEWAY)},
-    {"groups", NULL, R(BROKER)},
-    {"deliver", NULL, R(DELIVER)},
-    {"integrations", NULL, R(GATEWAY)}, /* it shows them */
-    {"integrations", "connector", R(BROKER) | R(CONNECTOR)},
-    {"integrations", "service", R(BROKER) | R(GATEWAY)},
-    {"integrations", "default", R(BROKER)},
-    {"integrations", "order", R(BROKER)},
-    {"integrations", "schedules", R(BROKER)},
-    {"integrations", "budget", R(BROKER)},
-    {"integrations", "prices", R(BROKER)},
-    {"integrations", "limits", R(BROKER) | R(CONNECTOR)},
-    {"integrations", "webhooks", R(GATEWAY)},
-    {"integrations", "program", R(CONNECTOR)},
-    {"integrations", "command", R(CONNECTOR)},
-    {"integrations", "workers", R(CONNECTOR)},
-    {"integrations", "manifest", R(CONNECTOR)},
-    {"integrations", "provider", R(CONNECTOR)},
-    {"integrations", "mode", R(CONNECTOR)},
-    {"integrations", "base_url", R(CONNECTOR)},
-    {"integrations", "allow_private_network", R(CONNECTOR)},
-    {"integrations", "ca_file", R(CONNECTOR)},
-    {"integrations", "options", R(CONNECTOR)},
-    {"integrations", "added", R(BROKER) | R(GATEWAY)},
-    {"integrations", "removed", R(BROKER) | R(GATEWAY)},
-};
-#undef R
 
 struct member {
     enum role role;
@@ -389,59 +336,6 @@ static void arm_expiry(struct supervisor *s)
         loop_timer_stop(s->expiry_timer);
 }
 
-/* bus.peers is taken by the running broker: nobody has to join anew for another's entry.
- */
-static bool has_new_peers(const char *diff)
-{
-    return strncmp(diff, "bus.peers.", 10) == 0 || strstr(diff, "\nbus.peers.");
-}
-
-/* Who may not subscribe to live topics any more, and may be connected: libzmq cannot put
- * out a single subscriber, so the broker is started anew. */
-static bool loses_observer(const struct config *before, const struct config *now)
-{
-    for (size_t i = 0; before->bus.live && i < before->bus.n_peers; i++) {
-        const struct config_peer *was = &before->bus.peers[i];
-        const struct config_peer *is = config_peer_of_key(now, was->public_key);
-        if (was->observe && (!is || !is->observe))
-            return true;
-    }
-    return false;
-}
-
-/* Does `line` ("section.name.key...: before -> after") concern the member? */
-static bool concerns_member(const char *line, const struct member *member)
-{
-    char name[80] = "", key[40] = "";
-    size_t section = strcspn(line, ".:");
-    const char *rest = line + section;
-
-    if (strncmp(line, "integrations.", 13) == 0) {
-        if (sscanf(rest, ".%79[^.:]%*1[.:]%*[ ]%39[a-z_]", name, key) < 2)
-            (void)sscanf(rest, ".%79[^.:].%39[a-z_]", name, key);
-        if (member->role == ROLE_CONNECTOR && strcmp(name, member->integration) != 0)
-            return false;
-    } else {
-        (void)sscanf(rest, ".%39[a-z_]", key);
-    }
-    for (size_t i = 0; i < sizeof(concerns) / sizeof(*concerns); i++) {
-        const struct concern *c = &concerns[i];
-        if (strlen(c->section) == section && strncmp(c->section, line, section) == 0 &&
-            (!c->key || strcmp(c->key, key) == 0) && (c->roles & 1u << member->role))
-            return true;
-    }
-    return false;
-}
-
-static bool is_concerned(const char *diff, const struct member *member)
-{
-    for (const char *line = diff; *line;
-         line += strcspn(line, "\n"), line += *line == '\n')
-        if (concerns_member(line, member))
-            return true;
-    return false;
-}
-
 /* What cannot change while we run. */
 static bool is_fixed(struct supervisor *s, const struct config *config, struct buf *out)
 {
@@ -508,12 +402,12 @@ static void apply(struct supervisor *s, struct buf *diff, bool must_restart_brok
         struct member *member = s->members[i];
         bool has_new =
             child_set_secrets(member->child, secrets_of(s, s->keys, s->config, member));
-        bool is_meant = is_concerned(buf_str(diff), member);
+        bool is_meant = change_concerns(buf_str(diff), member->role, member->integration);
         if (has_new && !is_meant)
             buf_format(diff, "(%s: other secrets)\n", child_name(member->child));
         if (has_new || is_meant || (member->role == ROLE_BROKER && must_restart_broker))
             child_restart(member->child);
-        else if (member->role == ROLE_BROKER && has_new_peers(buf_str(diff)))
+        else if (member->role == ROLE_BROKER && change_has_peers(buf_str(diff)))
             child_reload(member->child);
     }
     for (size_t i = 0; i < s->config->n_integrations; i++)
@@ -561,7 +455,7 @@ bool supervisor_reload(struct supervisor *s, struct buf *out)
     }
     config_diff(s->config, config, out);
     drop_gone(s, config);
-    bool must_restart_broker = loses_observer(s->config, config);
+    bool must_restart_broker = change_loses_observer(s->config, config);
     config_free(s->config);
     keys_free(s->keys);
     s->config = config;

@@ -146,7 +146,7 @@ SHOWN_ONLY = {"rotate_every", "owner", "note", "why", "secrets"}
 
 
 def test_reload_knows_whom_every_key_of_an_integration_concerns():
-    rows = set(re.findall(r'^    \{"integrations", "(\w+)", ', tree.text(tree.Path("cli/up/supervisor.c")), re.M)) - {"added", "removed"}
+    rows = set(re.findall(r'^    \{"integrations", "(\w+)", ', tree.text(tree.Path("cli/up/change.c")), re.M)) - {"added", "removed"}
     part = re.split(r"^## `?integrations", run("cli/signalbox", "config", "reference"), flags=re.M)[1].split("\n## ", 1)[0]
     keys = set(re.findall(r"^\| `(\w+)` \|", part, re.M))
     assert "budget" in keys
