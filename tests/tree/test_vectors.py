@@ -36,7 +36,13 @@ def attributes():
     return {int(number): name for number, name in re.findall(r"(\d+) ([a-z_]+)", text)}
 
 
-STRUCTS, ATTRIBUTES = layouts(), attributes()
+def messages():
+    """The numbers of the messages as the README has them."""
+    text = README.split("Types of messages:")[1].split("\n\n")[0]
+    return {int(number): name for number, name in re.findall(r"(\d+) ([A-Z]+)", text)}
+
+
+STRUCTS, ATTRIBUTES, MESSAGES = layouts(), attributes(), messages()
 STATUS = ["Pending", "Success", "Failed"]
 CLASSES = "none permanent exhausted deadline poison budget unverified missed unknown cancelled".split()
 MAPS, RECORDS, SLICES, POSITIONS, EMPTY = {1, 2, 5, 6, 14, 15, 18}, {3, 9}, {8, 12}, {11, 13, 16}, {10, 17}
@@ -152,8 +158,7 @@ def body_of(kind, data):
 def frame(data):
     magic, version, kind, flags, reserved, length, count, ref = HEADER.unpack_from(data)
     assert (magic, version, reserved, length) == (0x4253, 1, 0, len(data) - HEADER.size)
-    names = dict((int(number), name) for number, name in re.findall(r"^MESSAGE\((\d+), +(\w+),", tree.text(tree.Path("proto/messages.def")), re.M))
-    return {"message": names[kind], "type": kind, "flags": flags, "count": count, "ref": ref, "body": body_of(kind, data[HEADER.size:])}
+    return {"message": MESSAGES[kind], "type": kind, "flags": flags, "count": count, "ref": ref, "body": body_of(kind, data[HEADER.size:])}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,10 +174,14 @@ def test_the_specification_numbers_the_attributes_as_the_header_does():
     assert {int(number): name for number, name in header} == ATTRIBUTES
 
 
+def test_the_specification_numbers_the_messages_as_the_table_does():
+    table = re.findall(r"^MESSAGE\((\d+), +(\w+),", tree.text(tree.Path("proto/messages.def")), re.M)
+    assert {int(number): name for number, name in table} == MESSAGES
+
+
 def test_there_is_one_of_each():
-    messages = set(re.findall(r"^MESSAGE\(\d+, +(\w+),", tree.text(tree.Path("proto/messages.def")), re.M))
     kinds = {name.lower() for name in re.findall(r"^    RECORD_(\w+) = \d+,(?= |$)", tree.text(tree.Path("proto/record.h")), re.M)} - {"foreign_id"}
     have = set(NAMES)
-    assert messages <= have, messages - have
+    assert set(MESSAGES.values()) <= have, set(MESSAGES.values()) - have
     for kind in "request outcome fact batch idempotency ack retry manifest integration session schedule checkpoint note start".split():
         assert kind in kinds and f"record_{kind}" in have
