@@ -172,6 +172,15 @@ class World(harness.Practice):
         threading.Thread(target=self.echo.serve_forever, daemon=True).start()
         self.serve_mail()
         super().__enter__()
+        try:
+            self.fill()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def fill(self):
+        """All that it has beyond the sandbox's own, and a canary for each secret."""
         self.home = self.config.parent
         (self.home / "odd.py").write_text(ODD)
         self.door = harness.free_port()
@@ -187,7 +196,6 @@ class World(harness.Practice):
         self.canaries.add("the master key", self.holders[0].read_text().strip())
         assert self.tell("reload").returncode == 0
         harness.wait_for("all have joined", self.all_joined, 60)
-        return self
 
     def __exit__(self, *_):
         super().__exit__()
