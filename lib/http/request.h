@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The signalbox authors
  * SPDX-License-Identifier: Apache-2.0 */
-/* request - a request and its connection, a part of server.c */
+/* request - a request, its connection and the server it came to: what server.c, request.c
+ * and answer.c share */
 #pragma once
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -10,9 +11,9 @@
 #include <microhttpd.h>
 
 #include "lib/base/buf.h"
+#include "lib/http/crowd.h"
 #include "lib/http/server.h"
 
-struct queue;
 struct connection {
     struct http_server *server;
     struct MHD_Connection *mhd;
@@ -54,3 +55,33 @@ struct http_request {
         thrown_away; /* of a body that is too large; of a stream's buffer: already sent */
     char target[];
 };
+
+/* Connections in the order of their deadlines. */
+struct queue {
+    struct connection *first, *last;
+    uint64_t limit_us;
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct loop *loop;
+    struct MHD_Daemon *daemon;
+    struct loop_source *source;
+    struct loop_timer *timer;
+    struct queue idle, reading;
+    struct http_request *requests;
+    uint16_t port;
+    size_t body_bytes; /* of all requests' bodies */
+    unsigned connections, waiting, open_requests;
+    bool is_stopping;
+    bool is_run_due; /* the timer is set to now */
+    struct crowd crowd;
+};
+
+/* Go on with a connection that was suspended. Without threads libmicrohttpd has nothing
+ * to wake itself with: one run serves all that are resumed in one turn. */
+void request_resume(struct http_request *request);
+/* An answer of the server's own, after which the connection is closed. */
+void request_refuse(struct http_request *request, unsigned status);
+/* The body was read and is not needed any more. */
+void request_drop_body(struct http_request *request);

@@ -15,7 +15,6 @@
  * right measure). */
 #include "lib/http/server.h"
 
-#include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -43,34 +42,9 @@ enum {
     IDLE_US = 60 * 1000 * 1000, /* an open connection without a request */
     READ_DEFAULT_US = 10 * 1000 * 1000,
     TICK_US = 1000 * 1000,
-    STREAM_BEHIND_MAX =
-        1 << 20, /* what a stream's reader may be behind, unless it is a
-                    single piece; beyond it http_stream_write says false */
-    STREAM_PIECE = 16 << 10,
     RESERVE_MAX = 64 << 10, /* what a declared length alone may make us reserve */
     THROW_AWAY_TIMES = 4,   /* body_max: read of a body that is too large, in all */
     RUNS_PER_TURN = 4,      /* of MHD_run before other sources get their turn */
-};
-
-struct queue {
-    struct connection *first, *last;
-    uint64_t limit_us;
-};
-
-struct http_server {
-    struct http_server_options options;
-    struct loop *loop;
-    struct MHD_Daemon *daemon;
-    struct loop_source *source;
-    struct loop_timer *timer;
-    struct queue idle, reading;
-    struct http_request *requests;
-    uint16_t port;
-    size_t body_bytes; /* of all requests' bodies */
-    unsigned connections, waiting, open_requests;
-    bool is_stopping;
-    bool is_run_due; /* the timer is set to now */
-    struct crowd crowd;
 };
 
 /* --- deadlines --- */
@@ -146,9 +120,7 @@ static void on_tick(void *user)
     run_daemon(server);
 }
 
-/* Go on with a connection. Without threads libmicrohttpd has nothing to wake itself with:
- * one run serves all that are resumed in one turn. */
-static void resume(struct http_request *request)
+void request_resume(struct http_request *request)
 {
     request->server->waiting -= request->is_waiting;
     request->is_waiting = false;
@@ -210,144 +182,6 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
     *context = NULL;
 }
 
-/* --- answering --- */
-
-static struct MHD_Response *make_response(const struct http_reply *reply,
-                                          struct MHD_Response *response, bool is_last)
-{
-    if (!response) /* libmicrohttpd does not change a body it is to copy */
-        response = MHD_create_response_from_buffer(
-            reply->body_len, (void *)(uintptr_t)reply->body, MHD_RESPMEM_MUST_COPY);
-    if (!response)
-        return NULL;
-    if (reply->content_type)
-        MHD_add_response_header(response, "Content-Type", reply->content_type);
-    if (is_last)
-        MHD_add_response_header(response, "Connection", "close");
-    for (const struct http_header *h = reply->headers; h && h->name; h++)
-        MHD_add_response_header(response, h->name, h->value);
-    return response;
-}
-
-/* Hand a response over; the connection goes on. The request may be freed before this
- * returns. */
-static void queue_response(struct http_request *request, unsigned status,
-                           struct MHD_Response *response)
-{
-    const struct http_server_options *o = &request->server->options;
-    if (o->on_answered)
-        o->on_answered(o->user, request, status,
-                       loop_steady_us(request->server->loop) - request->since_us);
-    /* A failure leaves the connection without an answer; resumed, libmicrohttpd closes
-     * it. */
-    if (!response || MHD_queue_response(request->mhd, status, response) != MHD_YES)
-        shutdown(request->connection->fd, SHUT_RDWR);
-    if (response)
-        MHD_destroy_response(response);
-    resume(request);
-}
-
-void http_reply(struct http_request *request, const struct http_reply *reply)
-{
-    if (request->state == REQUEST_REPLIED) /* the server stops and has answered it */
-        return;
-    assert(request->state == REQUEST_OWNED);
-    request->state = REQUEST_REPLIED;
-    queue_response(
-        request, reply->status,
-        make_response(reply, NULL, request->is_last || request->server->is_stopping));
-}
-
-/* An answer of the server's own, after which the connection is closed. */
-static void refuse(struct http_request *request, unsigned status)
-{
-    struct http_reply reply = {.status = status};
-    if (request->server->options.on_refused)
-        request->server->options.on_refused(request->server->options.user, request,
-                                            status, &reply);
-    struct MHD_Response *response = make_response(&reply, NULL, /* is_last= */ true);
-    request->state = REQUEST_REPLIED;
-    queue_response(request, status, response);
-}
-
-/* The body was read and is not needed any more. */
-static void drop_body(struct http_request *request)
-{
-    request->server->body_bytes -= request->counted;
-    request->counted = 0;
-    buf_fini(&request->body);
-}
-
-/* --- streams --- */
-
-static ssize_t stream_read(void *user, uint64_t position, char *out, size_t max)
-{
-    (void)position;
-    struct http_request *request = user;
-    size_t n = request->body.len - request->thrown_away;
-    if (n == 0) {
-        if (request->is_aborted)
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-        if (request->is_ended)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        request->is_suspended = true;
-        MHD_suspend_connection(request->mhd);
-        return 0;
-    }
-    if (n > max)
-        n = max;
-    memcpy(out, request->body.bytes + request->thrown_away, n);
-    request->thrown_away += n;
-    if (request->thrown_away == request->body.len) {
-        buf_clear(&request->body);
-        request->thrown_away = 0;
-        if (request->server->options.on_drained && request->state == REQUEST_STREAMING)
-            request->server->options.on_drained(request->server->options.user, request);
-    }
-    return (ssize_t)n;
-}
-
-void http_stream_start(struct http_request *request, const struct http_reply *head)
-{
-    assert(request->state == REQUEST_OWNED);
-    request->state = REQUEST_STREAMING;
-    drop_body(request);
-    request->thrown_away = 0;
-    struct MHD_Response *response = MHD_create_response_from_callback(
-        MHD_SIZE_UNKNOWN, STREAM_PIECE, stream_read, request, NULL);
-    queue_response(request, head->status,
-                   response ? make_response(head, response, /* is_last= */ false) : NULL);
-}
-
-bool http_stream_write(struct http_request *request, const void *bytes, size_t n)
-{
-    size_t behind = request->body.len - request->thrown_away;
-    if (request->state != REQUEST_STREAMING ||
-        (behind > 0 && behind + n > STREAM_BEHIND_MAX))
-        return false;
-    if (request->thrown_away > 0) {
-        size_t rest = request->body.len - request->thrown_away;
-        memmove(request->body.bytes, request->body.bytes + request->thrown_away, rest);
-        request->body.len = rest;
-        request->thrown_away = 0;
-    }
-    buf_add(&request->body, bytes, n);
-    resume(request);
-    return true;
-}
-
-void http_stream_end(struct http_request *request, bool abort)
-{
-    if (request->state != REQUEST_STREAMING)
-        return;
-    request->state = REQUEST_REPLIED;
-    request->is_ended = true;
-    request->is_aborted = abort;
-    if (abort) /* also what is not sent yet */
-        request->thrown_away = request->body.len;
-    resume(request);
-}
-
 /* --- requests --- */
 
 /* libmicrohttpd's first word of a request: its target, undecoded. */
@@ -391,7 +225,7 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
         request->next->previous = request->previous;
     if (request->connection)
         enter_queue(request->connection, &server->idle);
-    drop_body(request);
+    request_drop_body(request);
     free(request);
     *context = NULL;
 }
@@ -402,7 +236,7 @@ static void take_too_large(struct http_request *request, uint64_t body_len)
 {
     if (http_header(request, "Expect") ||
         body_len > THROW_AWAY_TIMES * request->server->options.body_max)
-        refuse(request, 413);
+        request_refuse(request, 413);
     else
         request->is_too_large = true;
 }
@@ -416,7 +250,7 @@ static void check_head(struct http_request *request, const char *version)
     request->is_last = http_header(request, "Transfer-Encoding") != NULL;
     uint64_t body_len = length ? strtoull(length, NULL, 10) : 0;
     if (strict_check(request->mhd, request->method, request->target, version))
-        refuse(request, 400);
+        request_refuse(request, 400);
     else if (body_len > request->server->options.body_max)
         take_too_large(request, body_len);
     else if (body_len > 0)
@@ -438,7 +272,7 @@ static enum MHD_Result take_body(struct http_request *request, const char *bytes
     request->is_crowded |= !request->is_too_large && request->body.len + n <= max;
     request->is_too_large = true;
     request->thrown_away += n;
-    drop_body(request);
+    request_drop_body(request);
     return request->thrown_away <= THROW_AWAY_TIMES * max ? MHD_YES : MHD_NO;
 }
 
@@ -446,7 +280,7 @@ static void hand_over(struct http_request *request)
 {
     leave_queue(request->connection);
     if (request->is_too_large) {
-        refuse(request, request->is_crowded ? 503 : 413);
+        request_refuse(request, request->is_crowded ? 503 : 413);
         return;
     }
     request->state = REQUEST_OWNED;
@@ -602,11 +436,11 @@ static void dismiss(struct http_request *request)
     if (request->server->options.on_gone)
         request->server->options.on_gone(request->server->options.user, request);
     if (state == REQUEST_OWNED) {
-        refuse(request, 503);
+        request_refuse(request, 503);
         return;
     }
     request->is_ended = true;
-    resume(request);
+    request_resume(request);
 }
 
 void http_server_free(struct http_server *server)
