@@ -3,7 +3,6 @@
 #include "cli/up/supervisor.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "cli/up/child.h"
 #include "cli/up/keys.h"
 #include "cli/up/listen.h"
+#include "cli/up/program.h"
 #include "cli/up/sandbox.h"
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
@@ -116,16 +116,6 @@ static void on_ended(void *user, struct child *child)
     }
 }
 
-/* The file of a connector's program: its own, or one beside ours. */
-static char *connector_path(const struct supervisor *s,
-                            const struct config_integration *in)
-{
-    if (in->program)
-        return mem_text(in->program);
-    return mem_format("%s/signalbox-%s", s->programs,
-                      in->command ? "exec" : in->connector);
-}
-
 /* A new member at `at`. */
 static void add(struct supervisor *s, size_t at, enum role role, const char *program,
                 const char *integration)
@@ -134,7 +124,7 @@ static void add(struct supervisor *s, size_t at, enum role role, const char *pro
     const struct config_integration *in =
         integration ? config_integration(s->config, integration) : NULL;
     _free_ char *path = role == ROLE_CONNECTOR
-                            ? connector_path(s, in)
+                            ? program_of(s->programs, in)
                             : mem_format("%s/signalbox-%s", s->programs, program);
     _free_ char *name = role >= ROLE_CONNECTOR ? mem_format("%s %s", program, integration)
                                                : mem_text(program);
@@ -163,12 +153,6 @@ static void add(struct supervisor *s, size_t at, enum role role, const char *pro
     s->n++;
 }
 
-/* A connector of this host: others have theirs in bus.peers. */
-static bool runs_here(const struct config *config, const struct config_integration *in)
-{
-    return in->connector && !config_is_elsewhere(config, in->name);
-}
-
 /* The gateway listens on this one from its next start on. */
 static void set_listener(struct supervisor *s, int fd)
 {
@@ -192,7 +176,7 @@ static void add_all(struct supervisor *s)
     if (s->sandbox)
         add(s, s->n, ROLE_SANDBOX, "sandbox", s->sandbox);
     for (size_t i = 0; i < s->config->n_integrations; i++)
-        if (runs_here(s->config, &s->config->integrations[i]))
+        if (program_runs_here(s->config, &s->config->integrations[i]))
             add(s, s->n, ROLE_CONNECTOR, s->config->integrations[i].connector,
                 s->config->integrations[i].name);
     for (size_t i = 0; !s->config->bus.connect && i < s->config->n_deliver; i++)
@@ -348,18 +332,6 @@ static bool is_fixed(struct supervisor *s, const struct config *config, struct b
     return true;
 }
 
-static bool has_programs(const struct supervisor *s, const struct config *config,
-                         struct buf *out);
-
-static bool has_same_program(const struct supervisor *s,
-                             const struct config_integration *a,
-                             const struct config_integration *b)
-{
-    _free_ char *one = connector_path(s, a), *other = connector_path(s, b);
-
-    return strcmp(a->connector, b->connector) == 0 && strcmp(one, other) == 0;
-}
-
 /* Has its integration gone, or got another connector; has its delivery gone? */
 static bool is_gone(const struct supervisor *s, const struct config *config,
                     const struct member *member)
@@ -369,8 +341,9 @@ static bool is_gone(const struct supervisor *s, const struct config *config,
 
     if (member->role == ROLE_DELIVER)
         return !config_deliver(config, member->integration);
-    return !now || !runs_here(config, now) ||
-           !has_same_program(s, now, config_integration(s->config, member->integration));
+    return !now || !program_runs_here(config, now) ||
+           !program_is_same(s->programs, now,
+                            config_integration(s->config, member->integration));
 }
 
 static void drop_gone(struct supervisor *s, const struct config *config)
@@ -411,7 +384,7 @@ static void apply(struct supervisor *s, struct buf *diff, bool must_restart_brok
             child_reload(member->child);
     }
     for (size_t i = 0; i < s->config->n_integrations; i++)
-        if (runs_here(s->config, &s->config->integrations[i]))
+        if (program_runs_here(s->config, &s->config->integrations[i]))
             add_new(s, ROLE_CONNECTOR, s->config->integrations[i].connector,
                     s->config->integrations[i].name);
     for (size_t i = 0; !s->config->bus.connect && i < s->config->n_deliver; i++)
@@ -443,7 +416,8 @@ bool supervisor_reload(struct supervisor *s, struct buf *out)
     struct config *config = s->is_stopping ? NULL : config_load(s->config_path, out);
     struct keys *keys = NULL;
 
-    if (config && !is_fixed(s, config, out) && has_programs(s, config, out)) {
+    if (config && !is_fixed(s, config, out) &&
+        programs_are_there(s->programs, config, s->sandbox != NULL, out)) {
         keys = keys_read(config, s->keys, error, sizeof(error));
         if (!keys)
             buf_format(out, "%s\n", error);
@@ -468,66 +442,6 @@ bool supervisor_reload(struct supervisor *s, struct buf *out)
 
 /* --- life --- */
 
-/* The directory this program is in: the others are beside it. */
-static char *programs_directory(void)
-{
-    char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-    if (n <= 0)
-        return mem_text(".");
-    path[n] = 0;
-    char *slash = strrchr(path, '/');
-    *slash = 0;
-    return mem_text(path);
-}
-
-static bool is_there(const char *path, struct buf *out)
-{
-    if (access(path, X_OK) == 0)
-        return true;
-    buf_format(out, "%s: %s\n", path, strerror(errno));
-    return false;
-}
-
-static bool has_program(const struct supervisor *s, const char *name, struct buf *out)
-{
-    _free_ char *path = mem_format("%s/signalbox-%s", s->programs, name);
-
-    return is_there(path, out);
-}
-
-static bool has_connector(const struct supervisor *s, const struct config_integration *in,
-                          struct buf *out)
-{
-    _free_ char *path = connector_path(s, in);
-
-    return is_there(path, out);
-}
-
-static bool has_programs(const struct supervisor *s, const struct config *config,
-                         struct buf *out)
-{
-    static const char *const core[] = {"logger", "broker", "gateway"};
-    bool good = true;
-
-    for (size_t i = 0; !config->bus.connect && i < sizeof(core) / sizeof(*core); i++)
-        good &= has_program(s, core[i], out);
-    if (s->sandbox)
-        good &= has_program(s, "sandbox", out);
-    if (config->n_deliver && !config->bus.connect)
-        good &= has_program(s, "deliver", out);
-    for (size_t i = 0; i < config->n_integrations; i++) {
-        const struct config_integration *in = &config->integrations[i];
-        if (runs_here(config, in) && !has_connector(s, in, out)) {
-            buf_format(out, "%s:%d: integration `%s`: there is no connector `%s`\n",
-                       config->path, in->line, in->name, in->connector);
-            good = false;
-        }
-    }
-    return good;
-}
-
 static bool prepare(struct supervisor *s, struct buf *errors)
 {
     char error[ERROR_SIZE];
@@ -535,7 +449,8 @@ static bool prepare(struct supervisor *s, struct buf *errors)
     s->config = config_load(s->config_path, errors);
     if (s->config)
         log_form(s->config->log_format);
-    if (!s->config || !has_programs(s, s->config, errors))
+    if (!s->config ||
+        !programs_are_there(s->programs, s->config, s->sandbox != NULL, errors))
         return false;
     if (s->sandbox && !config_integration(s->config, s->sandbox)) {
         buf_format(errors, "%s: there is no integration `%s` for the sandbox\n",
