@@ -198,7 +198,7 @@ static void a_reader_that_sleeps_misses_nothing(void **state)
     char last[64];
     snprintf(last, sizeof(last), "id: %d-%d\n", BLOCKS + 1, EACH - 1);
     while (clock_steady_us() < until_us &&
-           !memmem(text.bytes, text.len, last, strlen(last))) {
+           !memmem(buf_str(&text), text.len, last, strlen(last))) {
         drain(fd, &text);
         loop_advance(box->gateway.loop, STREAM_WAIT_US);
         loop_turn(box->gateway.loop, 0);

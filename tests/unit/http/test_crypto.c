@@ -204,9 +204,9 @@ static void ed25519_is_that_of_rfc_8032(void **state)
         uint8_t key[CRYPTO_ED25519_SIZE], signature[CRYPTO_ED25519_SIGNATURE_SIZE];
         unhex(ed25519[i].seed, &seed);
         unhex(ed25519[i].message, &message);
+        const void *half = message.len ? message.bytes + message.len / 2 : NULL;
         struct crypto_part parts[] = {{message.bytes, message.len / 2},
-                                      {message.bytes + message.len / 2,
-                                       message.len - message.len / 2}};
+                                      {half, message.len - message.len / 2}};
         crypto_ed25519_public(seed.bytes, key);
         assert_hex(key, sizeof(key), ed25519[i].key);
         crypto_ed25519_sign(seed.bytes, parts, 2, signature);
