@@ -53,7 +53,8 @@ static struct page_block *add(struct page *page, enum block_kind kind)
     return &page->blocks[page->n++];
 }
 
-static char *format_text(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *format,
+                                                               va_list args)
 {
     va_list again;
 

@@ -55,7 +55,7 @@ static void a_pair_signs_what_its_public_half_verifies(void **state)
     assert_non_null(second);
     assert_int_equal(strncmp(second, " v1a,", 5), 0);
     assert_true(text_parse_base64(second + 5, strlen(second + 5), &signature));
-    assert_true(text_parse_base64(PAIR + 5, strlen(PAIR + 5), &pair));
+    assert_true(text_parse_base64(&PAIR[5], strlen(&PAIR[5]), &pair));
     assert_true(crypto_ed25519_verify(pair.bytes + 32, 32, &part, 1, signature.bytes,
                                       signature.len));
     buf_fini(&out);

@@ -195,8 +195,8 @@ static void mailguns_token_and_time_are_signed_and_no_more(void **state)
                                        "[]",
                                        "{}",
                                        "{\"signature\":1}",
-                                       "{\"signature\":{\"timestamp\":1750000000,"
-                                       "\"token\":\"abc\",\"signature\":\"x\"}}",
+                                       ("{\"signature\":{\"timestamp\":1750000000,"
+                                        "\"token\":\"abc\",\"signature\":\"x\"}}"),
                                        "{\"signature\":{\"token\":\"abc\"}}"};
     for (size_t i = 0; i < COUNT(none); i++) {
         struct scheme_input input = {.body = none[i], .body_len = strlen(none[i])};

@@ -69,7 +69,8 @@ static void on_drained(void *user, struct http_request *request)
     box->drained++;
 }
 
-static void on_refused(void *user, const struct http_request *request, unsigned status, struct http_reply *ret_reply)
+static void on_refused(void *user, const struct http_request *request, unsigned status,
+                       struct http_reply *ret_reply)
 {
     (void)request;
     (void)user;
@@ -605,8 +606,8 @@ static void honest_heads_pass(void **state)
     struct box *box = *state;
     static const char *const texts[] = {
         "GET / HTTP/1.0\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost:x\r\nX-Empty:\r\nX-Spaces:   a  b  \r\nCookie: a=b; "
-        "c=d\r\n\r\n",
+        ("GET / HTTP/1.1\r\nHost:x\r\nX-Empty:\r\nX-Spaces:   a  b  \r\nCookie: a=b; "
+         "c=d\r\n\r\n"),
         "POST /?a&b=&q=%zz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
         "DELETE /x HTTP/1.1\r\nhost: x\r\nStripe-Signature: t=1,v1=ab\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
