@@ -95,10 +95,11 @@ bool http_begin(struct sb_request *request, const char *method, const char *path
                 struct sb_outcome *outcome)
 {
     char text[HTTP_PATH_MAX + 1];
+    const size_t n = path ? strlen(path) : 0;
 
-    if (!path || *path != '/' || strlen(path) > HTTP_PATH_MAX || strpbrk(path, " #\\"))
+    if (n == 0 || *path != '/' || n > HTTP_PATH_MAX || strpbrk(path, " #\\"))
         return path_fails(outcome);
-    strcpy(text, path); /* it fits */
+    memcpy(text, path, n + 1);
     char *parameters = strchr(text, '?');
     if (parameters)
         *parameters++ = 0;
