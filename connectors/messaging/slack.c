@@ -99,18 +99,27 @@ static enum sb_verdict refused(const struct sb_event *event, const char *error,
     return sb_fail(outcome, "Slack refused the message: %s", error);
 }
 
+/* Slack says inside a 200 whether it did what it was asked for: SB_DONE where it did. */
+static enum sb_verdict judge(const struct sb_event *event, const struct sb_json *body,
+                             const char *asked, struct sb_outcome *outcome)
+{
+    const char *error = sb_text(body, "error");
+    bool is_ok = false;
+
+    if (!sb_bool(body, "ok", &is_ok) || (!is_ok && !error))
+        return sb_unclear(outcome, "not what Slack answers to %s", asked);
+    return is_ok ? SB_DONE : refused(event, error, outcome);
+}
+
 static enum sb_verdict send_succeeded(const struct sb_event *event,
                                       const struct sb_answer *answer,
                                       struct sb_outcome *outcome)
 {
     const struct sb_json *body = sb_answer_json(answer);
-    const char *error = sb_text(body, "error");
-    bool is_ok = false;
+    enum sb_verdict verdict = judge(event, body, "a message", outcome);
 
-    if (!sb_bool(body, "ok", &is_ok) || (!is_ok && !error))
-        return sb_unclear(outcome, "not what Slack answers to a message");
-    if (!is_ok)
-        return refused(event, error, outcome);
+    if (verdict != SB_DONE)
+        return verdict;
     sb_put_text(sb_result(outcome), "provider", "slack");
     sb_put_text(sb_result(outcome), "channel", sb_text(body, "channel"));
     sb_put_text(sb_result(outcome), "message_id", sb_text(body, "ts"));
@@ -150,13 +159,10 @@ static enum sb_verdict check_succeeded(const struct sb_event *event,
                                        struct sb_outcome *outcome)
 {
     const struct sb_json *body = sb_answer_json(answer);
-    const char *error = sb_text(body, "error");
-    bool is_ok = false;
+    enum sb_verdict verdict = judge(event, body, "auth.test", outcome);
 
-    if (!sb_bool(body, "ok", &is_ok) || (!is_ok && !error))
-        return sb_unclear(outcome, "not what Slack answers to auth.test");
-    if (!is_ok)
-        return refused(event, error, outcome);
+    if (verdict != SB_DONE)
+        return verdict;
     sb_put_text(sb_result(outcome), "provider", "slack");
     sb_put_text(sb_result(outcome), "team", sb_text(body, "team"));
     sb_put_text(sb_result(outcome), "user", sb_text(body, "user"));

@@ -186,83 +186,80 @@ static void credentials_version_and_key_are_headers(void **state)
     "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"https://a\","                  \
     "\"cancel_url\":\"https://a\""
 
+static const struct {
+    const char *type, *data, *fragment;
+} bad_inputs[] = {
+    {"payment.charge.requested", "not json", "must be a JSON object"},
+    {"payment.charge.requested", "[]", "must be a JSON object"},
+    {"payment.charge.requested", "{}", "amount must be a whole number above 0"},
+    {"payment.charge.requested",
+     "{\"amount\":0,\"currency\":\"eur\",\"payment_method\":\"pm\"}", "amount must be"},
+    {"payment.charge.requested",
+     "{\"amount\":-5,\"currency\":\"eur\",\"payment_method\":\"pm\"}", "amount must be"},
+    {"payment.charge.requested",
+     "{\"amount\":10.5,\"currency\":\"eur\",\"payment_method\":\"pm\"}",
+     "amount must be"},
+    {"payment.charge.requested",
+     "{\"amount\":\"10\",\"currency\":\"eur\",\"payment_method\":\"pm\"}",
+     "amount must be"},
+    {"payment.charge.requested", "{\"amount\":10,\"payment_method\":\"pm\"}",
+     "currency must be three letters"},
+    {"payment.charge.requested",
+     "{\"amount\":10,\"currency\":\"euro\",\"payment_method\":\"pm\"}",
+     "currency must be"},
+    {"payment.charge.requested",
+     "{\"amount\":10,\"currency\":\"e1r\",\"payment_method\":\"pm\"}",
+     "currency must be"},
+    {"payment.charge.requested", "{\"amount\":10,\"currency\":\"eur\"}",
+     "payment_method is missing"},
+    {"payment.charge.requested",
+     "{\"amount\":10,\"currency\":\"eur\",\"payment_method\":7}",
+     "payment_method must be a text"},
+    {"payment.charge.requested", "{\"amount\":10,\"ammount\":10,\"currency\":\"eur\"}",
+     "\"ammount\" is not a member"},
+    {"payment.charge.requested",
+     "{\"amount\":10,\"currency\":\"eur\",\"customer\":\"c\",\"metadata\":[1]}",
+     "metadata must be"},
+    {"payment.charge.requested",
+     "{\"amount\":10,\"currency\":\"eur\",\"customer\":\"c\",\"metadata\":{\"a\":{}}"
+     "}",
+     "metadata must be"},
+    {"payment.checkout.requested", "{\"currency\":\"eur\"}", "amount must be"},
+    {"payment.checkout.requested", "{\"amount\":5}", "currency must be"},
+    {"payment.checkout.requested", "{\"amount\":5,\"currency\":\"eur\"}",
+     "success_url must be an https:// or http:// address"},
+    {"payment.checkout.requested",
+     "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"https://a\"}",
+     "cancel_url must be"},
+    {"payment.checkout.requested",
+     "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"javascript:x\"}",
+     "success_url must be"},
+    {"payment.checkout.requested", CHECKOUT ",\"reference\":\"\"}",
+     "reference must be a text that is not empty"},
+    {"payment.checkout.requested", CHECKOUT ",\"reference\":\"" LONG "\"}",
+     "reference must be at most 200 bytes"},
+    {"payment.checkout.requested", CHECKOUT ",\"payment_method\":\"pm\"}",
+     "\"payment_method\" is not a member"},
+    {"payment.refund.requested", "{}", "either charge"},
+    {"payment.refund.requested", "{\"charge\":\"ch\",\"payment_intent\":\"pi\"}",
+     "either charge"},
+    {"payment.refund.requested", "{\"charge\":\"ch\",\"amount\":0}", "amount must be"},
+    {"payment.refund.requested", "{\"charge\":\"ch\",\"reason\":\"because\"}",
+     "reason must be"},
+    {"payment.refund.requested", "{\"charge\":\"\"}",
+     "charge must be a text that is not empty"},
+};
+
 static void bad_input_fails_before_any_call_and_says_what_is_wrong(void **state)
 {
     (void)state;
-    static const struct {
-        const char *type, *data, *fragment;
-    } cases[] = {
-        {"payment.charge.requested", "not json", "must be a JSON object"},
-        {"payment.charge.requested", "[]", "must be a JSON object"},
-        {"payment.charge.requested", "{}", "amount must be a whole number above 0"},
-        {"payment.charge.requested",
-         "{\"amount\":0,\"currency\":\"eur\",\"payment_method\":\"pm\"}",
-         "amount must be"},
-        {"payment.charge.requested",
-         "{\"amount\":-5,\"currency\":\"eur\",\"payment_method\":\"pm\"}",
-         "amount must be"},
-        {"payment.charge.requested",
-         "{\"amount\":10.5,\"currency\":\"eur\",\"payment_method\":\"pm\"}",
-         "amount must be"},
-        {"payment.charge.requested",
-         "{\"amount\":\"10\",\"currency\":\"eur\",\"payment_method\":\"pm\"}",
-         "amount must be"},
-        {"payment.charge.requested", "{\"amount\":10,\"payment_method\":\"pm\"}",
-         "currency must be three letters"},
-        {"payment.charge.requested",
-         "{\"amount\":10,\"currency\":\"euro\",\"payment_method\":\"pm\"}",
-         "currency must be"},
-        {"payment.charge.requested",
-         "{\"amount\":10,\"currency\":\"e1r\",\"payment_method\":\"pm\"}",
-         "currency must be"},
-        {"payment.charge.requested", "{\"amount\":10,\"currency\":\"eur\"}",
-         "payment_method is missing"},
-        {"payment.charge.requested",
-         "{\"amount\":10,\"currency\":\"eur\",\"payment_method\":7}",
-         "payment_method must be a text"},
-        {"payment.charge.requested",
-         "{\"amount\":10,\"ammount\":10,\"currency\":\"eur\"}",
-         "\"ammount\" is not a member"},
-        {"payment.charge.requested",
-         "{\"amount\":10,\"currency\":\"eur\",\"customer\":\"c\",\"metadata\":[1]}",
-         "metadata must be"},
-        {"payment.charge.requested",
-         "{\"amount\":10,\"currency\":\"eur\",\"customer\":\"c\",\"metadata\":{\"a\":{}}"
-         "}",
-         "metadata must be"},
-        {"payment.checkout.requested", "{\"currency\":\"eur\"}", "amount must be"},
-        {"payment.checkout.requested", "{\"amount\":5}", "currency must be"},
-        {"payment.checkout.requested", "{\"amount\":5,\"currency\":\"eur\"}",
-         "success_url must be an https:// or http:// address"},
-        {"payment.checkout.requested",
-         "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"https://a\"}",
-         "cancel_url must be"},
-        {"payment.checkout.requested",
-         "{\"amount\":5,\"currency\":\"eur\",\"success_url\":\"javascript:x\"}",
-         "success_url must be"},
-        {"payment.checkout.requested", CHECKOUT ",\"reference\":\"\"}",
-         "reference must be a text that is not empty"},
-        {"payment.checkout.requested", CHECKOUT ",\"reference\":\"" LONG "\"}",
-         "reference must be at most 200 bytes"},
-        {"payment.checkout.requested", CHECKOUT ",\"payment_method\":\"pm\"}",
-         "\"payment_method\" is not a member"},
-        {"payment.refund.requested", "{}", "either charge"},
-        {"payment.refund.requested", "{\"charge\":\"ch\",\"payment_intent\":\"pi\"}",
-         "either charge"},
-        {"payment.refund.requested", "{\"charge\":\"ch\",\"amount\":0}",
-         "amount must be"},
-        {"payment.refund.requested", "{\"charge\":\"ch\",\"reason\":\"because\"}",
-         "reason must be"},
-        {"payment.refund.requested", "{\"charge\":\"\"}",
-         "charge must be a text that is not empty"},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct call *call = deliver(
-            &plain, (struct delivery){.type = cases[i].type, .data = cases[i].data});
+    for (size_t i = 0; i < sizeof(bad_inputs) / sizeof(bad_inputs[0]); i++) {
+        struct call *call =
+            deliver(&plain, (struct delivery){.type = bad_inputs[i].type,
+                                              .data = bad_inputs[i].data});
         assert_false(call_begin(call, NOW_US));
         assert_int_equal(call_class(call), CLASS_permanent);
-        if (!strstr(call_message(call), cases[i].fragment))
+        if (!strstr(call_message(call), bad_inputs[i].fragment))
             fail_msg("case %zu: %s", i, call_message(call));
         call_free(call);
     }

@@ -157,7 +157,8 @@ static void a_failed_outcome_that_nobody_takes_is_found(void **state)
     open_case(&w, 0, case_manifest);
     case_event(&w, "shop.order.paid", RECORD_REQUEST, 2, 1, CLASS_permanent);
     struct config_group *billing = &w.config->groups[0];
-    strcpy(billing->types[0], "pay.found.*"); /* instead of pay.charge.* */
+    snprintf(billing->types[0], sizeof("pay.charge.*"),
+             "pay.found.*"); /* instead of it */
     finds(
         &w, 1,
         "unconsumed @:2: nobody takes pay.charge.failed (0 failed so far): name it in a "
@@ -210,7 +211,7 @@ static void a_cost_beyond_the_model_or_the_budget_is_found(void **state)
           "cost @:15: on 2026-01-01 calls of pay.charge have cost 50.000001 USD, above "
           "the budget of 50.00 USD a day\n");
     cost->peak_day = 0;
-    strcpy(cost->currency, "EUR");
+    snprintf(cost->currency, sizeof(cost->currency), "EUR");
     finds(&w, 1,
           "cost @:17: 5 calls of pay.charge have cost 1.50 EUR, and the model knows 0.30 "
           "USD a call (the configuration's `prices`): another currency\n");

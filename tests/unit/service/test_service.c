@@ -506,16 +506,16 @@ enum { BEFORE = 100, JSON_SIZE = 16 << 10 };
 static int canary_fd(const uint8_t masked[REMAINS_LEN])
 {
     char *text = mem_alloc(JSON_SIZE);
-    int ends[2], n = sprintf(text, "{\"api_key\":[");
+    int ends[2], n = snprintf(text, JSON_SIZE, "{\"api_key\":[");
 
     for (int copy = 0; copy < 50; copy++) {
-        n += sprintf(text + n, "%s\"%s%0*d", copy ? "," : "", copy % 2 ? "\\u00e9" : "",
-                     BEFORE, copy);
+        n += snprintf(text + n, (size_t)(JSON_SIZE - n), "%s\"%s%0*d", copy ? "," : "",
+                      copy % 2 ? "\\u00e9" : "", BEFORE, copy);
         remains_write(masked, text + n);
         n += REMAINS_LEN;
         text[n++] = '"';
     }
-    n += sprintf(text + n, "]}");
+    n += snprintf(text + n, (size_t)(JSON_SIZE - n), "]}");
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], text, (size_t)n), n);
     explicit_bzero(text, JSON_SIZE);
